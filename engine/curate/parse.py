@@ -1,0 +1,132 @@
+"""From a raw completion to the row's fields, tolerant of what LLMs put around them.
+
+Understood: a lead-in ("Sure, here is a review:"), a code fence, JSON, field names ("Text: ..."),
+numbering, quotes around the whole, Markdown's bold, and line breaks. The raw completion stays in
+the pool, so a better parser needs no new generation.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+# A lead-in ends with a colon. After an interjection any short line will do; "here is" must go on
+# with what was asked for, since a review may well begin with "Here's the thing:".
+LEAD_IN = re.compile(
+    r"\A\W*(?:"
+    r"(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n:]{0,150}:"
+    r"|(?:here(?:'|\u2019)?s|here (?:is|are)|below is)\s+(?:an?|one|another|my|your|the|some)\b"
+    r"[^\n:]{0,80}\b(?:sentence|review|text|example|headline|news|story|tweet|post|question|"
+    r"passage|premise|pair|title|message|comment|row|answer|request|requested)\b[^\n:]{0,80}:"
+    r")\s*(?=\S)",
+    re.IGNORECASE,
+)
+INTERJECTION = re.compile(r"\A\W*(?:sure|certainly|of course|absolutely)[!.,][ \t]*\n+", re.IGNORECASE)
+NUMBERING = re.compile(r"\A(?:\(?\d{1,3}[.)]|[-*\u2022])\s+")
+QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "`": "`"}
+
+
+class Parsed(NamedTuple):
+    """The fields of a row; ``text_pair`` is None where the task has none."""
+
+    text: str
+    text_pair: str | None
+
+
+class Unparsed(NamedTuple):
+    """Why a completion has no row: ``empty`` or ``unparsed``."""
+
+    reason: str
+
+
+def parse(completion: str, fields: Mapping[str, str], label_names: tuple[str, ...]) -> Parsed | Unparsed:
+    """Find a row's fields in a completion.
+
+    Args:
+        completion: The raw text.
+        fields: The task's fields and how they are called in answers.
+        label_names: What an answer may call the label, such as ``("Sentiment", "Label")``; what
+            follows such a name on a line of its own is left out.
+    """
+    text = _unfenced(completion).strip()
+    if not text:
+        return Unparsed("empty")
+    found = _from_json(text, fields)
+    if found is None:
+        text = _bare(_without_lead_in(text))
+        found = _from_names(text, fields, label_names)
+    if found is None and len(fields) == 1:
+        found = {"text": text}
+    if found is None:
+        return Unparsed("unparsed")
+    if not all(found.values()):
+        return Unparsed("empty")
+    return Parsed(found["text"], found.get("text_pair"))
+
+
+def label_field_names(row_wording: str) -> tuple[str, ...]:
+    """Return what a task's wording of a row calls the label, with the usual names."""
+    match = re.search(r"^([^\n:{}]+):\s*\{label\}", row_wording, re.MULTILINE)
+    own = (match[1].strip(),) if match else ()
+    return (*own, "Label", "Category", "Class")
+
+
+def _unfenced(text: str) -> str:
+    match = FENCE.search(text)
+    return match[1] if match and match[1].strip() else text.replace("```", "")
+
+
+def _without_lead_in(text: str) -> str:
+    return LEAD_IN.sub("", INTERJECTION.sub("", text)).strip()
+
+
+def _from_json(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    keys = {str(key).casefold(): value for key, value in whole.items()}
+    found = {}
+    for field, name in fields.items():
+        value = keys.get(field, keys.get(name.casefold()))
+        if not isinstance(value, str):
+            return None
+        found[field] = value.strip()
+    return found
+
+
+def _from_names(
+    text: str, fields: Mapping[str, str], label_names: tuple[str, ...]
+) -> dict[str, str] | None:
+    """Split at the fields' names, each at the start of a line and followed by a colon."""
+    names = {name.casefold(): field for field, name in fields.items()} | {
+        name.casefold(): "label" for name in label_names
+    }
+    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    marks = list(
+        re.finditer(rf"^\W*({alternatives})\W*:[ \t*]*", text, re.IGNORECASE | re.MULTILINE)
+    )
+    found: dict[str, str] = {}
+    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+        end = following.start() if following else len(text)
+        found.setdefault(names[mark[1].casefold()], _bare(text[mark.end() : end]))
+    if marks and "text" not in found and len(fields) == 1:  # the text stands before its label
+        found["text"] = _bare(text[: marks[0].start()])
+    found.pop("label", None)
+    return found if set(found) == set(fields) else None
+
+
+def _bare(text: str) -> str:
+    """Take off numbering, bold marks and quotes around the whole, and put it on one line."""
+    text = NUMBERING.sub("", text.strip(), count=1)
+    if text.startswith("**") and text.endswith("**") and "**" not in text[2:-2]:
+        text = text[2:-2]
+    closing = QUOTES.get(text[:1])
+    if closing and len(text) > 2 and text.endswith(closing):
+        inner = text[1:-1]
+        if closing not in inner and text[0] not in inner:
+            text = inner
+    return "\n".join(line.strip() for line in text.strip().splitlines() if line.strip())

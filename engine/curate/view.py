@@ -1,0 +1,71 @@
+"""A view: what one curation recipe makes of a pool, row by row."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.fingerprint import SHORT
+from engine.generate.pool import Pool
+from engine.segments import Segment, present
+from engine.store import Store
+from engine.study.config import CurateConfig
+from engine.tasks.task import Split
+
+
+@dataclass(frozen=True)
+class View:
+    """One pool's view under one curation recipe.
+
+    Attributes:
+        fingerprint: Its identity, 64 hex digits.
+        pool: The pool.
+        config: The curation recipe.
+        reads: What the fingerprint is made of, besides inputs.
+        inputs: The pool's fingerprint and the content hashes of the gold splits compared with.
+        files: The store's files with the gold splits.
+    """
+
+    fingerprint: str
+    pool: Pool
+    config: CurateConfig
+    reads: Mapping[str, Any] = field(repr=False)
+    inputs: Mapping[str, str] = field(repr=False)
+    files: Mapping[Split, str] = field(repr=False)
+
+    @property
+    def folder(self) -> str:
+        """The view's folder in the store; its rows lie in ``rows/`` below it."""
+        return f"views/{self.pool.label}-{self.fingerprint[:SHORT]}"
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what the view's recipe file says."""
+        return {
+            "kind": "view",
+            "fingerprint": self.fingerprint,
+            "reads": dict(self.reads),
+            "inputs": dict(self.inputs),
+        }
+
+    def segments(self, store: Store) -> dict[str, list[Segment]]:
+        """Return the committed segments, by slot."""
+        return present(store, self.folder, self.pool.slots)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of the rows of one label, up to the first that has no outcome yet.
+
+    Attributes:
+        rows: Rows with an outcome.
+        accepted: Those that were accepted.
+        refused: How many were refused, by reason.
+    """
+
+    rows: int = 0
+    accepted: int = 0
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        refused = Counter(self.refused) + Counter(other.refused)
+        return Tally(self.rows + other.rows, self.accepted + other.accepted, dict(refused))

@@ -1,0 +1,50 @@
+"""Everything textmill raises on purpose.
+
+TextmillError          message complete: what is wrong, where, what to do
+  InputError           what the user gave is wrong; the command exits with 2
+    ConfigError        a value in a study file, a task file or a flag
+    DataError          a data file or a row of one
+    ModelError         a model that is not there or cannot be read
+    PluginError        a name that cannot be loaded
+    RootError          the root cannot be used
+  DamagedError         a file of the store fails its checksum
+
+ValueError and TypeError mean that a caller inside textmill broke a function's contract: a bug, so
+the traceback stays.
+"""
+
+
+class TextmillError(Exception):
+    """The base of every error that textmill raises on purpose."""
+
+
+class InputError(TextmillError):
+    """What the user gave is wrong; nothing was started."""
+
+
+class ConfigError(InputError):
+    """A value in a study file, a task file or a flag is wrong."""
+
+
+class DataError(InputError):
+    """A data file cannot be read, or one of its rows is wrong."""
+
+
+class ModelError(InputError):
+    """A model is not there or cannot be read."""
+
+
+class PluginError(InputError):
+    """A name stands for nothing that can be loaded."""
+
+
+class RootError(InputError):
+    """The root cannot be read or written."""
+
+
+class DamagedError(TextmillError):
+    """A file of the store is cut short, altered, or was made for something else."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} is damaged ({why}).")
+        self.name = name

@@ -1,0 +1,107 @@
+"""What answers prompts: the seam for engines, and their table."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
+
+from engine.generate.pool import Pool
+from engine.plugins import load
+from engine.prompts.strategy import strategy_class
+from engine.schema import RowId
+from engine.store import Store
+from engine.study.config import GenerateConfig, Resources
+
+ENGINES: Mapping[str, str] = {
+    "recorded": "engine.generate.recorded_engine:RecordedEngine",
+    "verbatim": "engine.generate.verbatim_engine:VerbatimEngine",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One row to be answered.
+
+    Attributes:
+        row: The row's identity; random draws come from it.
+        text: The prompt.
+        pool: The pool it is for, with the recipe's settings.
+    """
+
+    row: RowId
+    text: str
+    pool: Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One answer. A row that could not be answered has ``error`` and an empty text.
+
+    Attributes:
+        row: The identity of the prompt that it answers.
+        text: The raw completion.
+        prompt_tokens: Tokens of the prompt; None where the engine counts none.
+        completion_tokens: Tokens of the completion.
+        finish_reason: "stop" (it ended by itself) or "length" (it was cut off).
+        mean_logprob: Mean natural-log probability of the completion's tokens.
+        error: Why there is no answer.
+    """
+
+    row: RowId
+    text: str
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    finish_reason: Literal["stop", "length"] | None = None
+    mean_logprob: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an engine is built from: its ``starts_with`` fields of ``config``, and where it runs."""
+
+    store: Store
+    config: GenerateConfig
+    resources: Resources
+
+
+class TextEngine(Protocol):
+    """Built once per actor. Answers come in any order; prompts are pulled as there is room.
+
+    Attributes:
+        reads: The fields of GenerateConfig that the engine reads, row by row or at its start.
+        starts_with: Those that it reads at its start: pools that differ in them cannot share one.
+        asks: Whether it reads prompts; if not, there is no strategy.
+    """
+
+    reads: ClassVar[frozenset[str]]
+    starts_with: ClassVar[frozenset[str]]
+    asks: ClassVar[bool]
+
+    def __init__(self, setup: Setup) -> None: ...
+
+    def complete(self, prompts: Iterable[Prompt]) -> Iterator[Completion]:
+        """Answer every prompt once."""
+        ...
+
+
+def engine_class(name: str) -> type[TextEngine]:
+    """Return the engine of that name.
+
+    Raises:
+        PluginError: There is none.
+    """
+    found: type[TextEngine] = load("engine", ENGINES, name)
+    return found
+
+
+def recipe_fields(config: GenerateConfig) -> set[str]:
+    """Return the fields of a recipe that its engine and strategy read; only those identify it.
+
+    Raises:
+        PluginError: There is no such engine or strategy.
+    """
+    engine = engine_class(config.engine)
+    fields = {"engine", *engine.reads}
+    if engine.asks:
+        fields |= {"strategy", *strategy_class(config.strategy).reads}
+    return fields

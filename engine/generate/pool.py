@@ -1,0 +1,128 @@
+"""A pool: the raw completions of one recipe, and what a worker needs to extend it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import DamagedError
+from engine.fingerprint import SHORT
+from engine.prompts.strategy import Shot, Strategy, strategy_class
+from engine.schema import RowId
+from engine.segments import Segment, present
+from engine.store import Store
+from engine.study.config import GenerateConfig
+from engine.tasks.order import real_order
+from engine.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Pool:
+    """One recipe's pool.
+
+    Attributes:
+        fingerprint: Its identity, 64 hex digits.
+        label: What it is called on disk, before the hash.
+        task: The task.
+        config: The recipe.
+        replicate: Number of the draw.
+        reads: What the fingerprint is made of, besides inputs.
+        inputs: Content hashes of the rows that it reads, by role: ``shots``, ``records``.
+        files: The store's files with those rows, by role.
+        limits: How many rows of a slot there can be at all, where that is known.
+    """
+
+    fingerprint: str
+    label: str
+    task: Task
+    config: GenerateConfig
+    replicate: int
+    reads: Mapping[str, Any] = field(repr=False)
+    inputs: Mapping[str, str] = field(repr=False)
+    files: Mapping[str, str] = field(repr=False)
+    limits: Mapping[str, int] = field(repr=False)
+
+    @property
+    def folder(self) -> str:
+        """The pool's folder in the store."""
+        return f"pools/{self.label}-{self.fingerprint[:SHORT]}"
+
+    @property
+    def slots(self) -> list[str]:
+        """What is asked for: the task's labels."""
+        return list(self.task.labels)
+
+    def row(self, slot: str, index: int) -> RowId:
+        """Return the identity of one row."""
+        return RowId(self.fingerprint, slot, index)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what the pool's recipe file says."""
+        return {
+            "kind": "pool",
+            "fingerprint": self.fingerprint,
+            "reads": dict(self.reads),
+            "inputs": dict(self.inputs),
+        }
+
+    def segments(self, store: Store) -> dict[str, list[Segment]]:
+        """Return the committed segments, by slot."""
+        return present(store, self.folder, self.slots)
+
+    def strategy(self, store: Store) -> Strategy:
+        """Build the strategy that words this pool's prompts, with the store's real rows."""
+        shots = self.files.get("shots")
+        return self.strategy_on(load_table(store, shots) if shots else None)
+
+    def strategy_on(self, train: pa.Table | None) -> Strategy:
+        """Build the strategy that words this pool's prompts, with these real rows."""
+        kind = strategy_class(self.config.strategy)
+        shots: list[Shot] = []
+        if kind.uses_shots and train is not None:
+            shots = shot_rows(train, self.replicate, self.config.shot_rows)
+        return kind(self.task, self.config, shots)
+
+
+def commit_recipe(store: Store, folder: str, recipe: dict[str, Any]) -> None:
+    """Write the recipe of a pool or view, or check the one that is there.
+
+    A recipe follows from the study, so a damaged one is simply written again.
+
+    Raises:
+        DamagedError: The folder belongs to something else.
+    """
+    name = f"{folder}/recipe.json"
+    if store.commit_document(name, recipe):
+        return
+    try:
+        found = store.document(name)
+    except DamagedError:
+        store.set_aside(name)
+        commit_recipe(store, folder, recipe)
+        return
+    if found["fingerprint"] != recipe["fingerprint"]:
+        raise DamagedError(name, "it belongs to another recipe")
+
+
+def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:
+    """Return the real rows that prompts may show: the first ``count`` of the replicate's order."""
+    columns = [train[name].to_pylist() for name in ("id", "label", "text", "text_pair")]
+    order = real_order(columns[1], columns[2], replicate)[:count]
+    return [Shot(*(column[place] for column in columns)) for place in order]
+
+
+def load_table(store: Store, name: str) -> pa.Table:
+    """Read a sealed table of gold rows or records, once per process: its name holds its content."""
+    return _load(str(store.root), name)
+
+
+@lru_cache(maxsize=8)
+def _load(root: str, name: str) -> pa.Table:
+    return Store.open(root).table(name).table
+
+
+def by_fingerprint(pools: Iterable[Pool]) -> dict[str, Pool]:
+    """Return pools by their full fingerprint."""
+    return {pool.fingerprint: pool for pool in pools}

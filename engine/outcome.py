@@ -1,0 +1,169 @@
+"""From a plan and the store to what a study found, and to the list of what it refers to."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from engine.curate.view import Tally, View
+from engine.plan import Cell, Plan
+from engine.report.findings import Findings, Source
+from engine.seal import seal_document
+from engine.store import Store
+from engine.survey import Ready, Survey
+from engine.train.fleet import Finished
+from engine.train.run import SCORED
+
+
+def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> Findings:
+    """Gather what a study found so far.
+
+    Args:
+        plan: The study's steps.
+        now: What of it is there.
+        store: The root.
+        failed: Runs that failed just now.
+
+    Raises:
+        DamagedError: A run's file is damaged.
+    """
+    study, task = plan.file.study, plan.file.task
+    return Findings(
+        name=study.name,
+        task=task.name,
+        labels=list(task.labels),
+        factors=list(study.factors),
+        results=list(_results(plan, now, store)),
+        sources=[_source(plan, view, now, store) for view in plan.views],
+        repeats=study.repeats,
+        replicates=study.replicates,
+        runs=len(plan.cells) * study.repeats,
+        problems=list(_problems(now, failed)),
+        settings=_settings(plan),
+        gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
+    )
+
+
+def _results(plan: Plan, now: Survey, store: Store) -> Iterator[dict[str, Any]]:
+    for ready in now.ready:
+        for run in ready.runs:
+            if run.name in now.made:
+                body = store.document(run.name)
+                for split in SCORED:
+                    yield _result(plan, ready, run.repeat, run.name, split, body)
+
+
+def _result(  # noqa: PLR0913 - a row has these sources
+    plan: Plan, ready: Ready, repeat: int, run: str, split: str, body: Mapping[str, Any]
+) -> dict[str, Any]:
+    cell, scored = ready.cell, body["splits"][split]
+    own = {name: cell.condition.levels[name] for name in plan.file.study.factors}
+    return {
+        **own,
+        "quantity": cell.condition.mix.quantity,
+        "real": cell.condition.mix.real,
+        "replicate": cell.replicate,
+        "repeat": repeat,
+        "split": split,
+        "accuracy": scored["accuracy"],
+        "macro_f1": scored["macro_f1"],
+        "rows_synthetic": ready.rows.synthetic,
+        "rows_real": ready.rows.real,
+        "rows_real_seen": cell.real_seen,
+        "steps_done": body["steps_done"],
+        "train_seconds": body["train_seconds"],
+        "pool": cell.mix.view.pool.folder if cell.mix.view else None,
+        "run": run,
+    }
+
+
+def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
+    looks = now.outlooks[view.fingerprint]
+    total = sum((look.tally for look in looks.values()), Tally())
+    tokens, seconds = 0, 0.0
+    for segments in view.pool.segments(store).values():
+        for segment in segments:
+            notes, _ = store.notes(f"{view.pool.folder}/{segment.name}")
+            tokens, seconds = tokens + notes["tokens"], seconds + notes["seconds"]
+    refused = dict(sorted(total.refused.items(), key=lambda item: (-item[1], item[0])))
+    name = view_name(plan, view)
+    folder = view.pool.folder
+    return Source(
+        name, folder, view.folder, total.rows, total.accepted, refused, tokens, round(seconds, 2)
+    )
+
+
+def view_name(plan: Plan, view: View) -> str:
+    """Return what tells a view from the study's others: its factor levels, and its replicate."""
+    cells = [cell for cell in plan.cells if cell.mix.view is view]
+    shared = {
+        name: level
+        for name, level in cells[0].condition.levels.items()
+        if name not in ("quantity", "real")
+        and all(cell.condition.levels[name] == level for cell in cells)
+    }
+    parts = [f"{name} {level}" for name, level in shared.items()]
+    if plan.file.study.replicates > 1:
+        parts.append(f"replicate {view.pool.replicate}")
+    return ", ".join(parts) or view.pool.label
+
+
+def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
+    for cell, reason in now.given_up:
+        yield f"Given up: {cell_name(cell)}: {reason}."
+    for cell in now.waiting:
+        yield f"Not done yet: {cell_name(cell)}: its synthetic rows are still to be made."
+    for ready in now.ready:
+        if ready.rows.short:
+            wanted = ready.cell.condition.mix.quantity
+            yield (
+                f"Short of rows: {cell_name(ready.cell)}: {ready.rows.synthetic} of {wanted} "
+                "synthetic rows; no more could be had."
+            )
+    reasons = {one.run.name: one.failure for one in failed}
+    for ready in now.ready:
+        for run in ready.runs:
+            if run.name not in now.made:
+                why = reasons.get(run.name, "not trained yet")
+                yield f"Missing: {cell_name(ready.cell)}, repeat {run.repeat}: {why}."
+
+
+def cell_name(cell: Cell) -> str:
+    """Return a cell's levels in words, without its replicate."""
+    mix = cell.condition.mix
+    levels = {**cell.condition.levels, "quantity": mix.quantity, "real": mix.real}
+    return ", ".join(f"{name} {level}" for name, level in levels.items() if level is not None)
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """Return the training settings that are the same in all conditions."""
+    configs = [cell.condition.train.model_dump() for cell in plan.cells]
+    return {
+        name: value
+        for name, value in configs[0].items()
+        if all(config[name] == value for config in configs) and name != "revision"
+    }
+
+
+def write_references(plan: Plan, now: Survey, store: Store) -> None:
+    """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``."""
+    runs = {
+        run_key(ready.cell, run.repeat): run.name for ready in now.ready for run in ready.runs
+    }
+    body = {
+        "kind": "study",
+        "name": plan.file.study.name,
+        "inputs": sorted({rows.name for rows in plan.inputs()}),
+        "pools": sorted(pool.folder for pool in plan.pools),
+        "views": sorted(view.folder for view in plan.views),
+        "runs": runs,
+    }
+    store.publish(reference_file(plan.file.study.name), seal_document(body))
+
+
+def reference_file(study: str) -> str:
+    """Return the name of the file with what a study refers to."""
+    return f"studies/{study}/references.json"
+
+
+def run_key(cell: Cell, repeat: int) -> str:
+    """Return what a run is called in a study, whatever its content is."""
+    return f"{cell_name(cell)}, replicate {cell.replicate}, repeat {repeat}"

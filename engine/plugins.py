@@ -1,0 +1,52 @@
+"""Names to objects: a table of ``"name": "module:Attribute"`` per kind of plug-in."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+from engine.errors import PluginError
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint such as `` Did you mean 'sst2'? Known: ...``, ready to follow a sentence."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{hint} Known: {', '.join(names) or 'none'}."
+
+
+def target(kind: str, table: Mapping[str, str], name: str) -> str:
+    """Return the ``"module:Attribute"`` that ``name`` stands for, importing nothing.
+
+    Raises:
+        PluginError: The table has no such name and it does not name a module.
+    """
+    if ":" in name:
+        return name
+    if name in table:
+        return table[name]
+    raise PluginError(
+        f"There is no {kind} named {name!r}.{did_you_mean(name, table)} "
+        "For one of your own, write 'package.module:Name'."
+    )
+
+
+def load(kind: str, table: Mapping[str, str], name: str) -> Any:  # noqa: ANN401 - the one place
+    """Import and return the object that ``name`` stands for.
+
+    Raises:
+        PluginError: There is no such name, module or attribute.
+    """
+    module, _, attribute = target(kind, table, name).partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise PluginError(
+            f"The {kind} {name!r} needs the module {error.name!r}, which this Python does not "
+            "have. Install it, or put its folder on PYTHONPATH, here and on every worker."
+        ) from error
+    except AttributeError as error:
+        raise PluginError(
+            f"The {kind} {name!r} was not found: {module} has no {attribute!r}."
+        ) from error

@@ -1,0 +1,47 @@
+"""Few-shot prompts: real rows first, then the request for one more like the first of them.
+
+Source: Li et al. 2024, arXiv:2407.12813, section 3 and appendix A: the first example shown has the
+label that is asked for. We name the label in the request as well, and draw the other examples from
+all labels, so that each prompt shows the contrast; the paper does not say how it drew them.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from engine.errors import ConfigError
+from engine.prompts.strategy import Asked, Shot
+from engine.prompts.zero_shot import answer_form
+from engine.schema import RowId
+from engine.study.config import GenerateConfig
+from engine.tasks.task import Task
+
+
+class FewShot:
+    """Shows ``shots`` real rows, the first of the slot's label, and asks for another."""
+
+    reads: ClassVar[frozenset[str]] = frozenset({"shots", "shot_rows"})
+    uses_shots: ClassVar[bool] = True
+
+    def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
+        self._task, self._config, self._shots = task, config, shots
+        if config.shots > len(shots):
+            raise ConfigError(
+                f"generate.shots is {config.shots}, but there are only {len(shots)} real rows to "
+                "show; lower it, or raise generate.shot_rows."
+            )
+        lacking = set(task.labels) - {shot.label for shot in shots}
+        if lacking:
+            raise ConfigError(
+                f"None of the {len(shots)} real rows to show has the label {min(lacking)!r}; raise "
+                "generate.shot_rows."
+            )
+
+    def ask(self, row: RowId) -> Asked:
+        """Word one row's prompt."""
+        draws = row.draws("shots")
+        first = draws.choice([shot for shot in self._shots if shot.label == row.slot])
+        others = [shot for shot in self._shots if shot is not first]
+        shown = [first, *draws.sample(others, self._config.shots - 1)]
+        examples = [self._task.show(shot.text, shot.text_pair, shot.label) for shot in shown]
+        request = f"{self._task.request(row.slot)}\n{answer_form(self._task)}"
+        return Asked("\n\n".join([*examples, request]), {"shots": [shot.id for shot in shown]})

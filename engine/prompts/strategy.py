@@ -1,0 +1,64 @@
+"""What a prompt is made of: the seam for strategies, and their table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from engine.plugins import load
+from engine.schema import RowId
+from engine.study.config import GenerateConfig
+from engine.tasks.task import Task
+
+STRATEGIES: Mapping[str, str] = {
+    "zero_shot": "engine.prompts.zero_shot:ZeroShot",
+    "few_shot": "engine.prompts.few_shot:FewShot",
+    "template": "engine.prompts.template:Template",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A real row that a prompt may show; ``id`` is its number in the train split."""
+
+    id: str
+    label: str
+    text: str
+    text_pair: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One row's prompt, and what was drawn for it (JSON values, kept in the pool)."""
+
+    text: str
+    attributes: Mapping[str, Any]
+
+
+class Strategy(Protocol):
+    """Words the prompt of one row. Built once per recipe, from the recipe and its real rows.
+
+    Attributes:
+        reads: The fields of GenerateConfig that the strategy reads.
+        uses_shots: Whether prompts show real rows.
+    """
+
+    reads: ClassVar[frozenset[str]]
+    uses_shots: ClassVar[bool]
+
+    def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
+        """Take what every prompt needs; raise ConfigError if the recipe cannot be worded."""
+        ...
+
+    def ask(self, row: RowId) -> Asked:
+        """Word one row's prompt; ``row.slot`` is the asked label. Same row, same prompt."""
+        ...
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the strategy of that name.
+
+    Raises:
+        PluginError: There is none.
+    """
+    found: type[Strategy] = load("strategy", STRATEGIES, name)
+    return found

@@ -1,0 +1,105 @@
+"""Score against quantity, a line per recipe with its band, a panel per number of real rows."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from engine.report.findings import ConditionScore
+
+AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
+PANEL_INCHES = (4.6, 3.6)
+
+
+def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # noqa: ANN401 - untyped
+    """Draw a metric against the number of synthetic rows.
+
+    A real-only condition stands as the curves' point at 0 where the real rows are the panel's, and
+    as a dashed line elsewhere. Bands are the conditions' intervals.
+
+    Args:
+        conditions: The conditions' scores.
+        metric: "accuracy" or "macro_f1".
+
+    Returns:
+        A matplotlib figure.
+    """
+    from matplotlib.figure import Figure
+
+    panels = sorted({one.levels["real"] for one in conditions if one.levels["quantity"]}) or [0]
+    size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1])
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, real in zip(axes, panels, strict=True):
+        _panel(axis, conditions, metric, real)
+        axis.set_title(f"with {real} real rows" if real else "synthetic rows alone")
+        axis.set_xlabel("Synthetic rows")
+    axes[0].set_ylabel(AXES[metric])
+    handles = {
+        label: handle
+        for axis in axes
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
+    return figure
+
+
+def as_svg(figure: Any) -> str:  # noqa: ANN401 - a matplotlib figure
+    """Return a figure as an SVG element that can stand in a page."""
+    import matplotlib as mpl
+
+    sink = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "textmill", "svg.fonttype": "none"}):
+        figure.savefig(sink, format="svg", metadata={"Date": None})
+    text = sink.getvalue()
+    return text[text.index("<svg") :]
+
+
+def as_png(figure: Any) -> bytes:  # noqa: ANN401 - a matplotlib figure
+    """Return a figure as PNG."""
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=150)
+    return sink.getvalue()
+
+
+def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: Any) -> None:  # noqa: ANN401
+    lines: dict[str, list[ConditionScore]] = {}
+    for one in conditions:
+        if one.levels["quantity"]:
+            lines.setdefault(_recipe(one), [])
+            if one.levels["real"] == real:
+                lines[_recipe(one)].append(one)
+    baselines = [one for one in conditions if not one.levels["quantity"]]
+    start = [one for one in baselines if one.levels["real"] == real and real]
+    for place, (recipe, points) in enumerate(lines.items()):
+        _line(axis, [*start, *points] if len(start) == 1 else points, metric, recipe, f"C{place}")
+    for place, one in enumerate(baselines):
+        score, colour = one.scores[metric], str(0.2 + 0.5 * place / max(1, len(baselines)))
+        label = f"{one.levels['real']} real rows alone"
+        extra = _recipe(one)
+        axis.axhline(
+            score.value, color=colour, ls="--", lw=1, label=f"{label}, {extra}" if extra else label
+        )
+    axis.grid(alpha=0.25)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _line(
+    axis: Any, points: Sequence[ConditionScore], metric: str, recipe: str, colour: str  # noqa: ANN401
+) -> None:
+    points = sorted(points, key=lambda one: one.rows_synthetic)
+    xs = [one.rows_synthetic for one in points]
+    means = [one.scores[metric] for one in points]
+    label = recipe or "synthetic"
+    axis.plot(xs, [mean.value for mean in means], "o-", color=colour, ms=4, label=label)
+    if all(mean.low is not None for mean in means):
+        lows, highs = [mean.low for mean in means], [mean.high for mean in means]
+        axis.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
+
+
+def _recipe(one: ConditionScore) -> str:
+    return ", ".join(
+        str(level) if isinstance(level, str) else f"{name} {level}"
+        for name, level in one.levels.items()
+        if name not in ("quantity", "real") and level is not None
+    )

@@ -1,0 +1,125 @@
+"""What a study found, ready to be shown: values only, no paths into the store's inside."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from engine.evaluate.intervals import Mean, mean_interval
+
+METRICS = ("accuracy", "macro_f1")
+Level = str | int | float | bool | None
+
+
+class Source(NamedTuple):
+    """What became of one view's rows.
+
+    Attributes:
+        name: The factor levels that it stands for.
+        pool: The pool's folder.
+        view: The view's folder.
+        rows: Rows judged.
+        accepted: Rows accepted.
+        refused: Rows refused, by reason, most frequent first.
+        tokens: Completion tokens; 0 where the engine counts none.
+        seconds: Time that engines spent on its pool.
+    """
+
+    name: str
+    pool: str
+    view: str
+    rows: int
+    accepted: int
+    refused: Mapping[str, int]
+    tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes:
+        name: The study's name.
+        task: The task's name.
+        labels: Its labels.
+        factors: The factors' names.
+        results: One row per run and split: the columns of RESULT_COLUMNS and the factors.
+        sources: What became of the synthetic rows.
+        repeats: Trainings per condition.
+        replicates: Draws of the data.
+        runs: How many runs the study has in all.
+        problems: What failed or fell short, a sentence each.
+        settings: What is the same in all conditions, by name.
+        gold_rows: Rows of each split.
+    """
+
+    name: str
+    task: str
+    labels: Sequence[str]
+    factors: Sequence[str]
+    results: Sequence[Mapping[str, Any]]
+    sources: Sequence[Source]
+    repeats: int
+    replicates: int
+    runs: int
+    problems: Sequence[str]
+    settings: Mapping[str, Any]
+    gold_rows: Mapping[str, int]
+
+    @property
+    def runs_made(self) -> int:
+        """How many runs are there, conditions that share one counted each."""
+        return sum(row["split"] == "test" for row in self.results)
+
+    @property
+    def folder(self) -> str:
+        """The study's folder in the store."""
+        return f"studies/{self.name}"
+
+
+@dataclass(frozen=True)
+class ConditionScore:
+    """One condition's scores on one split.
+
+    Attributes:
+        levels: Each factor's level, with ``quantity`` and ``real``.
+        scores: Mean and interval of each metric over the repeats of all replicates.
+        rows_synthetic: Synthetic rows trained on, on average.
+        rows_real: Real rows trained on.
+        rows_real_seen: Real rows seen, in training or in prompts.
+        train_seconds: Mean seconds of training.
+    """
+
+    levels: Mapping[str, Level]
+    scores: Mapping[str, Mean]
+    rows_synthetic: float
+    rows_real: int
+    rows_real_seen: int
+    train_seconds: float
+
+
+def condition_scores(findings: Findings, split: str) -> list[ConditionScore]:
+    """Return each condition's scores on a split, in the order of the grid."""
+    names = level_names(findings)
+    grouped: dict[tuple[Level, ...], list[Mapping[str, Any]]] = {}
+    for row in findings.results:
+        if row["split"] == split:
+            grouped.setdefault(tuple(row[name] for name in names), []).append(row)
+    return [_score(dict(zip(names, key, strict=True)), rows) for key, rows in grouped.items()]
+
+
+def level_names(findings: Findings) -> list[str]:
+    """Return the columns that tell conditions apart."""
+    own = [name for name in findings.factors if name not in ("quantity", "real")]
+    return [*own, "quantity", "real"]
+
+
+def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
+    return ConditionScore(
+        levels=levels,
+        scores={metric: mean_interval([row[metric] for row in rows]) for metric in METRICS},
+        rows_synthetic=sum(row["rows_synthetic"] for row in rows) / len(rows),
+        rows_real=rows[0]["rows_real"],
+        rows_real_seen=rows[0]["rows_real_seen"],
+        train_seconds=sum(row["train_seconds"] for row in rows) / len(rows),
+    )

@@ -1,0 +1,105 @@
+"""Write a study's results: results.parquet, report.md, report.html, figures."""
+
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.evaluate.intervals import Mean
+from engine.report.figure import as_png, as_svg, quantity_figure
+from engine.report.findings import METRICS, Findings, condition_scores, level_names
+from engine.schema import RESULT_COLUMNS
+from engine.store import Store
+
+FEW_REPEATS = 3  # below this an interval says little
+
+
+def write_report(findings: Findings, store: Store) -> None:
+    """Write or replace what a study's folder shows."""
+    folder = findings.folder
+    store.publish(f"{folder}/results.parquet", _parquet(results_table(findings)))
+    conditions = condition_scores(findings, "test")
+    drawings: dict[str, str] = {}
+    for metric in METRICS if conditions else ():
+        figure = quantity_figure(conditions, metric)
+        drawings[metric] = as_svg(figure)
+        store.publish(f"{folder}/figures/{metric}.svg", drawings[metric].encode())
+        store.publish(f"{folder}/figures/{metric}.png", as_png(figure))
+    facts = _facts(findings)
+    for template, name in (("report.md.jinja", "report.md"), ("report.html.jinja", "report.html")):
+        page = _render(template, findings=findings, drawings=drawings, **facts)
+        store.publish(f"{folder}/{name}", page.encode())
+
+
+def results_table(findings: Findings) -> pa.Table:
+    """Return one row per run and split; a column per factor, then those of RESULT_COLUMNS."""
+    own = [name for name in findings.factors if name not in RESULT_COLUMNS]
+    columns: dict[str, pa.Array] = {}
+    for name in [*own, *RESULT_COLUMNS]:
+        columns[name] = _column([row[name] for row in findings.results], RESULT_TYPES.get(name))
+    return pa.table(columns)
+
+
+RESULT_TYPES = {
+    **{name: pa.int64() for name in ("quantity", "real", "replicate", "repeat", "steps_done")},
+    **{name: pa.int64() for name in ("rows_synthetic", "rows_real", "rows_real_seen")},
+    **{name: pa.float64() for name in ("accuracy", "macro_f1", "train_seconds")},
+    **{name: pa.string() for name in ("split", "pool", "run")},
+}
+
+
+def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    """Return a column; a factor whose levels are of several kinds is written as text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kind is None and len(kinds) > 1 and not kinds <= {int, float}:
+        values = [None if value is None else str(value) for value in values]
+    elif kind is None and kinds == {int, float}:
+        kind = pa.float64()
+    return pa.array(values, kind)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    return sink.getvalue()
+
+
+def _facts(findings: Findings) -> dict[str, Any]:
+    names = level_names(findings)
+    by_split = {split: condition_scores(findings, split) for split in ("test", "validation")}
+    validation = {tuple(one.levels.values()): one for one in by_split["validation"]}
+    rows = [(one, validation[tuple(one.levels.values())]) for one in by_split["test"]]
+    reasons = sorted({reason for source in findings.sources for reason in source.refused})
+    return {
+        "names": names,
+        "rows": rows,
+        "reasons": reasons,
+        "best": max(rows, key=lambda row: row[1].scores["accuracy"].value, default=None),
+        "few_repeats": findings.repeats < FEW_REPEATS,
+        "scope": "this pool" if findings.replicates == 1 else "over replicates",
+    }
+
+
+def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templates show
+    from jinja2 import Environment, StrictUndefined
+
+    text = (files("engine.report") / template).read_text(encoding="utf-8")
+    environment = Environment(  # noqa: S701 - only the page in HTML is escaped
+        autoescape=template.endswith(".html.jinja"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["score"] = show_score
+    return environment.from_string(text).render(**values)
+
+
+def show_score(mean: Mean) -> str:
+    """Return a score in points with its interval, such as ``84.1 [82.0, 86.2]``."""
+    if mean.low is None or mean.high is None:
+        return f"{100 * mean.value:.1f}"
+    return f"{100 * mean.value:.1f} [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"

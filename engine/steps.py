@@ -1,0 +1,235 @@
+"""What ``textmill plan`` says: each step, whether it is there, and why not."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from engine.curate.view import View
+from engine.errors import DamagedError
+from engine.fingerprint import SHORT
+from engine.generate.pool import Pool
+from engine.generate.stage import Want
+from engine.outcome import cell_name, reference_file, run_key, view_name
+from engine.plan import Cell, Plan
+from engine.segments import unbroken
+from engine.store import Store
+from engine.survey import Outlook, Ready, Survey, is_current, survey, wants
+from engine.train.run import Run
+
+State = Literal["made", "partly", "missing", "waiting", "given up"]
+SHOWN_DIFFERENCES = 3
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plan.
+
+    Attributes:
+        kind: "pool", "view" or "run".
+        name: What it is called in the study.
+        place: Its folder or file in the root; None for a run whose rows are not known yet.
+        fingerprint: Its identity; None as above.
+        inputs: Fingerprints or contents that it reads, by role.
+        state: "made" and reused, "partly" made, "missing", "waiting" for rows that are to be made
+            first, or "given up".
+        why: Why it is in that state.
+        rows: Rows that are there (a pool's, a view's), or rows to train on.
+        to_make: Rows that are to be made for it now, as far as can be told.
+    """
+
+    kind: Literal["pool", "view", "run"]
+    name: str
+    place: str | None
+    fingerprint: str | None
+    inputs: Mapping[str, str]
+    state: State
+    why: str
+    rows: int
+    to_make: int
+
+
+def steps(plan: Plan, store: Store) -> list[Step]:
+    """Return every step of a plan with its state; reads the store, changes nothing.
+
+    Raises:
+        DamagedError: A file that it had to read is damaged.
+    """
+    now, missing = survey(plan, store), wants(plan, store)
+    known = _Known(plan, store)
+    return [
+        *(_pool_step(plan, store, pool, missing, known) for pool in plan.pools),
+        *(_view_step(plan, store, view, now, known) for view in plan.views),
+        *_run_steps(plan, now, known),
+    ]
+
+
+def as_json(plan: Plan, found: Sequence[Step]) -> str:
+    """Return a plan's steps as JSON."""
+    counts: dict[str, dict[str, int]] = {}
+    for step in found:
+        states = counts.setdefault(step.kind, {})
+        states[step.state] = states.get(step.state, 0) + 1
+    whole = {
+        "study": plan.file.study.name,
+        "task": plan.file.task.name,
+        "conditions": len(plan.conditions),
+        "counts": counts,
+        "rows_to_make": sum(step.to_make for step in found if step.kind == "pool"),
+        "steps": [asdict(step) for step in found],
+    }
+    return json.dumps(whole, indent=1)
+
+
+def _pool_step(
+    plan: Plan, store: Store, pool: Pool, missing: Sequence[Want], known: "_Known"
+) -> Step:
+    there = {slot: _rows(found) for slot, found in pool.segments(store).items()}
+    rows, to_make = sum(there.values()), sum(want.rows for want in missing if want.pool is pool)
+    state: State = "made" if not to_make else "partly" if rows else "missing"
+    if rows and to_make:
+        why = f"{rows} rows are reused, about {to_make} more are needed for the quotas"
+    elif rows:
+        why = "its rows are enough for the quotas, as far as can be told"
+    else:
+        why = known.why("pools", pool.recipe())
+    name = ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
+    folder, print_ = pool.folder, pool.fingerprint
+    return Step("pool", name, folder, print_, pool.inputs, state, why, rows, to_make)
+
+
+def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known") -> Step:
+    looks = now.outlooks[view.fingerprint]
+    rows = sum(look.tally.rows for look in looks.values())
+    pool_rows = sum(_rows(found) for found in view.pool.segments(store).values())
+    standings = {look.standing for look in looks.values()}
+    state: State = "partly" if rows else "missing"
+    to_judge = max(0, pool_rows - rows)
+    if to_judge or not is_current(store, view):
+        why = f"{to_judge} rows of its pool are to be judged"
+    elif "wanting" in standings:
+        why = "its pool is to be extended"
+    else:
+        state, why = "made", _standing(looks)
+    if not rows:
+        why = f"{known.why('views', view.recipe())}; {why}"
+    name, folder, print_ = view_name(plan, view), view.folder, view.fingerprint
+    return Step("view", name, folder, print_, view.inputs, state, why, rows, to_judge)
+
+
+def _standing(looks: Mapping[str, Outlook]) -> str:
+    lacking = {label: look for label, look in looks.items() if look.standing != "enough"}
+    if not lacking:
+        return "every quota is met"
+    return "; ".join(
+        f"{look.standing}: {look.tally.accepted} of {look.quota} rows of {label!r} accepted"
+        for label, look in lacking.items()
+    )
+
+
+def _run_steps(plan: Plan, now: Survey, known: "_Known") -> Iterator[Step]:
+    for ready in now.ready:
+        for run in ready.runs:
+            yield _run_step(ready, run, run.name in now.made, known)
+    for cell in now.waiting:
+        name = view_name(plan, cell.mix.view) if cell.mix.view else ""
+        yield from _unready(plan, cell, "waiting", f"for rows of the view {name!r}")
+    for cell, reason in now.given_up:
+        yield from _unready(plan, cell, "given up", reason)
+
+
+def _run_step(ready: Ready, run: Run, is_made: bool, known: "_Known") -> Step:
+    key = run_key(ready.cell, run.repeat)
+    state: State = "made" if is_made else "missing"
+    why = "reused" if is_made else known.why_run(key, run)
+    count = len(ready.rows.examples)
+    return Step("run", key, run.name, run.fingerprint, run.inputs, state, why, count, 0)
+
+
+def _unready(plan: Plan, cell: Cell, state: State, why: str) -> Iterator[Step]:
+    inputs = {"view": cell.mix.view.fingerprint} if cell.mix.view else {}
+    for repeat in range(plan.file.study.repeats):
+        yield Step("run", run_key(cell, repeat), None, None, inputs, state, why, 0, 0)
+
+
+def _rows(segments: Any) -> int:  # noqa: ANN401 - a list of Segment
+    whole = unbroken(segments)
+    return whole[-1].stop if whole else 0
+
+
+class _Known:
+    """What the store holds already, to say what sets a missing step apart from it."""
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._store = store
+        self._recipes: dict[str, list[dict[str, Any]]] = {}
+        name = reference_file(plan.file.study.name)
+        references = self._document(name) if store.has(name) else None
+        self._runs: Mapping[str, str] = (references or {}).get("runs", {})
+
+    def why(self, stage: str, recipe: Mapping[str, Any]) -> str:
+        """Say how a recipe differs from the one most like it among those there."""
+        if stage not in self._recipes:
+            found = [
+                self._document(f"{stage}/{folder}/recipe.json")
+                for folder in self._store.names(stage)
+            ]
+            self._recipes[stage] = [one for one in found if one]
+        differences = [
+            _differences(one, recipe)
+            for one in self._recipes[stage]
+            if one["fingerprint"] != recipe["fingerprint"]
+        ]
+        if not differences:
+            return "none was made yet"
+        return f"the nearest there differs: {_shortened(min(differences, key=len))}"
+
+    def why_run(self, key: str, run: Run) -> str:
+        """Say how a run differs from the one that stood in its place when the study last ran."""
+        before = self._runs.get(key)
+        if before is None or before == run.name:
+            return "not made yet"
+        body = self._document(before) if self._store.has(before) else None
+        if body is None:
+            return "not made yet"
+        now = {"reads": dict(run.reads), "inputs": dict(run.inputs)}
+        return f"stale: {before} was made before this changed: " + _shortened(
+            _differences({"reads": body["reads"], "inputs": body["inputs"]}, now)
+        )
+
+    def _document(self, name: str) -> dict[str, Any] | None:
+        try:
+            return self._store.document(name)
+        except (DamagedError, FileNotFoundError):
+            return None
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    names = [name for name in {**before, **after} if name not in ("kind", "fingerprint")]
+    return [
+        f"{name} {_brief(before.get(name))} -> {_brief(after.get(name))}"
+        for name in names
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else key)
+    else:
+        yield name.removeprefix("reads.").removeprefix("inputs."), value
+
+
+def _brief(value: Any) -> str:  # noqa: ANN401 - JSON
+    if isinstance(value, str) and len(value) == 64:
+        return value[:SHORT]
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shortened(differences: Sequence[str]) -> str:
+    more = len(differences) - SHOWN_DIFFERENCES
+    shown = "; ".join(differences[:SHOWN_DIFFERENCES]) or "nothing that it shows"
+    return f"{shown}; and {more} more" if more > 0 else shown

@@ -1,0 +1,192 @@
+"""What a study file may say.
+
+``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` say *what* is made: their fields can be
+factors and enter the fingerprints (``identity.py`` says which enters which). ``[resources]`` says
+where and how wide, and never enters one; neither does ``[quota]``, which says when to give up.
+"""
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, field_validator
+
+from engine.tasks.reading import ModelName, Written
+from engine.tasks.source import RecordSource, Source
+from engine.tasks.task import Split
+
+PACKAGED_ENCODER = "all-MiniLM-L6-v2"
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class GenerateConfig(Written):
+    """How synthetic rows are made. A field that an engine or strategy does not read is null.
+
+    Attributes:
+        engine: A key of ENGINES, or "package.module:Name".
+        strategy: A key of STRATEGIES, or "package.module:Name".
+        shots: Real rows shown in each prompt (``few_shot``).
+        shot_rows: How many real rows the shots are drawn from: the first so many of the
+            replicate's order.
+        templates: For each label, the texts that ``template`` fills in.
+        attributes: For each slot of a template, the values drawn for it.
+        records: Existing synthetic rows (``recorded``).
+    """
+
+    engine: str = "recorded"
+    strategy: str = "zero_shot"
+    shots: int = Field(3, ge=1, le=100)
+    shot_rows: int = Field(100, ge=1)
+    templates: dict[str, list[str]] | None = None
+    attributes: dict[str, list[str]] = {}
+    records: RecordSource | None = None
+
+    @field_validator("attributes", "templates")
+    @classmethod
+    def _lists_are_filled(cls, lists: dict[str, list[str]] | None) -> dict[str, list[str]] | None:
+        for name, values in (lists or {}).items():
+            if not values:
+                raise ValueError(f"{name!r} is an empty list")
+        return lists
+
+
+class CurateConfig(Written):
+    """Which rows are accepted.
+
+    Attributes:
+        filters: Keys of FILTERS or "package.module:Name"; the first that refuses names the reason.
+        min_words: Shortest text, in words (``length``).
+        max_words: Longest text, in words (``length``).
+    """
+
+    filters: list[str] = [
+        "refusal",
+        "length",
+        "duplicate",
+        "shot_copy",
+        "gold_copy",
+        "label_name",
+    ]
+    min_words: int = Field(2, ge=1)
+    max_words: int = Field(400, ge=1)
+
+
+class MixConfig(Written):
+    """What a training set is made of.
+
+    Attributes:
+        quantity: Synthetic rows, all labels together; 0 trains on real rows only.
+        real: Real rows, balanced over the labels.
+        prior: Share of each label among the synthetic rows, as weights; balanced if empty.
+    """
+
+    quantity: int = Field(1000, ge=0)
+    real: int = Field(0, ge=0)
+    prior: dict[str, Annotated[float, Field(gt=0)]] = {}
+
+
+class TrainConfig(Written):
+    """How a classifier is trained.
+
+    Attributes:
+        model: A folder, a hub name, or the encoder that comes with textmill.
+        revision: Branch, tag or commit of a hub model.
+        steps: Optimiser steps; the same for every condition, whatever its rows.
+        batch_size: Rows per step.
+        learning_rate: Peak of AdamW's learning rate.
+        weight_decay: AdamW's decay of weight matrices.
+        warmup: Share of the steps over which the learning rate rises; then it falls to 0.
+        max_length: Longest input, in tokens; the rest is cut off.
+        max_grad_norm: Gradients are scaled down to this norm.
+        precision: "auto" is bfloat16 where the machine computes in it, else float32.
+    """
+
+    model: ModelName = PACKAGED_ENCODER
+    revision: str = "main"
+    steps: int = Field(200, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(5e-5, gt=0, le=1)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: Share = 0.1
+    max_length: int = Field(128, ge=8)
+    max_grad_norm: float = Field(1.0, gt=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+
+class Resources(Written):
+    """Where and how wide. Never part of a fingerprint: changing it does not change the data.
+
+    Attributes:
+        replicas: Engine actors, each with its own copy of the model.
+        engine_cpus: CPUs that one engine actor reserves.
+        rows_per_call: Rows handed to an engine at a time, at most.
+        fleet: Training workers; as many as there are GPUs, or else CPUs, if absent.
+        fleet_cpus: CPUs, and so threads, of one training worker.
+        fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.
+    """
+
+    replicas: int = Field(1, ge=1)
+    engine_cpus: float = Field(0.5, gt=0)
+    rows_per_call: int = Field(512, ge=1)
+    fleet: int | None = Field(None, ge=1)
+    fleet_cpus: float = Field(1, gt=0)
+    fleet_gpus: float | None = Field(None, ge=0)
+
+
+class Quota(Written):
+    """How hard to try for the rows that were asked for.
+
+    Attributes:
+        attempts: Rows made for each row wanted, at most, before a label is given up as short.
+        max_refused: Share of refused rows above which a recipe is given up as hopeless.
+        judged_after: Rows of a label that are made before its share of refused rows counts.
+    """
+
+    attempts: float = Field(4, ge=1)
+    max_refused: Share = 0.9
+    judged_after: int = Field(64, ge=1)
+
+
+class Study(Written):
+    """One study: what varies, what is fixed, and how often each condition is repeated.
+
+    Attributes:
+        name: Names the folder of its results.
+        task: A built-in task, or the path of a task file.
+        splits: Places of the gold rows that replace the task's own.
+        repeats: Trainings of each condition, which differ in their seed.
+        replicates: Independent draws of everything random in the data.
+        factors: What varies: a field's name and its levels, or a name of the user's own and
+            bundled levels.
+        exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    task: str
+    splits: dict[Split, Source] = {}
+    repeats: int = Field(3, ge=1)
+    replicates: int = Field(1, ge=1)
+    generate: GenerateConfig = GenerateConfig()
+    curate: CurateConfig = CurateConfig()
+    mix: MixConfig = MixConfig()
+    train: TrainConfig = TrainConfig()
+    resources: Resources = Resources()
+    quota: Quota = Quota()
+    factors: dict[str, list[Any]] = {}
+    exclude: list[dict[str, Any]] = []
+
+    @field_validator("task")
+    @classmethod
+    def _task_is_named(cls, task: str) -> str:
+        if not re.search(r"\S", task):
+            raise ValueError("name a built-in task or a task file")
+        return task
+
+
+Section = Literal["generate", "curate", "mix", "train"]
+SECTIONS: dict[Section, type[Written]] = {
+    "generate": GenerateConfig,
+    "curate": CurateConfig,
+    "mix": MixConfig,
+    "train": TrainConfig,
+}
+assert set(SECTIONS) == set(get_args(Section))

@@ -1,0 +1,233 @@
+"""Factors: names to fields, levels to settings, and the grid of conditions."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import ConfigError
+from engine.fingerprint import canonical
+from engine.plugins import did_you_mean
+from engine.schema import RESULT_COLUMNS
+from engine.study.config import (
+    SECTIONS,
+    CurateConfig,
+    GenerateConfig,
+    MixConfig,
+    Section,
+    Study,
+    TrainConfig,
+)
+from engine.tasks.reading import validate
+
+Level = str | int | float | bool | None
+Settings = Mapping[str, Any]  # "section.field" to value
+
+
+class Choice(NamedTuple):
+    """One level of a factor: what it is called, and what it sets."""
+
+    level: Level
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One cell of the grid.
+
+    Attributes:
+        levels: Each factor's level; None where the factor does not apply here.
+        generate: How the synthetic rows are made; None if there are none.
+        curate: Which of them are accepted; None if there are none.
+        mix: What the training set is made of.
+        train: How the classifier is trained.
+    """
+
+    levels: Mapping[str, Level]
+    generate: GenerateConfig | None
+    curate: CurateConfig | None
+    mix: MixConfig
+    train: TrainConfig
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {level}" for name, level in self.levels.items() if level is not None)
+
+
+def field_of(name: str, where: str) -> str:
+    """Return the ``section.field`` that a factor's or flag's name stands for.
+
+    Raises:
+        ConfigError: There is no such field, or more than one.
+    """
+    section, _, field = name.partition(".")
+    if field:
+        if section in SECTIONS and field in SECTIONS[section].model_fields:  # type: ignore[index]
+            return name
+        if section in SECTIONS:
+            known = [f"{section}.{known}" for known in SECTIONS[section].model_fields]  # type: ignore[index]
+            raise ConfigError(f"{where}: unknown field {name!r}.{did_you_mean(name, known)}")
+    found = [f"{section}.{name}" for section, kind in SECTIONS.items() if name in kind.model_fields]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"{where}: {name!r} is ambiguous: write {' or '.join(found)}.")
+    known = [field for kind in SECTIONS.values() for field in kind.model_fields]
+    raise ConfigError(f"{where}: unknown field or factor {name!r}.{did_you_mean(name, known)}")
+
+
+def choices(study: Study, where: str) -> dict[str, list[Choice]]:
+    """Return every factor's levels.
+
+    Raises:
+        ConfigError: A name is unknown, reserved or taken, or a level is wrong.
+    """
+    made = {name: _choices(name, levels, where) for name, levels in study.factors.items()}
+    fields: dict[str, str] = {}
+    for name, levels in made.items():
+        for field in sorted({field for choice in levels for field in choice.settings}):
+            if field in fields:
+                raise ConfigError(
+                    f"{where}: the factors {fields[field]!r} and {name!r} both set {field}."
+                )
+            fields[field] = name
+    return made
+
+
+def conditions(
+    study: Study, folder: Path, where: str, reads: Callable[[GenerateConfig], set[str]]
+) -> list[Condition]:
+    """Return the conditions of a study: the product of its factors, less what is left out.
+
+    A cell without any rows (no synthetic, no real ones) is left out, and cells that come to the
+    same condition, because a factor does not apply to them, are one.
+
+    Args:
+        study: The study.
+        folder: What relative paths in levels are relative to.
+        where: What to call the study file in messages.
+        reads: The fields of GenerateConfig that its engine and strategy read.
+
+    Raises:
+        ConfigError: A factor or an exclusion is wrong.
+    """
+    made = choices(study, where)
+    _check_exclusions(study, made, where)
+    unique: dict[bytes, Condition] = {}
+    for cell in _cells(made):
+        if any(_is_excluded(cell, exclusion) for exclusion in study.exclude):
+            continue
+        condition = _condition(study, cell, folder, where, reads)
+        if condition.mix.quantity or condition.mix.real:
+            unique.setdefault(_key(condition), condition)
+    if not unique:
+        raise ConfigError(f"{where}: no condition is left; every cell is excluded or has no rows.")
+    return list(unique.values())
+
+
+def _choices(name: str, levels: list[Any], where: str) -> list[Choice]:
+    if not levels:
+        raise ConfigError(f"{where}: the factor {name!r} has no levels.")
+    if any(isinstance(level, dict) for level in levels):
+        made = [_bundle(name, level, where) for level in levels]
+    else:
+        field = field_of(name, f"{where}, [factors]")
+        made = [Choice(_readable(level), {field: level}) for level in levels]
+    seen: set[Level] = set()
+    for choice in made:
+        if choice.level in seen:
+            raise ConfigError(f"{where}: the factor {name!r} has the level {choice.level!r} twice.")
+        seen.add(choice.level)
+    return made
+
+
+def _readable(level: Any) -> Level:  # noqa: ANN401 - whatever stood in the file
+    return level if isinstance(level, str | int | float | bool) else canonical(level).decode()
+
+
+def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as above
+    here = f"{where}, [[factors.{name}]]"
+    taken = {field for kind in SECTIONS.values() for field in kind.model_fields}
+    if name in RESULT_COLUMNS or name in taken:
+        raise ConfigError(
+            f"{here}: {name!r} is reserved, as the name of a "
+            f"{'result column' if name in RESULT_COLUMNS else 'field'}; choose another name."
+        )
+    if not isinstance(level, dict) or not isinstance(level.get("name"), str):
+        raise ConfigError(f"{here}: every level needs a name = \"...\" of its own.")
+    settings = {field_of(key, here): value for key, value in level.items() if key != "name"}
+    if not settings:
+        raise ConfigError(f"{here}: the level {level['name']!r} sets nothing.")
+    return Choice(level["name"], settings)
+
+
+def _cells(made: Mapping[str, list[Choice]]) -> Iterator[dict[str, Choice]]:
+    for cell in product(*made.values()):
+        yield dict(zip(made, cell, strict=True))
+
+
+def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str) -> None:
+    for exclusion in study.exclude:
+        for name, levels in exclusion.items():
+            if name not in made:
+                raise ConfigError(f"{where}, [[exclude]]: no factor {name!r}.{did_you_mean(name, made)}")
+            known = [choice.level for choice in made[name]]
+            for level in levels if isinstance(levels, list) else [levels]:
+                if level not in known:
+                    hint = did_you_mean(str(level), map(str, known))
+                    raise ConfigError(f"{where}, [[exclude]]: {name} has no level {level!r}.{hint}")
+
+
+def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bool:
+    return all(
+        cell[name].level in (levels if isinstance(levels, list) else [levels])
+        for name, levels in exclusion.items()
+    )
+
+
+def _condition(
+    study: Study,
+    cell: Mapping[str, Choice],
+    folder: Path,
+    where: str,
+    reads: Callable[[GenerateConfig], set[str]],
+) -> Condition:
+    settings = {field: value for choice in cell.values() for field, value in choice.settings.items()}
+    generate = _configured(study.generate, "generate", settings, where, folder)
+    curate = _configured(study.curate, "curate", settings, where, folder)
+    mix = _configured(study.mix, "mix", settings, where, folder)
+    train = _configured(study.train, "train", settings, where, folder)
+    applies = {f"mix.{field}" for field in MixConfig.model_fields}
+    applies |= {f"train.{field}" for field in TrainConfig.model_fields}
+    if mix.quantity:
+        applies |= {f"generate.{field}" for field in reads(generate)}
+        applies |= {f"curate.{field}" for field in CurateConfig.model_fields}
+    else:
+        applies -= {"mix.prior"}
+        mix = mix.model_copy(update={"prior": {}})
+    levels = {
+        name: choice.level if applies & set(choice.settings) else None
+        for name, choice in cell.items()
+    }
+    if not mix.quantity:
+        return Condition(levels, None, None, mix, train)
+    return Condition(levels, generate, curate, mix, train)
+
+
+def _configured(
+    base: Any, section: Section, settings: Settings, where: str, folder: Path  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - a config of any section
+    own = {
+        field.partition(".")[2]: value
+        for field, value in settings.items()
+        if field.startswith(f"{section}.")
+    }
+    if not own:
+        return base
+    whole = {**base.model_dump(exclude_unset=True), **own}
+    return validate(SECTIONS[section], whole, f"{where}, [factors] {section}", folder)
+
+
+def _key(condition: Condition) -> bytes:
+    mix, train = condition.mix.model_dump(), condition.train.model_dump()
+    return canonical({"levels": dict(condition.levels), "mix": mix, "train": train})

@@ -1,0 +1,94 @@
+"""Which fields enter which fingerprint (DESIGN, section 3). Nothing else may enter one.
+
+A VERSION is raised by hand when the code of its stage would make something else of the same fields.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.fingerprint import Plain, fingerprint
+from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
+from engine.tasks.task import Task
+
+POOL_VERSION = 1
+VIEW_VERSION = 1
+RUN_VERSION = 1
+
+Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
+
+
+def task_prompt_fields(task: Task) -> Reads:
+    """Return what a prompt can show of a task, and nothing of where its rows are."""
+    return {
+        "name": task.name,
+        "labels": [[label, text] for label, text in task.labels.items()],  # order counts
+        "fields": task.fields,
+        "wording": task.wording.model_dump(),
+    }
+
+
+def pool_reads(task: Task, config: GenerateConfig, fields: set[str], replicate: int) -> Reads:
+    """Return what a pool is made of.
+
+    Args:
+        task: The task; only what prompts can show of it counts.
+        config: The recipe.
+        fields: The fields of ``config`` that its engine and strategy read. ``records`` counts by
+            content, which stands among the inputs, not by place.
+        replicate: Number of the draw, from 0.
+    """
+    settings = config.model_dump(include=fields - {"records"})
+    return {"task": task_prompt_fields(task), "generate": settings, "replicate": replicate}
+
+
+def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
+    """Return what a view is made of besides its pool and the gold rows it compares with.
+
+    Args:
+        task: The task.
+        config: The curation recipe.
+        fields: The fields of ``config`` that its filters read.
+    """
+    return {
+        "labels": list(task.labels),
+        "fields": task.fields,
+        "label_name_leaks": task.label_name_leaks,
+        "curate": config.model_dump(include={"filters"} | fields),
+    }
+
+
+def run_reads(
+    labels: list[str], config: TrainConfig, model: Plain, precision: str, repeat: int
+) -> Reads:
+    """Return what a run is made of besides its training set and the gold rows it is scored on.
+
+    Args:
+        labels: The task's labels in order: a label's number is its place.
+        config: The recipe; the model counts by content and precision as resolved.
+        model: The model's identity, such as the hash of its files.
+        precision: "float32" or "bfloat16".
+        repeat: Number of the training, from 0.
+    """
+    settings = config.model_dump(exclude={"model", "revision", "precision"})
+    return {
+        "labels": labels,
+        "train": settings,
+        "model": model,
+        "precision": precision,
+        "repeat": repeat,
+    }
+
+
+def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return a pool's identity; inputs are content hashes of shots' rows and records."""
+    return fingerprint("pool", POOL_VERSION, reads, inputs)
+
+
+def view_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return a view's identity; inputs are its pool and the gold splits it compares with."""
+    return fingerprint("view", VIEW_VERSION, reads, inputs)
+
+
+def run_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return a run's identity; inputs are the training set's and the scored splits' content."""
+    return fingerprint("run", RUN_VERSION, reads, inputs)

@@ -1,0 +1,93 @@
+"""From a study file, and the ``--set`` flags of a command, to a Study."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ConfigError
+from engine.study.config import SECTIONS, Study
+from engine.study.factors import field_of
+from engine.tasks.reading import read_toml, validate
+from engine.tasks.task import Task, load_task
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study with its task, and the file that it was read from."""
+
+    study: Study
+    task: Task
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """What to call the file in messages."""
+        return self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """What the study's relative paths are relative to."""
+        return self.path.absolute().parent
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
+    """Read a study file.
+
+    Args:
+        path: The file.
+        overrides: ``"train.steps=50"`` and the like, in the order given; values are TOML, or else
+            plain strings.
+
+    Raises:
+        ConfigError: The file, or an override, is wrong.
+    """
+    document = read_toml(path)
+    for override in overrides:
+        _override(document, override)
+    study = validate(Study, document, path.name, path.absolute().parent)
+    task = load_task(study.task, path.absolute().parent, study.splits)
+    return StudyFile(study, task, path)
+
+
+def _override(document: dict[str, Any], text: str) -> None:
+    key, equals, written = text.partition("=")
+    key, where = key.strip(), f"--set {text}"
+    if not equals or not key:
+        raise ConfigError(f"{where}: write --set key=value, such as --set train.steps=50.")
+    value = _value(written.strip())
+    head, _, rest = key.partition(".")
+    if head == "factors" and rest:
+        document.setdefault("factors", {})[rest.strip('"')] = value
+    elif head in ("resources", "quota", "splits") and rest:
+        document.setdefault(head, {})[rest] = value
+    elif not rest and head in Study.model_fields and head not in SECTIONS:
+        document[head] = value
+    else:
+        _set_field(document, field_of(key, where), value, where)
+
+
+def _set_field(document: dict[str, Any], field: str, value: Any, where: str) -> None:  # noqa: ANN401
+    factors = document.get("factors", {})
+    factor = next((name for name in factors if _stands_for(name, field, factors[name])), None)
+    if factor:
+        raise ConfigError(
+            f"{where}: {field} is a factor of this study; set its levels: "
+            f"--set 'factors.{factor}=[...]'."
+        )
+    section, _, name = field.partition(".")
+    document.setdefault(section, {})[name] = value
+
+
+def _stands_for(name: str, field: str, levels: Any) -> bool:  # noqa: ANN401 - as it was written
+    if not isinstance(levels, list) or any(isinstance(level, dict) for level in levels):
+        return False
+    return field_of(name, "[factors]") == field
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

