@@ -8,6 +8,7 @@ the pool, so a better parser needs no new generation.
 import json
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
@@ -110,7 +111,8 @@ def _from_names(
         re.finditer(rf"^\W*({alternatives})\W*:[ \t*]*", text, re.IGNORECASE | re.MULTILINE)
     )
     found: dict[str, str] = {}
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, following in pairwise([*marks, None]):
+        assert mark is not None  # only the last of them is None, and it is only ever following
         end = following.start() if following else len(text)
         found.setdefault(names[mark[1].casefold()], _bare(text[mark.end() : end]))
     if marks and "text" not in found and len(fields) == 1:  # the text stands before its label
