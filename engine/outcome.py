@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.curate.view import Tally, View
+from engine.fingerprint import Plain
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
 from engine.seal import seal_document
@@ -145,10 +146,8 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:
     """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``."""
-    runs = {
-        run_key(ready.cell, run.repeat): run.name for ready in now.ready for run in ready.runs
-    }
-    body = {
+    runs = {run_key(ready.cell, run.repeat): run.name for ready in now.ready for run in ready.runs}
+    body: dict[str, Plain] = {
         "kind": "study",
         "name": plan.file.study.name,
         "inputs": sorted({rows.name for rows in plan.inputs()}),

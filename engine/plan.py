@@ -86,9 +86,7 @@ class Plan:
     def demand(self, view: View) -> dict[str, int]:
         """Return how many accepted rows of each label the cells want of a view, at most."""
         cells = [cell for cell in self.cells if cell.mix.view is view]
-        return {
-            label: max(cell.quotas[label] for cell in cells) for label in self.file.task.labels
-        }
+        return {label: max(cell.quotas[label] for cell in cells) for label in self.file.task.labels}
 
     def inputs(self) -> Iterator[Rows]:
         """Yield all rows that workers read from the store."""
@@ -162,7 +160,9 @@ class _Graph:
         if identity not in self._pools:
             name = (config.strategy if engine.asks else config.engine).rpartition(":")[2]
             label = f"{self._task.name}-{name}"
-            pool = Pool(identity, label, self._task, config, replicate, reads, inputs, files, limits)
+            pool = Pool(
+                identity, label, self._task, config, replicate, reads, inputs, files, limits
+            )
             if engine.asks:  # a recipe that cannot be worded is found here
                 pool.strategy_on(self._gold["train"].table)
             self._pools[identity] = pool
@@ -172,11 +172,12 @@ class _Graph:
         kinds = [filter_class(name) for name in config.filters]
         compared = sorted({split for kind in kinds for split in kind.compares})
         fields = {field for kind in kinds for field in kind.reads}
-        inputs = {split: self._gold[split].content for split in compared}
         files: dict[Split, str] = {split: self._gold[split].name for split in compared}
+        inputs = {"pool": pool.fingerprint}
+        inputs |= {str(split): self._gold[split].content for split in compared}
         reads = view_reads(self._task, config, fields)
-        identity = view_fingerprint(reads, {"pool": pool.fingerprint, **inputs})
-        view = View(identity, pool, config, reads, {"pool": pool.fingerprint, **inputs}, files)
+        identity = view_fingerprint(reads, inputs)
+        view = View(identity, pool, config, reads, inputs, files)
         return self._views.setdefault(identity, view)
 
 
@@ -185,7 +186,8 @@ def _run(plan: Plan, cell: Cell, rows: TrainingSet, repeat: int) -> Run:
     model = plan.models[_model_key(config)]
     precision = resolve_precision(config.precision)
     reads = run_reads(list(task.labels), config, model.identity, precision, repeat)
-    inputs = {"training_set": rows.content, **{one: plan.gold[one].content for one in SCORED}}
+    inputs = {"training_set": rows.content}
+    inputs |= {str(split): plan.gold[split].content for split in SCORED}
     return Run(
         fingerprint=run_fingerprint(reads, inputs),
         label=f"{task.name}-{rows.synthetic}+{rows.real}-{repeat}",
@@ -230,17 +232,21 @@ def _source_key(config: GenerateConfig) -> str:
 def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
     known = file.task.labels
     for condition in grid:
-        named = {"mix.prior": condition.mix.prior}
-        if condition.generate:
-            named["generate.templates"] = condition.generate.templates or {}
-        for field, table in named.items():
-            for label in table:
+        prior, config = condition.mix.prior, condition.generate
+        named = {"mix.prior": list(prior)}
+        named["generate.templates"] = list(config.templates or {}) if config else []
+        for field, labels in named.items():
+            for label in labels:
                 if label not in known:
                     hint = did_you_mean(label, known)
-                    raise ConfigError(f"{file.where}: {field} has the unknown label {label!r}.{hint}")
-        lacking = [label for label in known if condition.mix.prior and label not in condition.mix.prior]
+                    raise ConfigError(
+                        f"{file.where}: {field} has the unknown label {label!r}.{hint}"
+                    )
+        lacking = [label for label in known if prior and label not in prior]
         if lacking:
-            raise ConfigError(f"{file.where}: mix.prior gives no weight to the label {lacking[0]!r}.")
+            raise ConfigError(
+                f"{file.where}: mix.prior gives no weight to the label {lacking[0]!r}."
+            )
 
 
 def _check_amounts(file: StudyFile, cells: list[Cell], gold: Mapping[Split, Rows]) -> None:

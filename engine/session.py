@@ -14,6 +14,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # its default of 2 s is felt in small studies
+    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else each actor pool prints an error that is none
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
@@ -24,6 +25,8 @@ def ray_session() -> Iterator[None]:
     """Lend the body a Ray; one that is already up is used and left up."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    for name in ("ray.data", "ray.train", "ray._private.authentication"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     import ray
 
     if ray.is_initialized():
@@ -52,6 +55,3 @@ def _quieten_data() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    context.execution_options.verbose_progress = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    logging.getLogger("ray.train").setLevel(logging.WARNING)

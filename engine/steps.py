@@ -10,7 +10,7 @@ from engine.errors import DamagedError
 from engine.fingerprint import SHORT
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
-from engine.outcome import cell_name, reference_file, run_key, view_name
+from engine.outcome import reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
 from engine.store import Store

@@ -89,7 +89,7 @@ class Store:
     def names(self, folder: str) -> list[str]:
         """Return the names of the files and folders committed in ``folder``, sorted."""
         try:
-            entries = os.listdir(self.root / folder)
+            entries = [path.name for path in (self.root / folder).iterdir()]
         except FileNotFoundError:
             return []
         return sorted(entry for entry in entries if not entry.startswith("."))

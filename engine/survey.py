@@ -72,10 +72,10 @@ def wants(plan: Plan, store: Store) -> list[Want]:
     """Return the segments that are missing for the quotas, labels and pools in turn."""
     target: dict[str, dict[str, int]] = {}
     for view in plan.views:
-        upto = target.setdefault(view.pool.fingerprint, {})
+        own = target.setdefault(view.pool.fingerprint, {})
         for label, look in outlooks(plan, store, view).items():
             if look.standing == "wanting":
-                upto[label] = max(upto.get(label, 0), look.upto)
+                own[label] = max(own.get(label, 0), look.upto)
     missing = []
     for pool in plan.pools:
         there = pool.segments(store)

@@ -4,8 +4,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from engine.pipeline import Progress as Done
 
@@ -35,16 +41,17 @@ class Screen:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._bars.stop()
 
     def __call__(self, done: Done) -> None:
         """Show progress."""
         if self._stage is None or done.done == 0 or self._stage[0] != done.stage:
-            bar = self._bars.add_task(
-                done.stage, total=done.total, unit=UNITS[done.stage], rate=""
-            )
+            bar = self._bars.add_task(done.stage, total=done.total, unit=UNITS[done.stage], rate="")
             self._stage, self._started = (done.stage, bar), time.monotonic()
         rate = self._rate(done)
         self._bars.update(self._stage[1], completed=done.done, rate=rate)
@@ -67,5 +74,7 @@ class Screen:
         self._last_line = now
         left = (done.total - done.done) * (now - self._started) / done.done if done.done else None
         time_left = f", {left:,.0f} s left" if left else ""
-        line = f"{done.stage}: {done.done:,} of {done.total:,} {UNITS[done.stage]} {rate}{time_left}"
+        line = (
+            f"{done.stage}: {done.done:,} of {done.total:,} {UNITS[done.stage]} {rate}{time_left}"
+        )
         self._console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)

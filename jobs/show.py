@@ -86,7 +86,9 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
     grouped = Counter((step.state, step.why) for step in runs if step.state != "made")
     lines += [f"  {count:>5} {state}: {why}" for (state, why), count in grouped.items()]
     to_make = sum(step.to_make for step in found if step.kind == "pool")
-    to_train = len({step.place or step.name for step in runs if step.state in ("missing", "waiting")})
+    to_train = len(
+        {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
+    )
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
 
@@ -100,7 +102,9 @@ def findings(found: Findings, store: Store) -> str:
     rows = condition_scores(found, "test")
     rows.sort(key=lambda one: -one.scores["accuracy"].value)
     for one in rows:
-        levels = ", ".join(f"{name} {level}" for name, level in one.levels.items() if level is not None)
+        levels = ", ".join(
+            f"{name} {level}" for name, level in one.levels.items() if level is not None
+        )
         lines.append(f"  {show_score(one.scores['accuracy']):<20} {levels}")
     lines += [f"  {problem}" for problem in found.problems]
     lines.append(f"Report: {store.root / found.folder / 'report.html'}")
@@ -159,17 +163,17 @@ def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
     found = orphans(store)
     old = [orphan for orphan in found if orphan.age_s >= older_than_h * HOUR_S]
     lines = [f"  {orphan.size / 1024:>10,.0f} KiB  {orphan.name}" for orphan in old]
-    total = f"{len(old)} files and folders that no study refers to, {sum(one.size for one in old):,} bytes"
+    size = sum(orphan.size for orphan in old)
+    total = f"{len(old)} files and folders that no study refers to, {size:,} bytes"
     if remove_them:
         for orphan in old:
             remove(store, orphan)
         lines.append(f"Removed {total}.")
     else:
         lines.append(f"{total}." + (" Remove them with --yes." if old else ""))
-    if len(old) < len(found):
-        lines.append(
-            f"{len(found) - len(old)} more were written in the last {older_than_h:g} h and left alone."
-        )
+    spared = len(found) - len(old)
+    if spared:
+        lines.append(f"{spared} more were written in the last {older_than_h:g} h and left alone.")
     return "\n".join(lines)
 
 

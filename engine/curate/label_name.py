@@ -20,7 +20,9 @@ class LabelName:
     def __init__(self, context: Context) -> None:
         self._names = {
             label: re.compile(
-                r"(?<!\w)" + r"[\s_-]+".join(map(re.escape, re.split(r"[\s_-]+", label))) + r"(?!\w)",
+                r"(?<!\w)"
+                + r"[\s_-]+".join(map(re.escape, re.split(r"[\s_-]+", label)))
+                + r"(?!\w)",
                 re.IGNORECASE,
             )
             for label in (context.task.labels if context.task.label_name_leaks else ())

@@ -23,7 +23,9 @@ LEAD_IN = re.compile(
     r")\s*(?=\S)",
     re.IGNORECASE,
 )
-INTERJECTION = re.compile(r"\A\W*(?:sure|certainly|of course|absolutely)[!.,][ \t]*\n+", re.IGNORECASE)
+INTERJECTION = re.compile(
+    r"\A\W*(?:sure|certainly|of course|absolutely)[!.,][ \t]*\n+", re.IGNORECASE
+)
 NUMBERING = re.compile(r"\A(?:\(?\d{1,3}[.)]|[-*\u2022])\s+")
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "`": "`"}
 
@@ -41,7 +43,9 @@ class Unparsed(NamedTuple):
     reason: str
 
 
-def parse(completion: str, fields: Mapping[str, str], label_names: tuple[str, ...]) -> Parsed | Unparsed:
+def parse(
+    completion: str, fields: Mapping[str, str], label_names: tuple[str, ...]
+) -> Parsed | Unparsed:
     """Find a row's fields in a completion.
 
     Args:

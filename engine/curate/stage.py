@@ -12,6 +12,7 @@ from engine.curate.parse import Unparsed, label_field_names, parse
 from engine.curate.text import normalised
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
+from engine.fingerprint import Plain
 from engine.generate.pool import commit_recipe, load_table
 from engine.generate.stage import shots_of
 from engine.schema import VIEW
@@ -76,8 +77,13 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
         except DamagedError as damage:
             store.set_aside(damage.name)
             return Curated(rows, [damage.name])
-        notes = {"chain": chain, "rows": tally.rows, "accepted": tally.accepted}
-        store.commit(target, seal_table(table, {**notes, "refused": dict(tally.refused)}))
+        notes: dict[str, Plain] = {
+            "chain": chain,
+            "rows": tally.rows,
+            "accepted": tally.accepted,
+            "refused": dict(tally.refused),
+        }
+        store.commit(target, seal_table(table, notes))
         kept.append(segment)
         rows += tally.rows
     return Curated(rows, [])

@@ -14,13 +14,13 @@ class Mean(NamedTuple):
         value: The mean.
         low: Lower end; None for fewer than two values.
         high: Upper end; None for fewer than two values.
-        count: How many values there are.
+        repeats: How many values there are.
     """
 
     value: float
     low: float | None
     high: float | None
-    count: int
+    repeats: int
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Mean:

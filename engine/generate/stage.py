@@ -75,7 +75,11 @@ def _generate_group(
     pools = by_fingerprint(want.pool for want in wants)
     calls = [_call_table(call) for call in _calls(wants, where.rows_per_call)]
     asked = ray.data.from_arrow(calls).map_batches(  # one block is one call
-        ask, batch_size=None, batch_format="pyarrow", num_cpus=0.25, fn_args=(pools, store)
+        ask,  # type: ignore[arg-type]  # Ray's type knows no further arguments
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=0.25,
+        fn_args=(pools, store),
     )
     reports = asked.map_batches(
         EngineActor,

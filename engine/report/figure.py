@@ -25,7 +25,7 @@ def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  
     """
     from matplotlib.figure import Figure
 
-    panels = sorted({one.levels["real"] for one in conditions if one.levels["quantity"]}) or [0]
+    panels = sorted({one.real for one in conditions if one.quantity}) or [0]
     size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1])
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -65,17 +65,17 @@ def as_png(figure: Any) -> bytes:  # noqa: ANN401 - a matplotlib figure
 def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: Any) -> None:  # noqa: ANN401
     lines: dict[str, list[ConditionScore]] = {}
     for one in conditions:
-        if one.levels["quantity"]:
+        if one.quantity:
             lines.setdefault(_recipe(one), [])
-            if one.levels["real"] == real:
+            if one.real == real:
                 lines[_recipe(one)].append(one)
-    baselines = [one for one in conditions if not one.levels["quantity"]]
-    start = [one for one in baselines if one.levels["real"] == real and real]
+    baselines = [one for one in conditions if not one.quantity]
+    start = [one for one in baselines if one.real == real and real]
     for place, (recipe, points) in enumerate(lines.items()):
         _line(axis, [*start, *points] if len(start) == 1 else points, metric, recipe, f"C{place}")
     for place, one in enumerate(baselines):
         score, colour = one.scores[metric], str(0.2 + 0.5 * place / max(1, len(baselines)))
-        label = f"{one.levels['real']} real rows alone"
+        label = f"{one.real} real rows alone"
         extra = _recipe(one)
         axis.axhline(
             score.value, color=colour, ls="--", lw=1, label=f"{label}, {extra}" if extra else label
@@ -85,7 +85,11 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
 
 
 def _line(
-    axis: Any, points: Sequence[ConditionScore], metric: str, recipe: str, colour: str  # noqa: ANN401
+    axis: Any,  # noqa: ANN401 - untyped
+    points: Sequence[ConditionScore],
+    metric: str,
+    recipe: str,
+    colour: str,
 ) -> None:
     points = sorted(points, key=lambda one: one.rows_synthetic)
     xs = [one.rows_synthetic for one in points]

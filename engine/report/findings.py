@@ -83,6 +83,8 @@ class ConditionScore:
 
     Attributes:
         levels: Each factor's level, with ``quantity`` and ``real``.
+        quantity: Synthetic rows asked for.
+        real: Real rows asked for.
         scores: Mean and interval of each metric over the repeats of all replicates.
         rows_synthetic: Synthetic rows trained on, on average.
         rows_real: Real rows trained on.
@@ -91,6 +93,8 @@ class ConditionScore:
     """
 
     levels: Mapping[str, Level]
+    quantity: int
+    real: int
     scores: Mapping[str, Mean]
     rows_synthetic: float
     rows_real: int
@@ -117,6 +121,8 @@ def level_names(findings: Findings) -> list[str]:
 def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
     return ConditionScore(
         levels=levels,
+        quantity=rows[0]["quantity"],
+        real=rows[0]["real"],
         scores={metric: mean_interval([row[metric] for row in rows]) for metric in METRICS},
         rows_synthetic=sum(row["rows_synthetic"] for row in rows) / len(rows),
         rows_real=rows[0]["rows_real"],

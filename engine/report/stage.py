@@ -87,7 +87,7 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templat
     from jinja2 import Environment, StrictUndefined
 
     text = (files("engine.report") / template).read_text(encoding="utf-8")
-    environment = Environment(  # noqa: S701 - only the page in HTML is escaped
+    environment = Environment(
         autoescape=template.endswith(".html.jinja"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -51,7 +51,9 @@ class Condition:
     train: TrainConfig
 
     def __str__(self) -> str:
-        return ", ".join(f"{name} {level}" for name, level in self.levels.items() if level is not None)
+        return ", ".join(
+            f"{name} {level}" for name, level in self.levels.items() if level is not None
+        )
 
 
 def field_of(name: str, where: str) -> str:
@@ -62,10 +64,10 @@ def field_of(name: str, where: str) -> str:
     """
     section, _, field = name.partition(".")
     if field:
-        if section in SECTIONS and field in SECTIONS[section].model_fields:  # type: ignore[index]
+        if section in SECTIONS and field in SECTIONS[section].model_fields:
             return name
         if section in SECTIONS:
-            known = [f"{section}.{known}" for known in SECTIONS[section].model_fields]  # type: ignore[index]
+            known = [f"{section}.{known}" for known in SECTIONS[section].model_fields]
             raise ConfigError(f"{where}: unknown field {name!r}.{did_you_mean(name, known)}")
     found = [f"{section}.{name}" for section, kind in SECTIONS.items() if name in kind.model_fields]
     if len(found) == 1:
@@ -154,7 +156,7 @@ def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as a
             f"{'result column' if name in RESULT_COLUMNS else 'field'}; choose another name."
         )
     if not isinstance(level, dict) or not isinstance(level.get("name"), str):
-        raise ConfigError(f"{here}: every level needs a name = \"...\" of its own.")
+        raise ConfigError(f'{here}: every level needs a name = "..." of its own.')
     settings = {field_of(key, here): value for key, value in level.items() if key != "name"}
     if not settings:
         raise ConfigError(f"{here}: the level {level['name']!r} sets nothing.")
@@ -170,7 +172,9 @@ def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str
     for exclusion in study.exclude:
         for name, levels in exclusion.items():
             if name not in made:
-                raise ConfigError(f"{where}, [[exclude]]: no factor {name!r}.{did_you_mean(name, made)}")
+                raise ConfigError(
+                    f"{where}, [[exclude]]: no factor {name!r}.{did_you_mean(name, made)}"
+                )
             known = [choice.level for choice in made[name]]
             for level in levels if isinstance(levels, list) else [levels]:
                 if level not in known:
@@ -192,7 +196,9 @@ def _condition(
     where: str,
     reads: Callable[[GenerateConfig], set[str]],
 ) -> Condition:
-    settings = {field: value for choice in cell.values() for field, value in choice.settings.items()}
+    settings = {
+        field: value for choice in cell.values() for field, value in choice.settings.items()
+    }
     generate = _configured(study.generate, "generate", settings, where, folder)
     curate = _configured(study.curate, "curate", settings, where, folder)
     mix = _configured(study.mix, "mix", settings, where, folder)
@@ -215,7 +221,11 @@ def _condition(
 
 
 def _configured(
-    base: Any, section: Section, settings: Settings, where: str, folder: Path  # noqa: ANN401
+    base: Any,  # noqa: ANN401 - as below
+    section: Section,
+    settings: Settings,
+    where: str,
+    folder: Path,
 ) -> Any:  # noqa: ANN401 - a config of any section
     own = {
         field.partition(".")[2]: value

@@ -107,7 +107,9 @@ def read_rows(
         given = str(row["label"])
         row["label"] = source.labels.get(given, given)
         if row["label"] not in labels:
-            raise DataError(f"{where}: the label {given!r} is unknown.{did_you_mean(given, labels)}")
+            raise DataError(
+                f"{where}: the label {given!r} is unknown.{did_you_mean(given, labels)}"
+            )
         rows.append(row)
     if not rows:
         raise DataError(f"{source} holds no rows.")
@@ -156,9 +158,7 @@ def _hub(source: HubSource) -> Iterator[dict[str, Any]]:
     from datasets import ClassLabel, load_dataset
 
     try:
-        data = load_dataset(
-            source.hub, source.subset, split=source.split, revision=source.revision
-        )
+        data = load_dataset(source.hub, source.subset, split=source.split, revision=source.revision)
     except ConnectionError as error:
         raise DataError(
             f"The dataset {source.hub!r} is neither in the local cache nor reachable. Give local "

@@ -91,9 +91,7 @@ def builtin_tasks() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def load_task(
-    name: str, folder: Path, splits: Mapping[Split, Source] | None = None
-) -> Task:
+def load_task(name: str, folder: Path, splits: Mapping[Split, Source] | None = None) -> Task:
     """Read a task.
 
     Args:

@@ -7,8 +7,8 @@ convenience: what is pending is derived from the store, and a run that is there 
 import contextlib
 import logging
 import shutil
-import uuid
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +114,7 @@ def _size(runs: int, where: Resources) -> tuple[int, float]:
     """Return how many workers to start, and the GPUs of each."""
     import ray
 
-    have = ray.cluster_resources()
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = where.fleet_gpus if where.fleet_gpus is not None else float(have.get("GPU", 0) > 0)
     fit = int(have.get("CPU", 1) // where.fleet_cpus)
     if gpus:

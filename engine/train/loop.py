@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from transformers import (
 from engine.mix.stage import Example
 from engine.schema import Draws
 from engine.study.config import TrainConfig
+from engine.tasks.task import Split
 from engine.train.model import Model
 
 BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
@@ -52,7 +53,7 @@ class Trained:
         last_loss: Mean training loss over the last tenth of the steps.
     """
 
-    predictions: dict[str, list[int]]
+    predictions: dict[Split, list[int]]
     steps: int
     seconds: float
     last_loss: float
@@ -60,7 +61,7 @@ class Trained:
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer."""
-    return AutoTokenizer.from_pretrained(model.place, revision=model.revision or "main")  # type: ignore[no-any-return]
+    return AutoTokenizer.from_pretrained(model.place, revision=model.revision or "main")
 
 
 def encode(
@@ -83,7 +84,7 @@ def encode(
 
 def train(  # noqa: PLR0913 - a run is made of these
     train_rows: Encoded,
-    scored: dict[str, Encoded],
+    scored: Mapping[Split, Encoded],
     model: Model,
     config: TrainConfig,
     precision: str,
@@ -180,7 +181,7 @@ def _batches(rows: Encoded, config: TrainConfig, repeat: int) -> Iterator[list[i
     holds rows of like length and little padding; the batches are then shuffled.
     """
     count = len(rows.labels)
-    generator = np.random.RandomState(Draws("batches", str(repeat)).seed())  # noqa: NPY002 - frozen
+    generator = np.random.RandomState(Draws("batches", str(repeat)).seed())
     while True:
         order = generator.permutation(count).tolist()
         batches = []
@@ -195,13 +196,15 @@ def _batches(rows: Encoded, config: TrainConfig, repeat: int) -> Iterator[list[i
 def _predict(
     classifier: PreTrainedModel, rows: Encoded, pad: int, device: torch.device
 ) -> list[int]:
-    classifier.eval()
+    classifier.train(False)
     by_length = sorted(range(len(rows.labels)), key=rows.length)
     predicted = [0] * len(by_length)
     for first in range(0, len(by_length), SCORED_AT_ONCE):
         places = by_length[first : first + SCORED_AT_ONCE]
         batch, _ = collate(rows, places, pad, device)
-        for place, label in zip(places, classifier(**batch).logits.argmax(-1).tolist(), strict=True):
+        for place, label in zip(
+            places, classifier(**batch).logits.argmax(-1).tolist(), strict=True
+        ):
             predicted[place] = label
     return predicted
 

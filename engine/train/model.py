@@ -120,4 +120,3 @@ def _hub(name: str, revision: str) -> Model:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-

@@ -62,7 +62,9 @@ class Workbench:
     def _real(self, mix: Mix) -> list[Example]:
         key = (mix.train_file, mix.replicate)
         if key not in self._ordered:
-            self._ordered[key] = ordered_rows(load_table(self._store, mix.train_file), mix.replicate)
+            self._ordered[key] = ordered_rows(
+                load_table(self._store, mix.train_file), mix.replicate
+            )
         return self._ordered[key]
 
     def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing
