@@ -12,11 +12,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
-# A lead-in ends with a colon. After an interjection any short line will do; "here is" must go on
-# with what was asked for, since a review may well begin with "Here's the thing:".
+# A lead-in ends with a colon. After an interjection, a line of its own or one that says "here" will
+# do; "here is" alone must go on with what was asked for: "Here's the thing:" may begin a review.
 LEAD_IN = re.compile(
     r"\A\W*(?:"
-    r"(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b[^\n:]{0,150}:"
+    r"(?:sure|certainly|of course|absolutely|okay|ok|great|got it)\b"
+    r"(?:[^\n:]{0,150}:(?=[ \t]*\n)|[^\n:]{0,60}\bhere\b[^\n:]{0,100}:)"
     r"|(?:here(?:'|\u2019)?s|here (?:is|are)|below is)\s+(?:an?|one|another|my|your|the|some)\b"
     r"[^\n:]{0,80}\b(?:sentence|review|text|example|headline|news|story|tweet|post|question|"
     r"passage|premise|pair|title|message|comment|row|answer|request|requested)\b[^\n:]{0,80}:"
@@ -112,7 +113,11 @@ def _from_names(
     }
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     marks = list(
-        re.finditer(rf"^\W*({alternatives})\W*:[ \t*]*", text, re.IGNORECASE | re.MULTILINE)
+        re.finditer(
+            rf"^\W*(?:\d{{1,3}}[.)]\W*)?({alternatives})\W*:[ \t*]*",
+            text,
+            re.IGNORECASE | re.MULTILINE,
+        )
     )
     found: dict[str, str] = {}
     for mark, following in pairwise([*marks, None]):
@@ -131,7 +136,7 @@ def _bare(text: str) -> str:
     if text.startswith("**") and text.endswith("**") and "**" not in text[2:-2]:
         text = text[2:-2]
     closing = QUOTES.get(text[:1])
-    if closing and len(text) > 2 and text.endswith(closing):
+    if closing and len(text) > 1 and text.endswith(closing):
         inner = text[1:-1]
         if closing not in inner and text[0] not in inner:
             text = inner

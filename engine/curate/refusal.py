@@ -13,7 +13,9 @@ REFUSAL = re.compile(
     r"\b(?:i\s*(?:can\s*['\u2019]?\s*t|cannot|am (?:not able|unable)|won['\u2019]?t)|as an ai)\b"
     r"|as an? (?:ai|artificial intelligence|large language|language)\b"
     r"|i\s*(?:can\s*['\u2019]?\s*t|cannot|am (?:not able|unable) to|won['\u2019]?t)\s+"
-    r"(?:assist|help|fulfil|fulfill|comply|provide|create|generate|write|produce)\b"
+    r"(?:(?:assist|comply|fulfill?)\b|help(?= you\b| with\b|\s*[.,!]|\s*\Z)"
+    r"|(?:provide|create|generate|write|produce)\b[^.\n]{0,60}\b(?:reviews?|sentences?|texts?|content|"
+    r"examples?|responses?|requests?|headlines?|tweets?|posts?|material|this|that|such)\b)"
     r")",
     re.IGNORECASE,
 )

@@ -1,0 +1,148 @@
+"""What the tests share: one Ray, a tiny model, toy data, and the real data where it is."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("RAY_ADDRESS", None)
+
+from engine.session import QUIET
+
+for name, value in QUIET.items():
+    os.environ.setdefault(name, value)
+
+GOOD = ("superb", "lovely", "delicious", "friendly", "fresh", "perfect")
+BAD = ("awful", "stale", "rude", "greasy", "filthy", "bland")
+THINGS = ("soup", "bread", "waiter", "table", "coffee", "pie", "salad", "menu", "music", "room")
+
+
+def toy_rows(count, start=0):
+    """Rows that a classifier can tell apart by one word, each of them different."""
+    rows = []
+    for number in range(start, start + count):
+        label, words = (("bad", BAD), ("good", GOOD))[number % 2]
+        word, thing = words[number // 2 % 6], THINGS[number // 12 % 10]
+        rows.append({"label": label, "text": f"the {thing} was {word} on visit {number}"})
+    return rows
+
+
+def write_jsonl(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+TASK = """
+name = "toy"
+[labels]
+bad = "the visitor disliked it"
+good = "the visitor liked it"
+[fields]
+text = "Review"
+[wording]
+request = "Write one {label} review: {description}."
+row = "Review: {text}\\nVerdict: {label}"
+[splits]
+train = "train.jsonl"
+validation = "validation.jsonl"
+test = "test.jsonl"
+"""
+
+STUDY = """
+name = "toy"
+task = "task.toml"
+repeats = 2
+[generate]
+engine = "recorded"
+records = "records.jsonl"
+[train]
+model = "./model"
+steps = 6
+batch_size = 8
+learning_rate = 1e-3
+precision = "float32"
+[factors]
+quantity = [0, 8, 24]
+real = [0, 10]
+"""
+
+
+@pytest.fixture
+def toy(tmp_path, tiny_model):
+    """A folder with a task, its gold rows, recorded rows, a study, and a tiny model."""
+    write_jsonl(tmp_path / "train.jsonl", toy_rows(40))
+    write_jsonl(tmp_path / "validation.jsonl", toy_rows(20, start=1000))
+    write_jsonl(tmp_path / "test.jsonl", toy_rows(30, start=2000))
+    write_jsonl(tmp_path / "records.jsonl", toy_rows(400, start=3000))
+    (tmp_path / "task.toml").write_text(TASK)
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "model").symlink_to(tiny_model)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory):
+    """A folder with a BERT of random weights and a tokenizer, as ``transformers`` saves them."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {
+        word: number
+        for number, word in enumerate(
+            [*special, *GOOD, *BAD, *THINGS, "the", "was", "on", "visit", *"0123456789"]
+        )
+    }
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    folder = tmp_path_factory.mktemp("tiny-bert")
+    PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=64,
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_up():
+    """The one Ray of the test session; commands that a test starts as processes have their own."""
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=2 * 10**8,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder of real data sets; tests that need it are skipped where it is not."""
+    folder = os.environ.get("TEXTMILL_DATA")
+    if not folder or not Path(folder, "sst2").is_dir():
+        pytest.skip("TEXTMILL_DATA names no folder with the real data sets")
+    return Path(folder)

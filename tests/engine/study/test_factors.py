@@ -1,0 +1,117 @@
+import pytest
+
+from engine.errors import ConfigError
+from engine.generate.engine import recipe_fields
+from engine.study.config import Study
+from engine.study.factors import conditions
+from engine.tasks.reading import validate
+
+
+def grid(tmp_path, factors, **fields):
+    document = {
+        "name": "s",
+        "task": "sst2",
+        "generate": {"engine": "recorded", "records": "r.jsonl"},
+        "factors": factors,
+        **fields,
+    }
+    study = validate(Study, document, "study.toml", tmp_path)
+    return conditions(study, tmp_path, "study.toml", recipe_fields)
+
+
+def levels(found):
+    return [dict(one.levels) for one in found]
+
+
+def test_the_grid_is_the_product_of_the_factors(tmp_path):
+    found = grid(tmp_path, {"quantity": [100, 200], "train.steps": [10, 20, 30]})
+    assert [(one.mix.quantity, one.train.steps) for one in found] == [
+        (quantity, steps) for quantity in (100, 200) for steps in (10, 20, 30)
+    ]
+
+
+def test_real_rows_alone_are_one_condition_whatever_the_recipe(tmp_path):
+    found = grid(
+        tmp_path,
+        {
+            "quantity": [0, 100],
+            "real": [10],
+            "generator": [{"name": "a", "records": "a"}, {"name": "b", "records": "b"}],
+            "curate.min_words": [1, 2],
+        },
+    )
+    alone = [one for one in found if not one.mix.quantity]
+    assert len(found) == 5
+    assert levels(alone) == [
+        {"quantity": 0, "real": 10, "generator": None, "curate.min_words": None}
+    ]
+    assert alone[0].generate is None
+
+
+def test_a_cell_without_any_rows_is_left_out(tmp_path):
+    assert levels(grid(tmp_path, {"quantity": [0, 5], "real": [0, 5]})) == [
+        {"quantity": 0, "real": 5},
+        {"quantity": 5, "real": 0},
+        {"quantity": 5, "real": 5},
+    ]
+
+
+def test_a_field_that_a_strategy_does_not_read_makes_no_double_conditions(tmp_path):
+    generate = {"engine": "verbatim"}
+    found = grid(
+        tmp_path, {"strategy": ["zero_shot", "few_shot"], "shots": [1, 3]}, generate=generate
+    )
+    assert levels(found) == [
+        {"strategy": "zero_shot", "shots": None},
+        {"strategy": "few_shot", "shots": 1},
+        {"strategy": "few_shot", "shots": 3},
+    ]
+
+
+def test_bundled_levels_set_their_fields_together(tmp_path):
+    bundles = [
+        {"name": "short", "strategy": "zero_shot", "train.steps": 10},
+        {"name": "long", "strategy": "few_shot", "shots": 5, "train.steps": 20},
+    ]
+    found = grid(tmp_path, {"recipe": bundles}, generate={"engine": "verbatim"})
+    assert [one.levels["recipe"] for one in found] == ["short", "long"]
+    assert [one.generate.shots for one in found] == [3, 5]
+    assert [one.train.steps for one in found] == [10, 20]
+
+
+def test_excluded_cells_are_left_out(tmp_path):
+    factors = {"quantity": [0, 100, 300], "real": [0, 10, 1000]}
+    found = grid(tmp_path, factors, exclude=[{"real": 1000, "quantity": [100, 300]}])
+    assert {(one.mix.quantity, one.mix.real) for one in found} == {
+        (0, 10), (0, 1000), (100, 0), (100, 10), (300, 0), (300, 10),
+    }  # fmt: skip
+
+
+NAMED = [{"name": "a", "shots": 1}]
+
+
+@pytest.mark.parametrize(
+    ("factors", "fields", "says"),
+    [
+        ({"quantty": [1]}, {}, r"unknown field or factor 'quantty'\. Did you mean 'quantity'"),
+        ({"train.stepz": [1]}, {}, r"unknown field 'train\.stepz'\. Did you mean 'train\.steps'"),
+        ({"quantity": []}, {}, "'quantity' has no levels"),
+        ({"quantity": [1, 1]}, {}, "'quantity' has the level 1 twice"),
+        ({"quantity": ["many"]}, {}, "mix: quantity is 'many'"),
+        ({"train.learning_rate": [-1.0]}, {}, "learning_rate is -1.0"),
+        ({"quantity": {"low": 1, "high": 9}}, {}, "factors.quantity"),
+        ({"accuracy": NAMED}, {}, "'accuracy' is reserved, as the name of a result column"),
+        ({"repeat": NAMED}, {}, "'repeat' is reserved"),
+        ({"strategy": NAMED}, {}, "'strategy' is reserved, as the name of a field"),
+        ({"recipe": [{"shots": 1}]}, {}, "every level needs a name"),
+        ({"recipe": [{"name": "a"}]}, {}, "'a' sets nothing"),
+        ({"recipe": [{"name": "a", "shotz": 1}]}, {}, "Did you mean 'shots'"),
+        ({"recipe": NAMED, "shots": [2]}, {}, r"'recipe' and 'shots' both set generate\.shots"),
+        ({"real": [1]}, {"exclude": [{"reel": 1}]}, "no factor 'reel'. Did you mean 'real'"),
+        ({"real": [1]}, {"exclude": [{"real": 2}]}, "real has no level 2"),
+        ({"real": [1]}, {"exclude": [{"real": 1}]}, "no condition is left"),
+    ],
+)
+def test_a_wrong_factor_is_refused_with_its_name(tmp_path, factors, fields, says):
+    with pytest.raises(ConfigError, match=says):
+        grid(tmp_path, factors, **fields)

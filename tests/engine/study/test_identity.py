@@ -1,0 +1,104 @@
+"""Two studies that differ in one field share exactly the steps that do not read it."""
+
+import pytest
+
+from engine.plan import make_plan
+from engine.study.load import load_study
+
+
+def shared(toy, *overrides):
+    """Return which kinds of steps a changed study shares with the plain one."""
+    plain = make_plan(load_study(toy / "study.toml", BASE))
+    changed = make_plan(load_study(toy / "study.toml", [*BASE, *overrides]))
+    kinds = {}
+    for kind, prints in (("pool", "pools"), ("view", "views")):
+        before = {one.fingerprint for one in getattr(plain, prints)}
+        after = {one.fingerprint for one in getattr(changed, prints)}
+        kinds[kind] = bool(before) and before <= after
+    return {kind for kind, is_shared in kinds.items() if is_shared}
+
+
+BASE = [
+    "generate.engine=verbatim",
+    "generate.strategy=few_shot",
+    "factors.quantity=[8]",
+    "factors.real=[0]",
+]
+
+READ_BY_POOL = [
+    "generate.shots=2",
+    "generate.shot_rows=30",
+    "generate.strategy=zero_shot",
+    "generate.engine=recorded",
+]
+READ_BY_VIEW = [
+    "curate.min_words=3",
+    "curate.max_words=50",
+    'curate.filters=["duplicate"]',
+]
+READ_BY_NEITHER = [
+    "factors.quantity=[8, 20]",
+    "factors.real=[0, 5]",
+    "repeats=7",
+    "replicates=2",  # the first draw stays what it was
+    "mix.prior={bad=1.0, good=2.0}",
+    "generate.records=other.jsonl",  # verbatim reads no records
+    "generate.attributes={a=['b']}",
+    "train.steps=9",
+    "train.learning_rate=0.5",
+    "train.batch_size=2",
+    "resources.replicas=2",
+    "resources.fleet=2",
+    "quota.attempts=9.0",
+    "name=other",
+]
+
+
+@pytest.mark.parametrize("override", READ_BY_POOL)
+def test_a_recipe_of_its_own_for_every_field_that_prompts_read(toy, override):
+    assert shared(toy, override) == set()
+
+
+@pytest.mark.parametrize("override", READ_BY_VIEW)
+def test_curation_shares_the_pool(toy, override):
+    assert shared(toy, override) == {"pool"}
+
+
+@pytest.mark.parametrize("override", READ_BY_NEITHER)
+def test_everything_else_shares_both(toy, override):
+    assert shared(toy, override) == {"pool", "view"}
+
+
+def test_a_filter_that_is_not_used_reads_nothing(toy):
+    without = 'curate.filters=["duplicate"]'
+    plain = make_plan(load_study(toy / "study.toml", [*BASE, without]))
+    changed = make_plan(load_study(toy / "study.toml", [*BASE, without, "curate.min_words=9"]))
+    assert plain.views[0].fingerprint == changed.views[0].fingerprint
+
+
+def test_records_count_by_content_and_not_by_place(toy):
+    before = make_plan(load_study(toy / "study.toml"))
+    (toy / "records.jsonl").rename(toy / "moved.jsonl")
+    moved = make_plan(load_study(toy / "study.toml", ["generate.records=moved.jsonl"]))
+    assert [one.fingerprint for one in before.pools] == [one.fingerprint for one in moved.pools]
+    with (toy / "moved.jsonl").open("a") as file:
+        file.write('{"label": "good", "text": "one more"}\n')
+    grown = make_plan(load_study(toy / "study.toml", ["generate.records=moved.jsonl"]))
+    assert grown.pools[0].fingerprint != before.pools[0].fingerprint
+
+
+def test_test_rows_count_for_views_and_not_for_pools(toy):
+    before = make_plan(load_study(toy / "study.toml", BASE))
+    with (toy / "test.jsonl").open("a") as file:
+        file.write('{"label": "good", "text": "one more"}\n')
+    after = make_plan(load_study(toy / "study.toml", BASE))
+    assert before.pools[0].fingerprint == after.pools[0].fingerprint
+    assert before.views[0].fingerprint != after.views[0].fingerprint
+
+
+def test_wording_counts_for_pools(toy):
+    before = make_plan(load_study(toy / "study.toml", BASE))
+    text = (toy / "task.toml").read_text().replace("Write one", "Please write one")
+    (toy / "task.toml").write_text(text)
+    after = make_plan(load_study(toy / "study.toml", BASE))
+    assert before.pools[0].fingerprint != after.pools[0].fingerprint

@@ -1,0 +1,67 @@
+"""Plug-ins of a user's own, as studies in tests name them: ``plugged:Name``."""
+
+import time
+
+from engine.generate.engine import Completion
+
+
+class Slow:
+    """Answers each prompt with a text of its own, after a moment."""
+
+    reads = frozenset()
+    starts_with = frozenset()
+    asks = True
+
+    def __init__(self, setup):
+        pass
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            time.sleep(0.004)
+            word = ("awful", "superb")[prompt.row.slot == "good"]
+            text = f"the soup was {word} on visit {prompt.row.index}"
+            yield Completion(row=prompt.row, text=text, finish_reason="stop", completion_tokens=9)
+
+
+class Backwards(Slow):
+    """Answers in the opposite order."""
+
+    def complete(self, prompts):
+        yield from reversed(list(super().complete(prompts)))
+
+
+class Forgetful(Slow):
+    """Leaves the last prompt unanswered."""
+
+    def complete(self, prompts):
+        yield from list(super().complete(prompts))[:-1]
+
+
+class Stammering(Slow):
+    """Answers the first prompt twice."""
+
+    def complete(self, prompts):
+        answers = list(super().complete(prompts))
+        yield from [answers[0], *answers]
+
+
+class Refusing(Slow):
+    """Declines everything."""
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            yield Completion(row=prompt.row, text="I'm sorry, but I can't help with that.")
+
+
+class Unhurried:
+    """A row filter that accepts everything, after a moment."""
+
+    reads = frozenset()
+    compares = frozenset()
+    remembers = False
+
+    def __init__(self, context):
+        pass
+
+    def __call__(self, row):
+        time.sleep(0.004)
