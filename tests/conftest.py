@@ -14,6 +14,7 @@ from engine.session import QUIET
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
+PLUGINS = Path(__file__).parent / "plugins"
 GOOD = ("superb", "lovely", "delicious", "friendly", "fresh", "perfect")
 BAD = ("awful", "stale", "rude", "greasy", "filthy", "bland")
 THINGS = ("soup", "bread", "waiter", "table", "coffee", "pie", "salad", "menu", "music", "room")
@@ -112,11 +113,14 @@ def tiny_model(tmp_path_factory):
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
+        hidden_size=64,
         num_hidden_layers=1,
         num_attention_heads=2,
-        intermediate_size=64,
+        intermediate_size=128,
         max_position_embeddings=64,
+        initializer_range=0.1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     )
     BertModel(config).save_pretrained(folder)
     return folder
@@ -133,7 +137,7 @@ def ray_up():
         include_dashboard=False,
         object_store_memory=2 * 10**8,
         log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent)}},
+        runtime_env={"env_vars": {"PYTHONPATH": str(PLUGINS)}},
     )
     yield
     ray.shutdown()

@@ -127,9 +127,12 @@ def work(config: dict[str, Any]) -> None:
     import ray
     import ray.train
     import torch
+    import transformers
 
     from engine.train.workbench import Workbench
 
+    transformers.logging.set_verbosity_error()  # it warns of the new head, which is what we want
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(config["threads"])
     rank = ray.train.get_context().get_world_rank()
     queue, store = config["queue"], config["store"]

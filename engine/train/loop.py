@@ -102,13 +102,11 @@ def train(  # noqa: PLR0913 - a run is made of these
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(Draws("initialisation", str(repeat)).seed())
     classifier = _load_classifier(model, labels).to(device)  # type: ignore[arg-type]
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
     pad = _padding(model, classifier)
     started = time.monotonic()
-    with autocast:
-        losses = _optimise(classifier, train_rows, config, pad, repeat, device)
+    losses = _optimise(classifier, train_rows, config, precision, pad, repeat, device)
     seconds = time.monotonic() - started
-    with autocast, torch.inference_mode():
+    with torch.inference_mode(), _autocast(device, precision):
         predictions = {
             split: _predict(classifier, rows, pad, device) for split, rows in scored.items()
         }
@@ -132,6 +130,7 @@ def _optimise(  # noqa: PLR0913 - as above
     classifier: PreTrainedModel,
     rows: Encoded,
     config: TrainConfig,
+    precision: str,
     pad: int,
     repeat: int,
     device: torch.device,
@@ -143,7 +142,9 @@ def _optimise(  # noqa: PLR0913 - as above
     losses: list[float] = []
     for step in range(config.steps):
         batch, wanted = collate(rows, next(batches), pad, device)
-        loss = nn.functional.cross_entropy(classifier(**batch).logits.float(), wanted)
+        with _autocast(device, precision):
+            logits = classifier(**batch).logits
+        loss = nn.functional.cross_entropy(logits.float(), wanted)
         if not torch.isfinite(loss):
             raise RunFailedError(f"the loss was {loss.item()} at step {step + 1}")
         optimiser.zero_grad(set_to_none=True)
@@ -153,6 +154,11 @@ def _optimise(  # noqa: PLR0913 - as above
         schedule.step()
         losses.append(loss.item())
     return losses
+
+
+def _autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return a context for one forward pass: its copies of the weights live as long as it does."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def _decayed(classifier: PreTrainedModel, decay: float) -> list[dict[str, Any]]:
