@@ -1,6 +1,7 @@
 """From a plan and the store to what a study found, and to the list of what it refers to."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.curate.view import Tally, View
@@ -137,11 +138,14 @@ def cell_name(cell: Cell) -> str:
 def _settings(plan: Plan) -> dict[str, Any]:
     """Return the training settings that are the same in all conditions."""
     configs = [cell.condition.train.model_dump() for cell in plan.cells]
-    return {
+    shared = {
         name: value
         for name, value in configs[0].items()
         if all(config[name] == value for config in configs) and name != "revision"
     }
+    if "model" in shared and Path(shared["model"]).is_absolute():
+        shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
+    return shared
 
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:

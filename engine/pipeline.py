@@ -20,7 +20,7 @@ from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.session import ray_session
 from engine.store import Store
-from engine.survey import is_current, survey, wants
+from engine.survey import damaged_files, is_current, survey, wants
 from engine.train.fleet import Finished, train_fleet
 from engine.train.run import Run
 
@@ -61,6 +61,8 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
         RootError: The root cannot be written.
     """
     store.probe()
+    for name in damaged_files(plan, store):
+        mend(name, store, watch, "its bytes do not agree with its checksum")
     mended: set[str] = set()
     with contextlib.ExitStack() as stack:
         ray_needed = _Lazily(stack)
@@ -71,8 +73,13 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
                 if damage.name in mended or not store.has(damage.name):
                     raise
                 mended.add(damage.name)
-                store.set_aside(damage.name)
-                watch(Progress("mend", 1, 1, note=f"{damage} It is set aside and made again."))
+                mend(damage.name, store, watch, str(damage))
+
+
+def mend(name: str, store: Store, watch: Watch, why: str) -> None:
+    """Set a damaged file aside; whoever needs it finds it missing, and makes it again."""
+    store.set_aside(name)
+    watch(Progress("mend", 1, 1, note=f"{name} is set aside and made again: {why}"))
 
 
 def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> Findings:

@@ -7,7 +7,7 @@ which is then hard-linked to its final name. The first writer wins; a second one
 import contextlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,14 @@ class Store:
         else:
             open_document(data, name)
 
+    def is_damaged(self, name: str) -> bool:
+        """Say whether a sealed file is cut short or altered."""
+        try:
+            self.verify(name)
+        except DamagedError:
+            return True
+        return False
+
     def set_aside(self, name: str) -> bool:
         """Move a damaged file out of the way; return False if it was sound after all.
 
@@ -150,7 +158,7 @@ class Store:
             source.rename(aside)
         except FileNotFoundError:
             return True
-        if _is_damaged(lambda: self.verify(str(aside.relative_to(self.root)))):
+        if self.is_damaged(str(aside.relative_to(self.root))):
             return True
         self.commit(name, aside.read_bytes())
         aside.unlink()
@@ -170,14 +178,6 @@ class Store:
 def is_leftover(path: Path) -> bool:
     """Say whether a file is what a killed writer left behind, or was set aside as damaged."""
     return path.name.startswith((_TEMPORARY, _ASIDE, _STALE, ".probe-"))
-
-
-def _is_damaged(check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except DamagedError:
-        return True
-    return False
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -69,13 +69,12 @@ def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:
 
 
 def wants(plan: Plan, store: Store) -> list[Want]:
-    """Return the segments that are missing for the quotas, labels and pools in turn."""
+    """Return the segments that are missing, for the quotas or in between, labels in turn."""
     target: dict[str, dict[str, int]] = {}
     for view in plan.views:
         own = target.setdefault(view.pool.fingerprint, {})
         for label, look in outlooks(plan, store, view).items():
-            if look.standing == "wanting":
-                own[label] = max(own.get(label, 0), look.upto)
+            own[label] = max(own.get(label, 0), look.upto)
     missing = []
     for pool in plan.pools:
         there = pool.segments(store)
@@ -83,6 +82,18 @@ def wants(plan: Plan, store: Store) -> list[Want]:
             present = set(there[label])
             missing += [Want(pool, one) for one in grid(label, upto) if one not in present]
     return sorted(missing, key=lambda want: want.segment.start)
+
+
+def damaged_files(plan: Plan, store: Store) -> list[str]:
+    """Check every byte of the inputs, pools and views that a plan refers to, and of all runs."""
+    folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
+    names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
+    names += [f"{folder}/recipe.json" for folder in folders if store.has(f"{folder}/recipe.json")]
+    names += [
+        f"{folder}/rows/{name}" for folder in folders for name in store.names(f"{folder}/rows")
+    ]
+    names += [f"runs/{name}" for name in store.names("runs")]
+    return [name for name in names if store.is_damaged(name)]
 
 
 def is_current(store: Store, view: View) -> bool:
@@ -162,7 +173,7 @@ def survey(plan: Plan, store: Store) -> Survey:
             if rows.examples:
                 ready.append(Ready(cell, rows, plan.runs(cell, rows)))
             else:
-                given_up.append((cell, "no row was accepted"))
+                given_up.append((cell, f"no row is left: {_refusals(cell, short)}"))
     made = frozenset(f"runs/{name}" for name in store.names("runs"))
     return Survey(looks, ready, waiting, given_up, made)
 

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from engine.errors import InputError, TextmillError
+from engine.errors import DamagedError, InputError, TextmillError
 from jobs import show
 from jobs.screen import Screen
 
@@ -132,6 +132,9 @@ def main() -> NoReturn:
         app(standalone_mode=True)
     except InputError as error:
         sys.exit(_say(f"error: {error}", 2))
+    except DamagedError as error:
+        advice = "`textmill run` sets it aside and makes it again."
+        sys.exit(_say(f"error: {error} {advice}", 1))
     except TextmillError as error:
         sys.exit(_say(f"error: {error}", 1))
     except KeyboardInterrupt:

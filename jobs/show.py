@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.clean import orphans, remove
-from engine.errors import DamagedError
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
@@ -16,7 +15,7 @@ from engine.steps import Step, as_json, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
-from engine.survey import survey
+from engine.survey import damaged_files, survey
 from engine.tasks.task import Task, builtin_tasks, load_task
 
 HOUR_S = 3600
@@ -117,15 +116,16 @@ def status(
     """Return how far a study is, and whether all of its files that were checked are sound."""
     store = Store.open(root)
     made = make_plan(load_study(path, overrides))
-    damaged = _damaged(made, store) if verify else []
+    if verify and (damaged := damaged_files(made, store)):
+        return _damage_text(damaged, json), False
     found = steps(made, store)
     counts = {
         kind: Counter(step.state for step in found if step.kind == kind)
         for kind in ("pool", "view", "run")
     }
     if json:
-        whole = {"study": made.file.study.name, "counts": counts, "damaged": damaged}
-        return jsonlib.dumps(whole, indent=1), not damaged
+        whole = {"study": made.file.study.name, "counts": counts, "damaged": []}
+        return jsonlib.dumps(whole, indent=1), True
     lines = [f"{made.file.study.name} in {store.root}"]
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
@@ -135,26 +135,16 @@ def status(
             f"{label} {look.tally.accepted} of {look.quota}" for label, look in looks.items()
         )
         lines.append(f"  accepted in {view[:8]}: {told}")
-    lines += [f"  damaged: {name}" for name in damaged]
-    if verify and not damaged:
+    if verify:
         lines.append("  every file agrees with its checksum")
-    return "\n".join(lines), not damaged
+    return "\n".join(lines), True
 
 
-def _damaged(made: Plan, store: Store) -> list[str]:
-    """Check every file that a plan refers to."""
-    folders = [*(pool.folder for pool in made.pools), *(view.folder for view in made.views)]
-    names = [f"{folder}/recipe.json" for folder in folders if store.has(f"{folder}/recipe.json")]
-    names += [f"{one}/rows/{name}" for one in folders for name in store.names(f"{one}/rows")]
-    names += [rows.name for rows in made.inputs() if store.has(rows.name)]
-    names += [f"runs/{name}" for name in store.names("runs")]
-    found = []
-    for name in names:
-        try:
-            store.verify(name)
-        except DamagedError:
-            found.append(name)
-    return found
+def _damage_text(damaged: Sequence[str], json: bool) -> str:
+    if json:
+        return jsonlib.dumps({"damaged": damaged}, indent=1)
+    advice = "`textmill run` sets them aside and makes them again."
+    return "\n".join([*(f"damaged: {name}" for name in damaged), advice])
 
 
 def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:

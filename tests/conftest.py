@@ -1,6 +1,5 @@
 """What the tests share: one Ray, a tiny model, toy data, and the real data where it is."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,78 +8,20 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("RAY_ADDRESS", None)
 
+from toy_study import BAD, GOOD, THINGS, make_toy
+
 from engine.session import QUIET
 
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
 PLUGINS = Path(__file__).parent / "plugins"
-GOOD = ("superb", "lovely", "delicious", "friendly", "fresh", "perfect")
-BAD = ("awful", "stale", "rude", "greasy", "filthy", "bland")
-THINGS = ("soup", "bread", "waiter", "table", "coffee", "pie", "salad", "menu", "music", "room")
-
-
-def toy_rows(count, start=0):
-    """Rows that a classifier can tell apart by one word, each of them different."""
-    rows = []
-    for number in range(start, start + count):
-        label, words = (("bad", BAD), ("good", GOOD))[number % 2]
-        word, thing = words[number // 2 % 6], THINGS[number // 12 % 10]
-        rows.append({"label": label, "text": f"the {thing} was {word} on visit {number}"})
-    return rows
-
-
-def write_jsonl(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-TASK = """
-name = "toy"
-[labels]
-bad = "the visitor disliked it"
-good = "the visitor liked it"
-[fields]
-text = "Review"
-[wording]
-request = "Write one {label} review: {description}."
-row = "Review: {text}\\nVerdict: {label}"
-[splits]
-train = "train.jsonl"
-validation = "validation.jsonl"
-test = "test.jsonl"
-"""
-
-STUDY = """
-name = "toy"
-task = "task.toml"
-repeats = 2
-[generate]
-engine = "recorded"
-records = "records.jsonl"
-[train]
-model = "./model"
-steps = 6
-batch_size = 8
-learning_rate = 1e-3
-precision = "float32"
-[factors]
-quantity = [0, 8, 24]
-real = [0, 10]
-"""
 
 
 @pytest.fixture
 def toy(tmp_path, tiny_model):
     """A folder with a task, its gold rows, recorded rows, a study, and a tiny model."""
-    write_jsonl(tmp_path / "train.jsonl", toy_rows(40))
-    write_jsonl(tmp_path / "validation.jsonl", toy_rows(20, start=1000))
-    write_jsonl(tmp_path / "test.jsonl", toy_rows(30, start=2000))
-    write_jsonl(tmp_path / "records.jsonl", toy_rows(400, start=3000))
-    (tmp_path / "task.toml").write_text(TASK)
-    (tmp_path / "study.toml").write_text(STUDY)
-    (tmp_path / "model").symlink_to(tiny_model)
-    return tmp_path
+    return make_toy(tmp_path, tiny_model)
 
 
 @pytest.fixture(scope="session")

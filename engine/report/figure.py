@@ -7,6 +7,7 @@ from typing import Any
 from engine.report.findings import ConditionScore
 
 AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PANEL_INCHES = (4.6, 3.6)
 
 
@@ -50,7 +51,7 @@ def as_svg(figure: Any) -> str:  # noqa: ANN401 - a matplotlib figure
 
     sink = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "textmill", "svg.fonttype": "none"}):
-        figure.savefig(sink, format="svg", metadata={"Date": None})
+        figure.savefig(sink, format="svg", metadata=NO_METADATA)
     text = sink.getvalue()
     return text[text.index("<svg") :]
 

@@ -131,8 +131,8 @@ def work(config: dict[str, Any]) -> None:
 
     from engine.train.workbench import Workbench
 
-    transformers.logging.set_verbosity_error()  # it warns of the new head, which is what we want
-    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(config["threads"])
     rank = ray.train.get_context().get_world_rank()
     queue, store = config["queue"], config["store"]
