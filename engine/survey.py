@@ -165,15 +165,14 @@ def survey(plan: Plan, store: Store) -> Survey:
     for cell in plan.cells:
         short = _lacking(cell, looks)
         if any(look.standing == "hopeless" for look in short):
-            given_up.append((cell, _refusals(cell, short)))
+            given_up.append((cell, _refusals(short)))
         elif any(look.standing == "wanting" for look in short):
             waiting.append(cell)
+        elif any(not look.tally.accepted for look in short):
+            given_up.append((cell, f"a label has no rows: {_refusals(short)}"))
         else:
             rows = training_set(store, cell.mix, real[cell.replicate])
-            if rows.examples:
-                ready.append(Ready(cell, rows, plan.runs(cell, rows)))
-            else:
-                given_up.append((cell, f"no row is left: {_refusals(cell, short)}"))
+            ready.append(Ready(cell, rows, plan.runs(cell, rows)))
     made = frozenset(f"runs/{name}" for name in store.names("runs"))
     return Survey(looks, ready, waiting, given_up, made)
 
@@ -186,7 +185,7 @@ def _lacking(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> list[Out
     return [look for label, look in own.items() if look.tally.accepted < cell.quotas[label]]
 
 
-def _refusals(cell: Cell, short: Sequence[Outlook]) -> str:
+def _refusals(short: Sequence[Outlook]) -> str:
     total = sum((look.tally for look in short), Tally())
     reasons = ", ".join(f"{count} {reason}" for reason, count in _sorted(total.refused))
     return f"of {total.rows} rows {total.rows - total.accepted} were refused ({reasons})"

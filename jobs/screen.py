@@ -56,7 +56,7 @@ class Screen:
         rate = self._rate(done)
         self._bars.update(self._stage[1], completed=done.done, rate=rate)
         if done.note:
-            self._console.print(done.note, markup=False, highlight=False)
+            self._console.print(done.note, markup=False, highlight=False, soft_wrap=True)
         if not self._console.is_terminal:
             self._line(done, rate)
 

@@ -129,6 +129,7 @@ def _value(raw: dict[str, Any], source: _Mapped, column: Column, where: str) -> 
 def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
     import datasets
 
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # the error below says it all
     try:
         if isinstance(source, FileSource):
             yield from _file(source)

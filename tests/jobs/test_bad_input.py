@@ -1,0 +1,189 @@
+"""Wrong input: one clear message, exit status 2, before anything starts, and nothing on disk."""
+
+import json
+import re
+import sys
+
+import pytest
+
+from jobs.cli import main
+
+
+@pytest.fixture
+def textmill(toy, monkeypatch, capsys):
+    """Run the command in this process; return its exit status and what it said."""
+    monkeypatch.chdir(toy)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["textmill", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+def edit(name, old, new):
+    def change(folder):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+
+    return change
+
+
+def add(name, text):
+    def change(folder):
+        with (folder / name).open("a") as file:
+            file.write(text)
+
+    return change
+
+
+def remove(name):
+    return lambda folder: (folder / name).unlink()
+
+
+STUDY, TASK = "study.toml", "task.toml"
+BUNDLE = '[[factors.{0}]]\nname = "a"\nshots = 1\n'
+
+CASES = {
+    "unknown key": (edit(STUDY, "steps", "stepz"), r"unknown key 'train\.stepz'.*'steps'"),
+    "unknown section": (add(STUDY, "[trian]\nsteps = 1\n"), r"unknown key 'trian'.*'train'"),
+    "unknown factor": (edit(STUDY, "quantity =", "quantiti ="), r"'quantiti'.*'quantity'"),
+    "unknown task key": (add(TASK, "\n[label]\na = 'b'\n"), r"unknown key 'label'.*'labels'"),
+    "wrong type": (edit(STUDY, "steps = 6", 'steps = "6"'), r"train\.steps is '6'.*integer"),
+    "wrong range": (edit(STUDY, "1e-3", "-1e-3"), r"train\.learning_rate is -0\.001"),
+    "wrong level": (edit(STUDY, "[0, 8, 24]", "[0, -8]"), r"mix: quantity is -8"),
+    "level of the wrong type": (edit(STUDY, "[0, 8, 24]", "[0.5]"), r"quantity is 0\.5"),
+    "not TOML": (add(STUDY, "= 5"), r"study\.toml is not valid TOML.*line"),
+    "unknown engine": (edit(STUDY, '"recorded"', '"recordet"'), r"engine.*'recordet'.*'recorded'"),
+    "unknown strategy": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "fewshot"'),
+        r"strategy.*'fewshot'.*'few_shot'",
+    ),
+    "unknown filter": (
+        add(STUDY, '[curate]\nfilters = ["lenght"]\n'),
+        r"row filter.*'lenght'.*'length'",
+    ),
+    "unknown task": (edit(STUDY, '"task.toml"', '"sst"'), r"no task named 'sst'.*'sst2'"),
+    "unknown label": (
+        add(STUDY, "[mix]\nprior = {bad = 1.0, goood = 2.0}\n"),
+        r"mix\.prior.*'goood'.*'good'",
+    ),
+    "missing study's task": (remove(TASK), r"no file .*task\.toml"),
+    "missing gold file": (remove("test.jsonl"), r"no file .*test\.jsonl"),
+    "missing records": (remove("records.jsonl"), r"no file .*records\.jsonl"),
+    "unreadable gold file": (add("train.jsonl", "{nonsense"), r"train\.jsonl cannot be read"),
+    "unknown gold label": (
+        add("train.jsonl", '{"label": "goood", "text": "x"}\n'),
+        r"train\.jsonl, row 41.*'goood'.*'good'",
+    ),
+    "empty gold text": (
+        add("test.jsonl", '{"label": "good", "text": " "}\n'),
+        r"test\.jsonl, row 31.*'text' is empty",
+    ),
+    "missing gold field": (add("test.jsonl", '{"label": "good"}\n'), r"row 31.*'text'"),
+    "absent split": (edit(TASK, 'validation = "validation.jsonl"', ""), r"no validation split"),
+    "misnamed split": (edit(TASK, "validation =", "valid ="), r"splits\.valid"),
+    "too large a quantity": (
+        edit(STUDY, "[0, 8, 24]", "[8, 402]"),
+        r"quantity 402 needs 201 rows of 'bad', but only 200 are recorded",
+    ),
+    "too many real rows": (edit(STUDY, "[0, 10]", "[41]"), r"real is 41, but .* only 40"),
+    "reserved column": (add(STUDY, BUNDLE.format("accuracy")), r"'accuracy' is reserved"),
+    "taken name": (add(STUDY, BUNDLE.format("shots")), r"'shots' is reserved|shots"),
+    "unset variable": (
+        edit(STUDY, '"records.jsonl"', '"${TEXTMILL_NOWHERE}/records.jsonl"'),
+        r"\$\{TEXTMILL_NOWHERE\} is not set",
+    ),
+    "missing model folder": (edit(STUDY, "./model", "./mondel"), r"mondel.*no such folder"),
+    "model not on this machine": (
+        edit(STUDY, "./model", "nobody/nothing"),
+        r"nobody/nothing.*HF_HUB_OFFLINE.*hf download",
+    ),
+    "no records": (
+        edit(STUDY, 'records = "records.jsonl"', ""),
+        r"say which, with generate\.records",
+    ),
+    "more shots than rows": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "few_shot"\nshots = 41'),
+        r"shots is 41, but there are only 40",
+    ),
+    "escaping name": (edit(STUDY, '"toy"', '"../toy"'), r"name is '\.\./toy'"),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_input_is_refused_before_anything_starts(toy, textmill, case, command):
+    change, says = CASES[case]
+    change(toy)
+    before = {path: path.read_bytes() for path in toy.rglob("*") if path.is_file()}
+    status, out, err = textmill(command, "study.toml", "--root", "root")
+    assert status == 2, err
+    assert out == ""
+    assert err.startswith("error: ")
+    assert re.search(says, err, re.DOTALL), err
+    assert "Traceback" not in err
+    assert {path: path.read_bytes() for path in toy.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("train.stepz=5", r"'train\.stepz'.*'train\.steps'"),
+        ("stepz=5", r"'stepz'.*'steps'"),
+        ("train.steps", r"write --set key=value"),
+        ("train.steps=many", r"train\.steps is 'many'"),
+        ("quantity=5", r"mix\.quantity is a factor.*factors\.quantity"),
+        ("resources.gpuz=1", r"unknown key 'resources\.gpuz'"),
+    ],
+)
+def test_a_wrong_override_is_refused(textmill, override, says):
+    status, _, err = textmill("run", "study.toml", "--root", "root", "--set", override)
+    assert status == 2
+    assert re.search(says, err), err
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_the_other_commands_refuse_it_as_well(toy, textmill, command):
+    edit(STUDY, "steps", "stepz")(toy)
+    assert textmill(command, "study.toml", "--root", "root")[0] == 2
+    assert not (toy / "root").exists()
+
+
+def test_overrides_change_the_study(textmill):
+    words = ["--set", "repeats=4", "--set", "factors.quantity=[6]", "--set", "train.steps=3"]
+    status, out, _ = textmill("plan", "study.toml", "--root", "root", "--json", *words)
+    assert status == 0
+    assert len(json.loads(out)["steps"]) == 2 + 2 * 4
+
+
+def test_a_missing_study_is_refused(textmill):
+    status, _, err = textmill("run", "nowhere.toml")
+    assert (status, err) == (2, "error: There is no file nowhere.toml.\n")
+
+
+def test_a_root_that_cannot_be_written_is_refused(toy, textmill):
+    (toy / "file").write_text("")
+    for root in ("file", "file/below", "/proc/nowhere"):
+        status, _, err = textmill("run", "study.toml", "--root", root)
+        assert status == 2
+        assert "--root" in err
+
+
+def test_an_unknown_command_or_flag_is_refused(textmill):
+    assert textmill("rnu", "study.toml")[0] == 2
+    assert textmill("run", "study.toml", "--roof", "x")[0] == 2
+
+
+def test_tasks_shows_labels_wording_and_prompts(textmill):
+    status, out, _ = textmill("tasks", "task.toml")
+    assert status == 0
+    for part in ("bad", "the visitor liked it", "test.jsonl", "Write one bad review", "Verdict:"):
+        assert part in out
+    assert "sst2" in textmill("tasks")[1]
+    status, _, err = textmill("tasks", "sst3")
+    assert (status, "Did you mean 'sst2'" in err) == (2, True)
