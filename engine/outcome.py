@@ -12,6 +12,7 @@ from engine.seal import seal_document
 from engine.store import Store
 from engine.survey import Ready, Survey
 from engine.train.fleet import Finished
+from engine.train.model import resolve_precision
 from engine.train.run import SCORED
 
 
@@ -145,6 +146,8 @@ def _settings(plan: Plan) -> dict[str, Any]:
     }
     if "model" in shared and Path(shared["model"]).is_absolute():
         shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
+    if "precision" in shared:
+        shared["precision"] = resolve_precision(shared["precision"])
     return shared
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
 QUIET = {
@@ -32,21 +34,38 @@ def ray_session() -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING, log_to_driver=False)
-    else:
-        ray.init(  # "local": a bare init would join whatever cluster this machine has seen
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
+    local: dict[str, Any] = {
+        "address": "local",
+        "include_dashboard": False,
+    }  # a bare init joins any cluster
+    local["object_store_memory"] = OBJECT_STORE_BYTES
+    with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
+        ray.init(
             logging_level=logging.WARNING,
             log_to_driver=False,
+            **({} if os.environ.get("RAY_ADDRESS") else local),
         )
     _quieten_data()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _stderr_without(noise: bytes) -> Iterator[None]:
+    """Hold back what the body's C++ code writes to stderr, and pass on the lines without noise."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            lines = [line for line in held if noise not in line]
+            os.write(2, b"".join(lines))
 
 
 def _quieten_data() -> None:

@@ -9,6 +9,7 @@ from engine.report.findings import ConditionScore
 AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PANEL_INCHES = (4.6, 3.6)
+BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
 def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # noqa: ANN401 - untyped
@@ -75,12 +76,11 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
     for place, (recipe, points) in enumerate(lines.items()):
         _line(axis, [*start, *points] if len(start) == 1 else points, metric, recipe, f"C{place}")
     for place, one in enumerate(baselines):
-        score, colour = one.scores[metric], str(0.2 + 0.5 * place / max(1, len(baselines)))
+        score, style = one.scores[metric], BASELINE_STYLES[place % len(BASELINE_STYLES)]
         label = f"{one.real} real rows alone"
         extra = _recipe(one)
-        axis.axhline(
-            score.value, color=colour, ls="--", lw=1, label=f"{label}, {extra}" if extra else label
-        )
+        name = f"{label}, {extra}" if extra else label
+        axis.axhline(score.value, color="0.35", ls=style, lw=1.2, label=name)
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
 

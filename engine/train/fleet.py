@@ -8,17 +8,17 @@ import contextlib
 import logging
 import shutil
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from engine.errors import DamagedError
 from engine.store import Store
 from engine.study.config import Resources
 from engine.train.run import Run
 
-LIVES = 2  # a run that was being trained when its worker died is tried so often in all
 POLL_S = 0.5
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
 
@@ -32,12 +32,17 @@ class Finished(NamedTuple):
 
 
 class RunQueue:
-    """Hands out runs, and takes back those whose worker died; an actor without a CPU."""
+    """Hands out runs, and takes back those whose worker died; an actor without a CPU.
+
+    A death takes a whole group with it, so each run that was being trained is a suspect. A suspect
+    is tried again by itself: if its worker dies again, it is the one to blame.
+    """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._waiting = list(runs)
+        self._suspects: list[Run] = []
         self._held: dict[int, Run] = {}
-        self._deaths: dict[str, int] = {}
+        self._tried_alone: set[str] = set()
         self._finished: list[Finished] = []
 
     def start(self, rank: int) -> None:
@@ -45,19 +50,22 @@ class RunQueue:
         run = self._held.pop(rank, None)
         if run is None:
             return
-        self._deaths[run.name] = self._deaths.get(run.name, 0) + 1
-        if self._deaths[run.name] < LIVES:
-            self._waiting.insert(0, run)
-        else:
-            reason = f"its worker died {LIVES} times; it may need more memory than there is"
+        if run.name in self._tried_alone:
+            reason = "its worker died twice; it may need more memory than there is"
             self._finished.append(Finished(run, 0.0, reason))
+        else:
+            self._suspects.append(run)
 
-    def take(self, rank: int) -> Run | None:
-        """Hand out the next run; None when there are no more."""
-        if not self._waiting:
-            return None
-        self._held[rank] = self._waiting.pop(0)
-        return self._held[rank]
+    def take(self, rank: int) -> Run | Literal["wait", "end"]:
+        """Hand out the next run; "wait" while others must end first, "end" when all are done."""
+        if self._waiting:
+            self._held[rank] = self._waiting.pop(0)
+            return self._held[rank]
+        if self._suspects and not self._held:
+            self._held[rank] = self._suspects.pop(0)
+            self._tried_alone.add(self._held[rank].name)
+            return self._held[rank]
+        return "wait" if self._suspects else "end"
 
     def finish(self, rank: int, seconds: float, failure: str | None) -> None:
         """Hear what became of the run that a worker was given."""
@@ -105,7 +113,7 @@ def _trainer(runs: int, where: Resources, loop_config: dict[str, Any], storage: 
         run_config=RunConfig(
             name="fleet",
             storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=LIVES * runs),
+            failure_config=FailureConfig(max_failures=2 * runs),  # each run may kill two groups
         ),
     )
 
@@ -138,7 +146,10 @@ def work(config: dict[str, Any]) -> None:
     queue, store = config["queue"], config["store"]
     bench = Workbench(store)
     ray.get(queue.start.remote(rank))
-    while (run := ray.get(queue.take.remote(rank))) is not None:
+    while (run := ray.get(queue.take.remote(rank))) != "end":
+        if run == "wait":
+            time.sleep(POLL_S)
+            continue
         seconds, failure = _attempt(bench, store, run)
         ray.get(queue.finish.remote(rank, seconds, failure))
 
