@@ -84,11 +84,10 @@ def mend(name: str, store: Store, watch: Watch, why: str) -> None:
 
 def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> Findings:
     publish_inputs(plan, store)
+    write_references(plan, survey(plan, store), store)  # first, so that nobody cleans them away
     fill_views(plan, store, watch, ray_needed)
-    now = survey(plan, store)
-    write_references(plan, now, store)
     failed: list[Finished] = []
-    if missing := now.missing():
+    if missing := survey(plan, store).missing():
         ray_needed()
         failed = train_runs(missing, plan, store, watch)
     return write_results(plan, store, failed)
@@ -112,7 +111,9 @@ def write_results(plan: Plan, store: Store, failed: Sequence[Finished] = ()) -> 
     Raises:
         DamagedError: A file of a view or a run is damaged.
     """
-    findings = find(plan, survey(plan, store), store, failed)
+    now = survey(plan, store)
+    findings = find(plan, now, store, failed)
+    write_references(plan, now, store)
     write_report(findings, store)
     return findings
 

@@ -64,8 +64,11 @@ def run(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None
 
     store = Store.open(root)
     made = make_plan(load_study(study, overrides or []))
-    with Screen(Console(stderr=True)) as screen:
-        findings = run_study(made, store, screen)
+    try:
+        with Screen(Console(stderr=True)) as screen:
+            findings = run_study(made, store, screen)
+    except KeyboardInterrupt:
+        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
     typer.echo(show.findings(findings, store))
     raise typer.Exit(1 if findings.problems else 0)
 
@@ -137,8 +140,6 @@ def main() -> NoReturn:
         sys.exit(_say(f"error: {error} {advice}", 1))
     except TextmillError as error:
         sys.exit(_say(f"error: {error}", 1))
-    except KeyboardInterrupt:
-        sys.exit(_say("interrupted; run the same command to continue", 130))
     sys.exit(0)
 
 

@@ -34,7 +34,7 @@ def tasks() -> str:
 def task(name: str) -> str:
     """Return one task: labels, splits, wording, a prompt of each strategy."""
     shown = load_task(name, Path.cwd())
-    width = max(len(label) for label in shown.labels)
+    width = max(map(len, [*shown.labels, *shown.splits, *shown.fields]))
     lines = [shown.name, "", "labels"]
     lines += [f"  {label:<{width}}  {text}" for label, text in shown.labels.items()]
     lines += ["", "splits"]

@@ -1,36 +1,16 @@
 """The whole flow on a toy study, through the command line."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
+from command import textmill
+from toy_study import make_toy
 
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store, is_leftover
-
-REPOSITORY = Path(__file__).parent.parent
-FAST = ["--set", "repeats=1"]
-
-
-def textmill(*words, folder, env=None):
-    """Run the command in a process of its own; it joins no Ray but its own."""
-    paths = [str(REPOSITORY), str(REPOSITORY / "tests" / "plugins")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **(env or {})}
-    command = [sys.executable, "-m", "jobs.cli", *map(str, words)]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def results(root):
@@ -51,8 +31,6 @@ def snapshot(root):
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, tiny_model):
     """A toy study that was run once; tests read it and work on copies."""
-    from toy_study import make_toy
-
     folder = make_toy(tmp_path_factory.mktemp("done"), tiny_model)
     outcome = textmill("run", "study.toml", "--root", "root", folder=folder)
     assert outcome.returncode == 0, outcome.stderr + outcome.stdout
@@ -62,8 +40,6 @@ def done(tmp_path_factory, tiny_model):
 @pytest.fixture
 def copy(done, tmp_path):
     """A copy of the toy study that was run once."""
-    import shutil
-
     shutil.copytree(done[0], tmp_path / "copy", symlinks=True)
     return tmp_path / "copy"
 
@@ -226,14 +202,12 @@ def test_clean_removes_what_no_study_refers_to_and_only_when_told(copy):
     root = copy / "root"
     before = snapshot(root)
     other = ["--set", "name=other", "--set", "curate.min_words=3", "--set", "factors.quantity=[8]"]
-    fewer = ["--set", "factors.real=[0]", *FAST]
+    fewer = ["--set", "factors.real=[0]", "--set", "repeats=1"]
     assert (
         textmill("run", "study.toml", "--root", "root", *other, *fewer, folder=copy).returncode == 0
     )
     nothing = textmill("clean", "--root", "root", "--older-than", "0", folder=copy)
     assert nothing.stdout.startswith("0 files")
-    import shutil
-
     shutil.rmtree(root / "studies" / "other")
     (root / "runs" / ".tmp-left-behind").write_text("x")
     shown = textmill("clean", "--root", "root", "--older-than", "0", folder=copy)
@@ -252,33 +226,36 @@ def test_views_can_be_read_by_datasets(done):
     assert {row["status"] for row in data} == {"accepted"}
 
 
-def test_a_recipe_that_is_always_refused_is_given_up_and_the_study_goes_on(toy):
-    bundles = (
-        '[[factors.recipe]]\nname = "willing"\nengine = "plugged:Slow"\n'
-        '[[factors.recipe]]\nname = "unwilling"\nengine = "plugged:Refusing"\n'
-    )
-    with (toy / "study.toml").open("a") as file:
-        file.write(bundles)
-    done = textmill("run", "study.toml", "--root", "root", *FAST, folder=toy)
-    assert done.returncode == 1
-    assert "Given up: quantity 8, real 0, recipe unwilling" in done.stdout
-    assert "refusal" in done.stdout
-    rows = results(toy / "root")
-    assert {row["recipe"] for row in rows} == {None, "willing"}
-    assert len(rows) == 2 * 5
-    again = textmill("run", "study.toml", "--root", "root", *FAST, folder=toy)
-    assert again.returncode == 1
-    assert "generate" not in again.stderr
+RECIPES = """
+[[factors.recipe]]
+name = "willing"
+engine = "plugged:Slow"
+[[factors.recipe]]
+name = "unwilling"
+engine = "plugged:Refusing"
+[[factors.recipe]]
+name = "scarce"
+records = "scarce.jsonl"
+"""
 
 
-def test_rows_that_cannot_be_had_are_said_to_be_short(toy):
+def test_a_recipe_that_falls_short_or_is_given_up_is_said_to_be_so_and_the_study_goes_on(toy):
     lines = (toy / "records.jsonl").read_text().splitlines()
-    (toy / "records.jsonl").write_text("\n".join([*lines[:24], *lines[:24]]) + "\n")
-    short = ["--set", "factors.quantity=[8, 40]", "--set", "factors.real=[0]", *FAST]
-    done = textmill("run", "study.toml", "--root", "root", *short, folder=toy)
-    assert done.returncode == 1
-    assert "Short of rows: quantity 40, real 0: 24 of 40 synthetic rows" in done.stdout
-    assert {row["rows_synthetic"] for row in results(toy / "root")} == {8, 24}
+    (toy / "scarce.jsonl").write_text("\n".join([*lines[:24], *lines[:24]]) + "\n")
+    with (toy / "study.toml").open("a") as file:
+        file.write(RECIPES)
+    fewer = ["--set", "factors.quantity=[8, 40]", "--set", "factors.real=[0]"]
+    words = ["run", "study.toml", "--root", "root", *fewer, "--set", "repeats=1"]
+    done = textmill(*words, folder=toy)
+    assert done.returncode == 1, done.stderr
+    assert "Given up: quantity 8, real 0, recipe unwilling: of 160 rows 160 were refused" in done.stdout
+    assert "refusal)" in done.stdout
+    assert "Short of rows: quantity 40, real 0, recipe scarce: 24 of 40" in done.stdout
+    made = {(row["recipe"], row["rows_synthetic"]) for row in results(toy / "root")}
+    assert made == {("willing", 8), ("willing", 40), ("scarce", 8), ("scarce", 24)}
+    again = textmill(*words, folder=toy)
+    assert again.returncode == 1
+    assert again.stderr == ""
 
 
 def test_generated_text_cannot_break_the_report(toy):

@@ -176,6 +176,8 @@ class _Filling:
         """Make sure that every prompt was answered."""
         if self._open:
             raise RuntimeError(f"the engine left {len(self._open)} prompts unanswered")
+        if self._done:
+            raise RuntimeError(f"a call held a part of the segments {list(self._done)}")
 
     def _commit(self, pool: Pool, segment: Segment) -> Made:
         rows = [row for _, row in sorted(self._done.pop((pool.fingerprint, segment)).items())]

@@ -1,21 +1,17 @@
 """The driver is killed at random moments, or two drivers work at once: the result is the same."""
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command import COMMAND, environment
 from toy_study import make_toy
 
 from engine.store import Store, is_leftover
 
-REPOSITORY = Path(__file__).parent.parent.parent
-COMMAND = [sys.executable, "-m", "jobs.cli", "run", "study.toml"]
 LIMIT_S = 240
 SLOW_STUDY = """
 name = "toy"
@@ -57,13 +53,11 @@ def undisturbed(slow_toy):
 
 def start(folder, root, log=None):
     """Start the study in a process of its own."""
-    paths = [str(REPOSITORY), str(REPOSITORY / "tests" / "plugins")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with (folder / f"{log or root}.log").open("ab") as sink:
         return subprocess.Popen(
-            [*COMMAND, "--root", root],
+            [*COMMAND, "run", "study.toml", "--root", root],
             cwd=folder,
-            env=environment,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
