@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from engine.curate.stage import Curated, curate
+from engine.curate.stage import Curated, curate, is_current
 from engine.curate.view import View
 from engine.errors import DamagedError
 from engine.generate.stage import Made, Want, generate
@@ -20,7 +20,7 @@ from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.session import ray_session
 from engine.store import Store
-from engine.survey import damaged_files, is_current, survey, wants
+from engine.survey import damaged_files, survey, wants
 from engine.train.fleet import Finished, train_fleet
 from engine.train.run import Run
 

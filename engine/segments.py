@@ -1,16 +1,17 @@
-"""The fixed grid of index ranges in which pools and views are kept, one file per range and slot.
+"""Pools and views on disk: an immutable recipe, and rows in a fixed grid of index ranges.
 
-The grid depends on nothing but itself, so two writers of one pool always want the same names and
-the first commit wins. A range is at most a quarter of what lies before it (16 rows at least, 512
-at most): a pool holds at most a quarter more rows than were asked for, and a million rows make
-about two thousand files.
+There is one file for each range of each slot. The grid depends on nothing but itself, so two
+writers of one pool always want the same names and the first commit wins. A range is at most a
+quarter of what lies before it (16 rows at least, 512 at most): a pool holds at most a quarter more
+rows than were asked for, and a million rows make about two thousand files.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from engine.errors import DamagedError
 from engine.store import Store
 
 SMALLEST, LARGEST = 16, 512
@@ -68,3 +69,24 @@ def unbroken(segments: Sequence[Segment]) -> list[Segment]:
             break
         kept.append(segment)
     return kept
+
+
+def commit_recipe(store: Store, folder: str, recipe: dict[str, Any]) -> None:
+    """Write the recipe of a pool or view, or check the one that is there.
+
+    A recipe follows from the study, so a damaged one is simply written again.
+
+    Raises:
+        DamagedError: The folder belongs to something else.
+    """
+    name = f"{folder}/recipe.json"
+    if store.commit_document(name, recipe):
+        return
+    try:
+        found = store.document(name)
+    except DamagedError:
+        store.set_aside(name)
+        commit_recipe(store, folder, recipe)
+        return
+    if found["fingerprint"] != recipe["fingerprint"]:
+        raise DamagedError(name, "it belongs to another recipe")

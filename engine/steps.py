@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from engine.curate.stage import is_current
 from engine.curate.view import View
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT
@@ -14,7 +15,7 @@ from engine.outcome import reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
 from engine.store import Store
-from engine.survey import Outlook, Ready, Survey, is_current, survey, wants
+from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run
 
 State = Literal["made", "partly", "missing", "waiting", "given up"]

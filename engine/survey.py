@@ -1,6 +1,5 @@
 """What of a plan is there and what is missing, derived from the store's files alone."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +7,10 @@ from typing import Literal, NamedTuple
 
 from engine.curate.stage import tallies
 from engine.curate.view import Tally, View
-from engine.errors import DamagedError
-from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.mix.stage import TrainingSet, ordered_rows, training_set
 from engine.plan import Cell, Plan
-from engine.segments import grid, unbroken
+from engine.segments import grid
 from engine.store import Store
 from engine.study.config import Quota
 from engine.train.run import Run
@@ -96,24 +93,6 @@ def damaged_files(plan: Plan, store: Store) -> list[str]:
     return [name for name in names if store.is_damaged(name)]
 
 
-def is_current(store: Store, view: View) -> bool:
-    """Say whether a view has judged every row that its pool has."""
-    there = view.segments(store)
-    for label, segments in view.pool.segments(store).items():
-        chain = ""
-        for segment in unbroken(segments):
-            if segment not in there[label]:
-                return False
-            try:
-                made_from = store.notes(f"{view.pool.folder}/{segment.name}")[1]
-                chain = hashlib.sha256((chain + made_from).encode()).hexdigest()
-                if store.notes(f"{view.folder}/{segment.name}")[0]["chain"] != chain:
-                    return False
-            except DamagedError:
-                return False
-    return True
-
-
 class Ready(NamedTuple):
     """A cell whose training set is known.
 
@@ -193,9 +172,3 @@ def _refusals(short: Sequence[Outlook]) -> str:
 
 def _sorted(refused: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(refused.items(), key=lambda item: (-item[1], item[0]))
-
-
-def pool_rows(store: Store, pool: Pool) -> int:
-    """Return how many rows a pool has, up to the first gap of each slot."""
-    segments = pool.segments(store)
-    return sum(unbroken(found)[-1].stop for found in segments.values() if unbroken(found))

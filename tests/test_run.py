@@ -248,7 +248,10 @@ def test_a_recipe_that_falls_short_or_is_given_up_is_said_to_be_so_and_the_study
     words = ["run", "study.toml", "--root", "root", *fewer, "--set", "repeats=1"]
     done = textmill(*words, folder=toy)
     assert done.returncode == 1, done.stderr
-    assert "Given up: quantity 8, real 0, recipe unwilling: of 160 rows 160 were refused" in done.stdout
+    assert (
+        "Given up: quantity 8, real 0, recipe unwilling: of 160 rows 160 were refused"
+        in done.stdout
+    )
     assert "refusal)" in done.stdout
     assert "Short of rows: quantity 40, real 0, recipe scarce: 24 of 40" in done.stdout
     made = {(row["recipe"], row["rows_synthetic"]) for row in results(toy / "root")}

@@ -13,12 +13,12 @@ from engine.curate.text import normalised
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
-from engine.generate.pool import commit_recipe, load_table
 from engine.generate.stage import shots_of
 from engine.schema import VIEW
 from engine.seal import seal_table
-from engine.segments import Segment, unbroken
+from engine.segments import Segment, commit_recipe, unbroken
 from engine.store import Store
+from engine.tasks.gold import load_rows
 
 
 class Curated(NamedTuple):
@@ -67,7 +67,7 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
     for segment in unbroken(pool_segments):
         source, target = f"{view.pool.folder}/{segment.name}", f"{view.folder}/{segment.name}"
         try:
-            chain = hashlib.sha256((chain + store.notes(source)[1]).encode()).hexdigest()
+            chain = _chained(chain, store, source)
             if segment in there and _agrees(store, target, chain):
                 kept.append(segment)
                 judge = None  # it has not seen these rows; another will be resumed if need be
@@ -103,6 +103,27 @@ def tallies(store: Store, view: View) -> dict[str, Tally]:
             tally += Tally(notes["rows"], notes["accepted"], notes["refused"])
         counted[slot] = tally
     return counted
+
+
+def is_current(store: Store, view: View) -> bool:
+    """Say whether a view has judged every row that its pool has, and no others."""
+    there = view.segments(store)
+    for slot, segments in view.pool.segments(store).items():
+        chain = ""
+        for segment in unbroken(segments):
+            try:
+                chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
+                judged = f"{view.folder}/{segment.name}"
+                if segment not in there[slot] or store.notes(judged)[0]["chain"] != chain:
+                    return False
+            except DamagedError:
+                return False
+    return True
+
+
+def _chained(chain: str, store: Store, name: str) -> str:
+    """Return the hash of the pool segments up to this one: what its judged rows depend on."""
+    return hashlib.sha256((chain + store.notes(name)[1]).encode()).hexdigest()
 
 
 def _agrees(store: Store, target: str, chain: str) -> bool:
@@ -173,6 +194,6 @@ def _candidate(row: dict[str, Any], text: str, text_pair: str | None) -> Candida
 
 
 def _gold_texts(store: Store, name: str) -> dict[str, str]:
-    table = load_table(store, name)
+    table = load_rows(store, name)
     columns = [table[column].to_pylist() for column in ("id", "text", "text_pair")]
     return {row: normalised(text, pair) for row, text, pair in zip(*columns, strict=True)}

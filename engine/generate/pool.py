@@ -2,18 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 
-from engine.errors import DamagedError
 from engine.fingerprint import SHORT
 from engine.prompts.strategy import Shot, Strategy, strategy_class
 from engine.schema import RowId
 from engine.segments import Segment, present
 from engine.store import Store
 from engine.study.config import GenerateConfig
+from engine.tasks.gold import load_rows
 from engine.tasks.order import real_order
 from engine.tasks.task import Task
 
@@ -74,7 +73,7 @@ class Pool:
     def strategy(self, store: Store) -> Strategy:
         """Build the strategy that words this pool's prompts, with the store's real rows."""
         shots = self.files.get("shots")
-        return self.strategy_on(load_table(store, shots) if shots else None)
+        return self.strategy_on(load_rows(store, shots) if shots else None)
 
     def strategy_on(self, train: pa.Table | None) -> Strategy:
         """Build the strategy that words this pool's prompts, with these real rows."""
@@ -85,42 +84,11 @@ class Pool:
         return kind(self.task, self.config, shots)
 
 
-def commit_recipe(store: Store, folder: str, recipe: dict[str, Any]) -> None:
-    """Write the recipe of a pool or view, or check the one that is there.
-
-    A recipe follows from the study, so a damaged one is simply written again.
-
-    Raises:
-        DamagedError: The folder belongs to something else.
-    """
-    name = f"{folder}/recipe.json"
-    if store.commit_document(name, recipe):
-        return
-    try:
-        found = store.document(name)
-    except DamagedError:
-        store.set_aside(name)
-        commit_recipe(store, folder, recipe)
-        return
-    if found["fingerprint"] != recipe["fingerprint"]:
-        raise DamagedError(name, "it belongs to another recipe")
-
-
 def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:
     """Return the real rows that prompts may show: the first ``count`` of the replicate's order."""
     columns = [train[name].to_pylist() for name in ("id", "label", "text", "text_pair")]
     order = real_order(columns[1], columns[2], replicate)[:count]
     return [Shot(*(column[place] for column in columns)) for place in order]
-
-
-def load_table(store: Store, name: str) -> pa.Table:
-    """Read a sealed table of gold rows or records, once per process: its name holds its content."""
-    return _load(str(store.root), name)
-
-
-@lru_cache(maxsize=8)
-def _load(root: str, name: str) -> pa.Table:
-    return Store.open(root).table(name).table
 
 
 def by_fingerprint(pools: Iterable[Pool]) -> dict[str, Pool]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from engine.generate.engine import Completion, Prompt, Setup
-from engine.generate.pool import Pool, load_table
+from engine.generate.pool import Pool
+from engine.tasks.gold import load_rows
 
 
 class RecordedEngine:
@@ -34,7 +35,7 @@ class RecordedEngine:
         name = pool.files["records"]
         if name not in self._texts:
             by_label: dict[str, list[str]] = {label: [] for label in pool.task.labels}
-            for row in load_table(self._store, name).to_pylist():
+            for row in load_rows(self._store, name).to_pylist():
                 by_label[row["label"]].append(_completion(row["text"], row["text_pair"]))
             self._texts[name] = by_label
         return self._texts[name]

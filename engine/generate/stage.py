@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from engine.fingerprint import canonical, digest
 from engine.generate.engine import Completion, Prompt, Setup, engine_class
-from engine.generate.pool import Pool, by_fingerprint, commit_recipe
+from engine.generate.pool import Pool, by_fingerprint
 from engine.schema import POOL, RowId
 from engine.seal import seal_table
-from engine.segments import Segment
+from engine.segments import Segment, commit_recipe
 from engine.store import Store
 from engine.study.config import Resources
 

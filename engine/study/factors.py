@@ -50,11 +50,6 @@ class Condition:
     mix: MixConfig
     train: TrainConfig
 
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{name} {level}" for name, level in self.levels.items() if level is not None
-        )
-
 
 def field_of(name: str, where: str) -> str:
     """Return the ``section.field`` that a factor's or flag's name stands for.

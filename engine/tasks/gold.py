@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 
@@ -71,6 +72,16 @@ def load_records(source: FileSource | HubSource, task: Task) -> Rows:
         DataError: They cannot be read, or a row is wrong.
     """
     return as_rows(read_rows(source, task.columns, list(task.labels)), f"records/{task.name}")
+
+
+def load_rows(store: Store, name: str) -> pa.Table:
+    """Read gold rows or records from the store, once per process: the name holds the content."""
+    return _load(str(store.root), name)
+
+
+@lru_cache(maxsize=8)
+def _load(root: str, name: str) -> pa.Table:
+    return Store.open(root).table(name).table
 
 
 def as_rows(rows: list[Row], stem: str) -> Rows:

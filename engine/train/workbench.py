@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
-from engine.generate.pool import load_table
 from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
 from engine.store import Store
+from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
 from engine.train.loop import Encoded, RunFailedError, Trained, encode, load_tokenizer, train
 from engine.train.model import Model
@@ -51,7 +51,7 @@ class Workbench:
         """Tokenise rows once; without ``examples``, those of the store's file ``content``."""
         key = (content, run.model.place, str(run.model.revision), str(run.config.max_length))
         if key not in self._encoded:
-            rows = _examples(load_table(self._store, content)) if examples is None else examples
+            rows = _examples(load_rows(self._store, content)) if examples is None else examples
             tokenizer = self._tokenizer(run.model)
             self._encoded[key] = encode(tokenizer, rows, run.mix.labels, run.config.max_length)
         self._encoded.move_to_end(key)
@@ -62,9 +62,7 @@ class Workbench:
     def _real(self, mix: Mix) -> list[Example]:
         key = (mix.train_file, mix.replicate)
         if key not in self._ordered:
-            self._ordered[key] = ordered_rows(
-                load_table(self._store, mix.train_file), mix.replicate
-            )
+            self._ordered[key] = ordered_rows(load_rows(self._store, mix.train_file), mix.replicate)
         return self._ordered[key]
 
     def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing

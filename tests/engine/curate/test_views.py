@@ -1,16 +1,14 @@
 import datasets
 import pytest
 
-from engine.curate.stage import curate_slot, tallies
-from engine.generate.pool import commit_recipe
+from engine.curate.stage import curate_slot, is_current, tallies
 from engine.generate.stage import Want, generate
 from engine.mix.stage import accepted
 from engine.plan import make_plan
-from engine.segments import grid
+from engine.segments import commit_recipe, grid
 from engine.store import Store
 from engine.study.config import Resources
 from engine.study.load import load_study
-from engine.survey import is_current
 
 
 @pytest.fixture
