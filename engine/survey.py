@@ -15,6 +15,7 @@ from engine.store import Store
 from engine.study.config import Quota
 from engine.train.run import Run
 
+PILOT = 512  # rows of a label that are made before any is judged: a hopeless recipe costs no more
 LEAST_SHARE = 0.05  # no forecast asks for more than 20 rows for each row that is wanted
 
 Standing = Literal["enough", "wanting", "short", "hopeless"]
@@ -48,8 +49,9 @@ def outlook(view: View, label: str, quota: int, tally: Tally, config: Quota) -> 
         return Outlook("hopeless", quota, tally, tally.rows)
     if tally.rows >= cap:
         return Outlook("short", quota, tally, tally.rows)
-    likely = math.ceil((quota - tally.accepted) / max(share, LEAST_SHARE))
-    return Outlook("wanting", quota, tally, min(cap, tally.rows + likely))
+    likely = tally.rows + math.ceil((quota - tally.accepted) / max(share, LEAST_SHARE))
+    pilot = PILOT if tally.rows < config.judged_after else likely
+    return Outlook("wanting", quota, tally, min(cap, likely, pilot))
 
 
 def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:

@@ -1,0 +1,56 @@
+import pytest
+
+from engine.curate.view import Tally
+from engine.plan import make_plan
+from engine.study.config import Quota
+from engine.study.load import load_study
+from engine.survey import PILOT, outlook
+
+CONFIG = Quota(attempts=4, max_refused=0.9, judged_after=64)
+
+
+@pytest.fixture
+def look(toy):
+    """Judge a label of a view that no file of records limits."""
+    plan = make_plan(load_study(toy / "study.toml", ["generate.engine=verbatim"]))
+
+    def judge(quota, rows, accepted):
+        tally = Tally(rows, accepted, {"duplicate": rows - accepted})
+        return outlook(plan.views[0], "good", quota, tally, CONFIG)
+
+    return judge
+
+
+def test_at_first_as_many_rows_are_asked_for_as_are_wanted(look):
+    assert look(100, 0, 0)[::3] == ("wanting", 100)
+
+
+def test_a_first_look_at_a_recipe_is_small(look):
+    assert look(100_000, 0, 0).upto == PILOT
+    assert look(100_000, PILOT, PILOT).upto == 100_000
+
+
+def test_refused_rows_are_made_up_for_at_their_observed_share(look):
+    # half are accepted: the 60 that are missing take 120 more
+    assert look(100, 80, 40)[::3] == ("wanting", 200)
+
+
+def test_a_quota_that_is_met_asks_for_nothing(look):
+    assert look(100, 128, 100)[::3] == ("enough", 128)
+
+
+def test_no_more_than_the_attempts_are_made(look):
+    assert look(100, 300, 60).upto == 400
+    assert look(100, 400, 99).standing == "short"
+
+
+def test_a_recipe_that_refuses_nearly_all_is_given_up_early_but_not_at_once(look):
+    assert look(1000, 63, 0).standing == "wanting"
+    assert look(1000, 64, 6).standing == "hopeless"
+    assert look(1000, 64, 7).standing == "wanting"
+
+
+def test_records_that_run_out_are_short_without_further_attempts(toy):
+    plan = make_plan(load_study(toy / "study.toml"))
+    found = outlook(plan.views[0], "good", 200, Tally(200, 190, {"duplicate": 10}), CONFIG)
+    assert found.standing == "short"
