@@ -9,7 +9,7 @@ from engine.clean import orphans, remove
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
-from engine.report.stage import show_score
+from engine.report.stage import scope, show_score
 from engine.schema import RowId
 from engine.steps import Step, as_json, steps
 from engine.store import Store
@@ -96,7 +96,7 @@ def findings(found: Findings, store: Store) -> str:
     """Return what a finished study says on the terminal."""
     lines = [
         f"{found.runs_made} of {found.runs} runs are there. Accuracy on test, with 95% t-intervals "
-        f"over {found.repeats} repeats ({'this pool' if found.replicates == 1 else 'all draws'}):"
+        f"({scope(found)}):"
     ]
     rows = condition_scores(found, "test")
     rows.sort(key=lambda one: -one.scores["accuracy"].value)

@@ -85,7 +85,8 @@ class ConditionScore:
         levels: Each factor's level, with ``quantity`` and ``real``.
         quantity: Synthetic rows asked for.
         real: Real rows asked for.
-        scores: Mean and interval of each metric over the repeats of all replicates.
+        scores: Mean and interval of each metric: over repeats, or with several replicates over
+            their means, since repeats on one draw of the data say nothing of other draws.
         rows_synthetic: Synthetic rows trained on, on average.
         rows_real: Real rows trained on.
         rows_real_seen: Real rows seen, in training or in prompts.
@@ -123,9 +124,24 @@ def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> Co
         levels=levels,
         quantity=rows[0]["quantity"],
         real=rows[0]["real"],
-        scores={metric: mean_interval([row[metric] for row in rows]) for metric in METRICS},
+        scores={metric: mean_interval(_draws(rows, metric)) for metric in METRICS},
         rows_synthetic=sum(row["rows_synthetic"] for row in rows) / len(rows),
         rows_real=rows[0]["rows_real"],
         rows_real_seen=rows[0]["rows_real_seen"],
         train_seconds=sum(row["train_seconds"] for row in rows) / len(rows),
     )
+
+
+def _draws(rows: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    """Return the independent values that a condition's mean is taken over.
+
+    Replicates that came to the very same runs, such as those of recorded rows without real ones,
+    are one draw.
+    """
+    by_replicate: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_replicate.setdefault(row["replicate"], []).append(row)
+    distinct = {frozenset(row["run"] for row in own): own for own in by_replicate.values()}
+    if len(distinct) == 1:
+        return [row[metric] for own in distinct.values() for row in own]
+    return [sum(row[metric] for row in own) / len(own) for own in distinct.values()]

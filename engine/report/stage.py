@@ -79,8 +79,15 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "reasons": reasons,
         "best": max(rows, key=lambda row: row[1].scores["accuracy"].value, default=None),
         "few_repeats": findings.repeats < FEW_REPEATS,
-        "scope": "this pool" if findings.replicates == 1 else "over replicates",
+        "scope": scope(findings),
     }
+
+
+def scope(findings: Findings) -> str:
+    """Return what the intervals speak of."""
+    if findings.replicates == 1:
+        return f"over {findings.repeats} repeats; this pool"
+    return f"over the means of {findings.replicates} replicates"
 
 
 def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templates show
