@@ -40,7 +40,7 @@ def test_local_copies_serve_for_the_hubs(real_data, tmp_path, name, folder, rows
 def sst2(real_data, tmp_path_factory):
     """The recorded study with fewer rows, steps and repeats, run once."""
     folder = tmp_path_factory.mktemp("sst2")
-    fewer = ["factors.quantity=[0, 100]", "factors.real=[0, 100]", "exclude=[]"]
+    fewer = ["factors.quantity=[0, 100]", "factors.real=[100]", "exclude=[]"]
     fewer += ["repeats=1", "train.steps=24"]
     words = [word for one in fewer for word in ("--set", one)]
     done = textmill(
@@ -54,8 +54,7 @@ def test_the_recorded_study_scores_every_condition_on_every_test_row(sst2):
     rows = pq.read_table(sst2 / "studies" / "recorded-sst2" / "results.parquet").to_pylist()
     test = {(row["generator"], row["quantity"], row["real"]): row for row in rows[1::2]}
     assert set(test) == {
-        (None, 0, 100), ("supergen", 100, 0), ("supergen", 100, 100), ("fewgen", 100, 0),
-        ("fewgen", 100, 100),
+        (None, 0, 100), ("supergen", 100, 100), ("fewgen", 100, 100),
     }  # fmt: skip
     store = Store.open(str(sst2))
     for row in test.values():

@@ -1,5 +1,6 @@
 """Where labelled rows come from: a local file, a hub dataset, or a part cut off the train split."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -130,6 +131,7 @@ def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
     import datasets
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # the error below says it all
+    datasets.disable_progress_bars()
     try:
         if isinstance(source, FileSource):
             yield from _file(source)
@@ -151,8 +153,11 @@ def _file(source: FileSource) -> Iterator[dict[str, Any]]:
     suffix = Path(path.stem if path.suffix == ".gz" else path.name).suffix
     if suffix not in READERS:
         raise DataError(f"{path}: cannot tell its format; known: {', '.join(sorted(READERS))}.")
-    # streamed, so that nothing is copied to a cache that could grow stale
-    yield from load_dataset(READERS[suffix], data_files=str(path), split="train", streaming=True)
+    # a cache for this once: none can grow stale, and streaming instead would import torch
+    with tempfile.TemporaryDirectory() as cache:
+        yield from load_dataset(
+            READERS[suffix], data_files=str(path), split="train", cache_dir=cache
+        )
 
 
 def _hub(source: HubSource) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ convenience: what is pending is derived from the store, and a run that is there 
 import contextlib
 import logging
 import shutil
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -92,9 +91,22 @@ def train_fleet(
 
     longest_first = sorted(runs, key=lambda run: -run.config.steps * run.config.batch_size)
     queue: Any = ray.remote(num_cpus=0)(RunQueue).remote(longest_first)
-    with _storage(store) as storage, _announcing(queue, finished):
-        _trainer(len(runs), where, {"queue": queue, "store": store}, storage).fit()
+    with _storage(store) as storage:
+        # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
+        # the process can die inside Ray when it is interrupted
+        task = ray.remote(num_cpus=0, max_retries=0)(_fit)
+        fit = task.remote(len(runs), where, {"queue": queue, "store": store}, storage)
+        is_on = True
+        while is_on:
+            is_on = not ray.wait([fit], timeout=POLL_S)[0]
+            for news in ray.get(queue.news.remote()):
+                finished(news)
+        ray.get(fit)
     ray.kill(queue)
+
+
+def _fit(runs: int, where: Resources, loop_config: dict[str, Any], storage: Path) -> None:
+    _trainer(runs, where, loop_config, storage).fit()
 
 
 def _trainer(runs: int, where: Resources, loop_config: dict[str, Any], storage: Path) -> Any:  # noqa: ANN401 - untyped
@@ -181,26 +193,3 @@ def _storage(store: Store) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _announcing(queue: Any, finished: Callable[[Finished], None]) -> Iterator[None]:  # noqa: ANN401 - an actor
-    """Pass on the queue's news while the body blocks in ``fit``."""
-    import ray
-
-    over = threading.Event()
-
-    def listen() -> None:
-        while not over.wait(POLL_S):
-            for news in ray.get(queue.news.remote()):
-                finished(news)
-
-    listener = threading.Thread(target=listen, daemon=True)
-    listener.start()
-    try:
-        yield
-    finally:
-        over.set()
-        listener.join()
-    for news in ray.get(queue.news.remote()):
-        finished(news)

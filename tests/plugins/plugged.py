@@ -17,7 +17,7 @@ class Slow:
 
     def complete(self, prompts):
         for prompt in prompts:
-            time.sleep(0.004)
+            time.sleep(0.01)
             word = ("awful", "superb")[prompt.row.slot == "good"]
             text = f"the soup was {word} on visit {prompt.row.index}"
             yield Completion(row=prompt.row, text=text, finish_reason="stop", completion_tokens=9)
@@ -64,4 +64,4 @@ class Unhurried:
         pass
 
     def __call__(self, row):
-        time.sleep(0.004)
+        time.sleep(0.01)
