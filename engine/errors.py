@@ -7,7 +7,8 @@ TextmillError          message complete: what is wrong, where, what to do
     ModelError         a model that is not there or cannot be read
     PluginError        a name that cannot be loaded
     RootError          the root cannot be used
-  DamagedError         a file of the store fails its checksum
+  DamagedError         a file of the store is cut short, altered or gone
+  TrainingError        the training fleet ended before its runs did
 
 ValueError and TypeError mean that a caller inside textmill broke a function's contract: a bug, so
 the traceback stays.
@@ -46,5 +47,12 @@ class DamagedError(TextmillError):
     """A file of the store is cut short, altered, or was made for something else."""
 
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name} is damaged ({why}).")
-        self.name = name
+        super().__init__(name, why)  # what pickle calls it with again
+        self.name, self.why = name, why
+
+    def __str__(self) -> str:
+        return f"{self.name} is damaged ({self.why})."
+
+
+class TrainingError(TextmillError):
+    """The training fleet ended before its runs did."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.curate.view import Tally, View
+from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
@@ -50,6 +51,8 @@ def _results(plan: Plan, now: Survey, store: Store) -> Iterator[dict[str, Any]]:
         for run in ready.runs:
             if run.name in now.made:
                 body = store.document(run.name)
+                if body["fingerprint"] != run.fingerprint:
+                    raise DamagedError(run.name, "it belongs to another run")
                 for split in SCORED:
                     yield _result(plan, ready, run.repeat, run.name, split, body)
 
@@ -153,7 +156,9 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:
     """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``."""
-    runs = {run_key(ready.cell, run.repeat): run.name for ready in now.ready for run in ready.runs}
+    runs = _runs_before(plan, now, store)
+    for ready in now.ready:
+        runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
     body: dict[str, Plain] = {
         "kind": "study",
         "name": plan.file.study.name,
@@ -163,6 +168,17 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
         "runs": runs,
     }
     store.publish(reference_file(plan.file.study.name), seal_document(body))
+
+
+def _runs_before(plan: Plan, now: Survey, store: Store) -> dict[str, Plain]:
+    """Return the runs that stood for the cells which are waiting for their rows now."""
+    name = reference_file(plan.file.study.name)
+    if not store.has(name):
+        return {}
+    repeats = range(plan.file.study.repeats)
+    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in repeats}
+    before: dict[str, Plain] = store.document(name)["runs"]
+    return {key: run for key, run in before.items() if key in keys}
 
 
 def reference_file(study: str) -> str:

@@ -70,7 +70,7 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
             try:
                 return _round(plan, store, watch, ray_needed)
             except DamagedError as damage:
-                if damage.name in mended or not store.has(damage.name):
+                if damage.name in mended:
                     raise
                 mended.add(damage.name)
                 mend(damage.name, store, watch, str(damage))
@@ -86,8 +86,10 @@ def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None
     publish_inputs(plan, store)
     write_references(plan, survey(plan, store), store)  # first, so that nobody cleans them away
     fill_views(plan, store, watch, ray_needed)
+    now = survey(plan, store)
+    write_references(plan, now, store)
     failed: list[Finished] = []
-    if missing := survey(plan, store).missing():
+    if missing := now.missing():
         ray_needed()
         failed = train_runs(missing, plan, store, watch)
     return write_results(plan, store, failed)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from engine.curate.filter import filter_class
 from engine.curate.view import View
 from engine.errors import ConfigError, DataError
-from engine.fingerprint import digest
+from engine.fingerprint import content_hash, digest
 from engine.generate.engine import engine_class, recipe_fields
-from engine.generate.pool import Pool
+from engine.generate.pool import Pool, shot_rows
 from engine.mix.prior import quotas
 from engine.mix.stage import Mix, TrainingSet
 from engine.plugins import did_you_mean
@@ -93,9 +93,9 @@ class Plan:
         yield from self.gold.values()
         yield from self.records.values()
 
-    def runs(self, cell: Cell, rows: TrainingSet) -> list[Run]:
-        """Return a cell's runs, now that its training set is known."""
-        return [_run(self, cell, rows, repeat) for repeat in range(self.file.study.repeats)]
+    def runs(self, cell: Cell, mix: Mix, rows: TrainingSet) -> list[Run]:
+        """Return a cell's runs, now that its training set is known and how it was put together."""
+        return [_run(self, cell, mix, rows, repeat) for repeat in range(self.file.study.repeats)]
 
 
 def make_plan(file: StudyFile) -> Plan:
@@ -132,6 +132,7 @@ class _Graph:
         self._task, self._gold, self._records = task, gold, records
         self._pools: dict[str, Pool] = {}
         self._views: dict[str, View] = {}
+        self._shown: dict[tuple[int, int], str] = {}
 
     def cell(self, condition: Condition, replicate: int) -> Cell:
         labels = list(self._task.labels)
@@ -140,8 +141,9 @@ class _Graph:
             pool = self._pool(condition.generate, replicate)
             view = self._view(pool, condition.curate)
             if "shots" in pool.inputs:
-                seen = max(seen, condition.generate.shot_rows)
-        mix = Mix(tuple(labels), condition.mix, replicate, view, self._gold["train"].name)
+                shown = min(condition.generate.shot_rows, self._gold["train"].table.num_rows)
+                seen = max(seen, shown)
+        mix = Mix(tuple(labels), condition.mix, replicate, view, self._gold["train"].name, {})
         wanted = quotas(labels, condition.mix.prior, condition.mix.quantity)
         return Cell(condition, replicate, mix, wanted, seen)
 
@@ -153,7 +155,7 @@ class _Graph:
             inputs["records"], files["records"] = records.content, records.name
             limits = {label: records.count(label) for label in self._task.labels}
         if engine.asks and strategy_class(config.strategy).uses_shots:
-            inputs["shots"] = self._gold["train"].content
+            inputs["shots"] = self._shots(replicate, config.shot_rows)
             files["shots"] = self._gold["train"].name
         reads = pool_reads(self._task, config, recipe_fields(config), replicate)
         identity = pool_fingerprint(reads, inputs)
@@ -168,6 +170,15 @@ class _Graph:
             self._pools[identity] = pool
         return self._pools[identity]
 
+    def _shots(self, replicate: int, count: int) -> str:
+        """Return the content hash of the real rows that prompts may show."""
+        if (replicate, count) not in self._shown:
+            rows = shot_rows(self._gold["train"].table, replicate, count)
+            self._shown[replicate, count] = content_hash(
+                [(row.label, row.text, row.text_pair) for row in rows]
+            )
+        return self._shown[replicate, count]
+
     def _view(self, pool: Pool, config: CurateConfig) -> View:
         kinds = [filter_class(name) for name in config.filters]
         compared = sorted({split for kind in kinds for split in kind.compares})
@@ -181,7 +192,7 @@ class _Graph:
         return self._views.setdefault(identity, view)
 
 
-def _run(plan: Plan, cell: Cell, rows: TrainingSet, repeat: int) -> Run:
+def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Run:
     config, task = cell.condition.train, plan.file.task
     model = plan.models[_model_key(config)]
     precision = resolve_precision(config.precision)
@@ -191,7 +202,7 @@ def _run(plan: Plan, cell: Cell, rows: TrainingSet, repeat: int) -> Run:
     return Run(
         fingerprint=run_fingerprint(reads, inputs),
         label=f"{task.name}-{rows.synthetic}+{rows.real}-{repeat}",
-        mix=cell.mix,
+        mix=mix,
         content=rows.content,
         config=config,
         model=model,

@@ -32,15 +32,23 @@ def target(kind: str, table: Mapping[str, str], name: str) -> str:
     )
 
 
-def load(kind: str, table: Mapping[str, str], name: str) -> Any:  # noqa: ANN401 - the one place
+def load(kind: str, table: Mapping[str, str], name: str, needs: Iterable[str] = ()) -> Any:  # noqa: ANN401 - the one place
     """Import and return the object that ``name`` stands for.
 
+    Args:
+        kind: What it is, for messages.
+        table: The known names.
+        name: One of them, or "package.module:Name".
+        needs: The attributes that it must have.
+
     Raises:
-        PluginError: There is no such name, module or attribute.
+        PluginError: There is no such name, module or attribute, or it is not of this kind.
     """
     module, _, attribute = target(kind, table, name).partition(":")
+    if not module or not attribute:
+        raise PluginError(f"The {kind} {name!r} is not of the form 'package.module:Name'.")
     try:
-        return getattr(import_module(module), attribute)
+        found = getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:
         raise PluginError(
             f"The {kind} {name!r} needs the module {error.name!r}, which this Python does not "
@@ -50,3 +58,7 @@ def load(kind: str, table: Mapping[str, str], name: str) -> Any:  # noqa: ANN401
         raise PluginError(
             f"The {kind} {name!r} was not found: {module} has no {attribute!r}."
         ) from error
+    lacking = [need for need in needs if not hasattr(found, need)]
+    if lacking:
+        raise PluginError(f"{name!r} is no {kind}: it has no {lacking[0]!r}.")
+    return found

@@ -4,8 +4,10 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from engine.errors import ConfigError
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
 QUIET = {
@@ -51,6 +53,28 @@ def ray_session() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def how_many_fit(needs: Mapping[str, float], what: str) -> int:
+    """Return how many times what is needed fits into the cluster, at least once.
+
+    Ray would wait for ever for what does not fit.
+
+    Args:
+        needs: Amounts by resource, such as ``{"CPU": 1, "GPU": 0.5}``.
+        what: The fields of ``[resources]`` that ask for it, for the message.
+
+    Raises:
+        ConfigError: It does not fit once.
+    """
+    import ray
+
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    fit = min(int(have.get(name, 0) / amount) for name, amount in needs.items() if amount)
+    if fit < 1:
+        wanted, there = ({name: each.get(name, 0) for name in needs} for each in (needs, have))
+        raise ConfigError(f"{what} ask for {wanted}, but the cluster has {there} in all.")
+    return fit
 
 
 @contextlib.contextmanager

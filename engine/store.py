@@ -39,8 +39,9 @@ class Store:
         if "://" in root:
             raise RootError(f"The root {root!r} is a URL; this version writes to a folder only.")
         path = Path(root).expanduser().absolute()
-        if path.exists() and not path.is_dir():
-            raise RootError(f"The root {path} is a file; give a folder with --root.")
+        nearest = next(one for one in (path, *path.parents) if one.exists())
+        if not nearest.is_dir():
+            raise RootError(f"The root {path} cannot be: {nearest} is a file; see --root.")
         return cls(path)
 
     def probe(self) -> None:
@@ -86,6 +87,12 @@ class Store:
         """Say whether the file ``name`` is there."""
         return (self.root / name).is_file()
 
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.root / name).read_bytes()
+        except FileNotFoundError as error:
+            raise DamagedError(name, "it is missing") from error
+
     def names(self, folder: str) -> list[str]:
         """Return the names of the files and folders committed in ``folder``, sorted."""
         try:
@@ -100,7 +107,7 @@ class Store:
         Raises:
             DamagedError: It is cut short or altered.
         """
-        return open_table((self.root / name).read_bytes(), name)
+        return open_table(self._read(name), name)
 
     def columns(self, name: str, columns: list[str]) -> pa.Table:
         """Read and check a sealed table, and return some of its columns."""
@@ -120,7 +127,7 @@ class Store:
         Raises:
             DamagedError: It is cut short or altered.
         """
-        return open_document((self.root / name).read_bytes(), name)
+        return open_document(self._read(name), name)
 
     def commit_document(self, name: str, body: dict[str, Plain]) -> bool:
         """Commit ``body`` as a sealed document; return False if ``name`` was there already."""
@@ -132,7 +139,7 @@ class Store:
         Raises:
             DamagedError: It is cut short or altered.
         """
-        data = (self.root / name).read_bytes()
+        data = self._read(name)
         if name.endswith(".parquet"):
             check_seal(data, name)
         else:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from engine.curate.stage import tallies
@@ -152,8 +152,9 @@ def survey(plan: Plan, store: Store) -> Survey:
         elif any(not look.tally.accepted for look in short):
             given_up.append((cell, f"a label has no rows: {_refusals(short)}"))
         else:
-            rows = training_set(store, cell.mix, real[cell.replicate])
-            ready.append(Ready(cell, rows, plan.runs(cell, rows)))
+            mix = replace(cell.mix, pinned=_pinned(cell, looks))
+            rows = training_set(store, mix, real[cell.replicate])
+            ready.append(Ready(cell, rows, plan.runs(cell, mix, rows)))
     made = frozenset(f"runs/{name}" for name in store.names("runs"))
     return Survey(looks, ready, waiting, given_up, made)
 
@@ -164,6 +165,12 @@ def _lacking(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> list[Out
         return []
     own = looks[cell.mix.view.fingerprint]
     return [look for label, look in own.items() if look.tally.accepted < cell.quotas[label]]
+
+
+def _pinned(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> dict[str, int]:
+    if cell.mix.view is None:
+        return {}
+    return {label: look.tally.rows for label, look in looks[cell.mix.view.fingerprint].items()}
 
 
 def _refusals(short: Sequence[Outlook]) -> str:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -44,7 +45,13 @@ def sst2(real_data, tmp_path_factory):
     fewer += ["repeats=1", "train.steps=24"]
     words = [word for one in fewer for word in ("--set", one)]
     done = textmill(
-        "run", STUDY, "--root", "root", *words, folder=folder, TEXTMILL_DATA=str(real_data)
+        "run",
+        STUDY,
+        "--root",
+        "root",
+        *words,
+        folder=folder,
+        TEXTMILL_DATA=os.path.relpath(real_data, folder),
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return folder / "root"

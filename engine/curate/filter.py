@@ -77,11 +77,14 @@ class RowFilter(Protocol):
         ...
 
 
+NEEDS = ("reads", "compares", "remembers", "__call__")
+
+
 def filter_class(name: str) -> type[RowFilter]:
     """Return the row filter of that name.
 
     Raises:
         PluginError: There is none.
     """
-    found: type[RowFilter] = load("row filter", FILTERS, name)
+    found: type[RowFilter] = load("row filter", FILTERS, name, NEEDS)
     return found

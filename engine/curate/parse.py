@@ -8,8 +8,9 @@ the pool, so a better parser needs no new generation.
 import json
 import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import NamedTuple
+
+from engine.tasks.task import Task
 
 FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 # A lead-in ends with a colon. After an interjection, a line of its own or one that says "here" will
@@ -44,38 +45,51 @@ class Unparsed(NamedTuple):
     reason: str
 
 
-def parse(
-    completion: str, fields: Mapping[str, str], label_names: tuple[str, ...]
-) -> Parsed | Unparsed:
+class Layout(NamedTuple):
+    """How answers of a task may be laid out.
+
+    Attributes:
+        fields: The task's fields and how they are called in answers.
+        label_line: A line that states the label, such as "Sentiment: positive"; it is left out.
+    """
+
+    fields: Mapping[str, str]
+    label_line: re.Pattern[str]
+
+
+def layout(task: Task) -> Layout:
+    """Return how answers of a task may be laid out."""
+    match = re.search(r"^([^\n:{}]+):\s*\{label\}", task.wording.row, re.MULTILINE)
+    names = [*([match[1].strip()] if match else []), "Label", "Category", "Class"]
+    called, labels = ("|".join(map(re.escape, some)) for some in (names, task.labels))
+    line = rf"^[^\w\n]*(?:{called})[^\w\n]*:[^\w\n]*(?:{labels})[^\w\n]*$\n?"
+    return Layout(
+        {str(field): name for field, name in task.fields.items()},
+        re.compile(line, re.IGNORECASE | re.MULTILINE),
+    )
+
+
+def parse(completion: str, form: Layout) -> Parsed | Unparsed:
     """Find a row's fields in a completion.
 
     Args:
         completion: The raw text.
-        fields: The task's fields and how they are called in answers.
-        label_names: What an answer may call the label, such as ``("Sentiment", "Label")``; what
-            follows such a name on a line of its own is left out.
+        form: How answers of the task may be laid out.
     """
     text = _unfenced(completion).strip()
     if not text:
         return Unparsed("empty")
-    found = _from_json(text, fields)
+    found = _from_json(text, form.fields)
     if found is None:
-        text = _bare(_without_lead_in(text))
-        found = _from_names(text, fields, label_names)
-    if found is None and len(fields) == 1:
+        text = _bare(form.label_line.sub("", _without_lead_in(text)))
+        found = _from_names(text, form.fields)
+    if found is None and len(form.fields) == 1:
         found = {"text": text}
     if found is None:
         return Unparsed("unparsed")
     if not all(found.values()):
         return Unparsed("empty")
     return Parsed(found["text"], found.get("text_pair"))
-
-
-def label_field_names(row_wording: str) -> tuple[str, ...]:
-    """Return what a task's wording of a row calls the label, with the usual names."""
-    match = re.search(r"^([^\n:{}]+):\s*\{label\}", row_wording, re.MULTILINE)
-    own = (match[1].strip(),) if match else ()
-    return (*own, "Label", "Category", "Class")
 
 
 def _unfenced(text: str) -> str:
@@ -104,29 +118,16 @@ def _from_json(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     return found
 
 
-def _from_names(
-    text: str, fields: Mapping[str, str], label_names: tuple[str, ...]
-) -> dict[str, str] | None:
+def _from_names(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     """Split at the fields' names, each at the start of a line and followed by a colon."""
-    names = {name.casefold(): field for field, name in fields.items()} | {
-        name.casefold(): "label" for name in label_names
-    }
+    names = {name.casefold(): field for field, name in fields.items()}
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    marks = list(
-        re.finditer(
-            rf"^\W*(?:\d{{1,3}}[.)]\W*)?({alternatives})\W*:[ \t*]*",
-            text,
-            re.IGNORECASE | re.MULTILINE,
-        )
-    )
+    mark = rf"^[^\w\n]*(?:\d{{1,3}}[.)][^\w\n]*)?({alternatives})[^\w\n]*:[ \t*]*"
+    marks = list(re.finditer(mark, text, re.IGNORECASE | re.MULTILINE))
+    ends = [*(one.start() for one in marks[1:]), len(text)]
     found: dict[str, str] = {}
-    for mark, following in pairwise([*marks, None]):
-        assert mark is not None  # only the last of them is None, and it is only ever following
-        end = following.start() if following else len(text)
-        found.setdefault(names[mark[1].casefold()], _bare(text[mark.end() : end]))
-    if marks and "text" not in found and len(fields) == 1:  # the text stands before its label
-        found["text"] = _bare(text[: marks[0].start()])
-    found.pop("label", None)
+    for one, end in zip(marks, ends, strict=False):
+        found.setdefault(names[one[1].casefold()], _bare(text[one.end() : end]))
     return found if set(found) == set(fields) else None
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
-from engine.curate.parse import Unparsed, label_field_names, parse
+from engine.curate.parse import Unparsed, layout, parse
 from engine.curate.text import normalised
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
@@ -147,8 +147,7 @@ class _Judge:
         gold = {split: _gold_texts(store, view.files[split]) for split in compared}
         context = Context(task, view.config, gold)
         self._filters: list[RowFilter] = [kind(context) for kind in kinds]
-        self._fields = {str(field): name for field, name in task.fields.items()}
-        self._label_names = label_field_names(task.wording.row)
+        self._layout = layout(task)
 
     @classmethod
     def resumed(cls, store: Store, view: View, slot: str, kept: Sequence[Segment]) -> "_Judge":
@@ -179,7 +178,7 @@ class _Judge:
     def _outcome(self, row: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
         if row["error"] is not None:
             return None, None, "error"
-        parsed = parse(row["completion"], self._fields, self._label_names)
+        parsed = parse(row["completion"], self._layout)
         if isinstance(parsed, Unparsed):
             return None, None, parsed.reason
         candidate = _candidate(row, parsed.text, parsed.text_pair)

@@ -84,13 +84,16 @@ class TextEngine(Protocol):
         ...
 
 
+NEEDS = ("reads", "starts_with", "asks", "complete")
+
+
 def engine_class(name: str) -> type[TextEngine]:
     """Return the engine of that name.
 
     Raises:
         PluginError: There is none.
     """
-    found: type[TextEngine] = load("engine", ENGINES, name)
+    found: type[TextEngine] = load("engine", ENGINES, name, NEEDS)
     return found
 
 

@@ -28,7 +28,8 @@ class Pool:
         config: The recipe.
         replicate: Number of the draw.
         reads: What the fingerprint is made of, besides inputs.
-        inputs: Content hashes of the rows that it reads, by role: ``shots``, ``records``.
+        inputs: Content hashes of the rows that it reads, by role: ``shots`` (only the real rows
+            that can be shown), ``records``.
         files: The store's files with those rows, by role.
         limits: How many rows of a slot there can be at all, where that is known.
     """
@@ -87,7 +88,7 @@ class Pool:
 def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:
     """Return the real rows that prompts may show: the first ``count`` of the replicate's order."""
     columns = [train[name].to_pylist() for name in ("id", "label", "text", "text_pair")]
-    order = real_order(columns[1], columns[2], replicate)[:count]
+    order = real_order(train, replicate)[:count]
     return [Shot(*(column[place] for column in columns)) for place in order]
 
 

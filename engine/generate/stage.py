@@ -14,8 +14,21 @@ from engine.generate.pool import Pool, by_fingerprint
 from engine.schema import POOL, RowId
 from engine.seal import seal_table
 from engine.segments import Segment, commit_recipe
+from engine.session import how_many_fit
 from engine.store import Store
 from engine.study.config import Resources
+
+ASKED = pa.schema(
+    [
+        ("pool", pa.string()),
+        ("slot", pa.string()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("index", pa.int64()),
+        ("prompt", pa.string()),
+        ("attributes", pa.string()),
+    ]
+)
 
 
 class Want(NamedTuple):
@@ -72,6 +85,7 @@ def _generate_group(
 ) -> None:
     import ray.data
 
+    fit = how_many_fit({"CPU": where.engine_cpus}, "resources.engine_cpus")
     pools = by_fingerprint(want.pool for want in wants)
     calls = [_call_table(call) for call in _calls(wants, where.rows_per_call)]
     asked = ray.data.from_arrow(calls).map_batches(  # one block is one call
@@ -87,7 +101,7 @@ def _generate_group(
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=where.engine_cpus,
-        compute=ray.data.ActorPoolStrategy(size=min(where.replicas, len(calls))),
+        compute=ray.data.ActorPoolStrategy(size=min(where.replicas, fit, len(calls))),
     )
     for row in reports.iter_rows():
         made(Made(**row))
@@ -110,11 +124,17 @@ def _call_table(call: Sequence[Want]) -> pa.Table:
 
 
 def ask(calls: pa.Table, pools: dict[str, Pool], store: Store) -> pa.Table:
-    """Word the prompts of whole segments; one row for each row to be made."""
+    """Word the prompts of whole segments; one row for each row to be made.
+
+    A segment that has come to be there, by a retry or another command, is asked for no more.
+    """
     strategies: dict[str, Any] = {}
     rows = []
     for call in calls.to_pylist():
         pool = pools[call["pool"]]
+        segment = Segment(call["slot"], call["start"], call["stop"])
+        if store.has(f"{pool.folder}/{segment.name}"):
+            continue
         asks = engine_class(pool.config.engine).asks
         if asks and pool.fingerprint not in strategies:
             strategies[pool.fingerprint] = pool.strategy(store)
@@ -125,7 +145,7 @@ def ask(calls: pa.Table, pools: dict[str, Pool], store: Store) -> pa.Table:
                 row["prompt"] = asked.text
                 row["attributes"] = canonical(asked.attributes).decode()
             rows.append(row)
-    return pa.Table.from_pylist(rows)
+    return pa.Table.from_pylist(rows, schema=ASKED)
 
 
 class EngineActor:

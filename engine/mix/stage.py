@@ -58,6 +58,8 @@ class Mix:
         replicate: Which order of the real rows.
         view: The view of the synthetic rows; None if there are none.
         train_file: The store's file with the train split.
+        pinned: How many judged rows of each label there were when the set was planned; those that
+            came later, for another study, are not looked at. All, for a label that is not named.
     """
 
     labels: tuple[str, ...]
@@ -65,6 +67,7 @@ class Mix:
     replicate: int
     view: View | None
     train_file: str
+    pinned: Mapping[str, int]
 
 
 def training_set(store: Store, mix: Mix, real: Sequence[Example]) -> TrainingSet:
@@ -90,23 +93,32 @@ def ordered_rows(train: pa.Table, replicate: int) -> list[Example]:
     """Return the train split's rows in a replicate's order."""
     columns = [train[column].to_pylist() for column in ("label", "text", "text_pair")]
     rows = list(zip(*columns, strict=True))
-    return [Example(*rows[place]) for place in real_order(columns[0], columns[1], replicate)]
+    return [Example(*rows[place]) for place in real_order(train, replicate)]
 
 
 def _synthetic(store: Store, mix: Mix) -> Iterator[Example]:
     if mix.view is None:
         return
     order = turns(mix.labels, mix.config.prior, mix.config.quantity)
-    rows = {label: accepted(store, mix.view, label) for label in mix.labels}
+    rows = {label: accepted(store, mix.view, label, mix.pinned.get(label)) for label in mix.labels}
     for label in order:
         example = next(rows[label], None)
         if example is not None:
             yield example
 
 
-def accepted(store: Store, view: View, slot: str) -> Iterator[Example]:
-    """Yield a label's accepted rows by index, up to the first row without an outcome."""
+def accepted(store: Store, view: View, slot: str, judged: int | None = None) -> Iterator[Example]:
+    """Yield a label's accepted rows by index, up to the first row without an outcome.
+
+    Args:
+        store: Where the view is.
+        view: The view.
+        slot: The label.
+        judged: How many judged rows to look at, whole segments; all if None.
+    """
     for segment in unbroken(view.segments(store)[slot]):
+        if judged is not None and segment.stop > judged:
+            return
         yield from _accepted_of(store, f"{view.folder}/{segment.name}")
 
 

@@ -18,7 +18,7 @@ STRATEGIES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A real row that a prompt may show; ``id`` is its number in the train split."""
+    """A real row that a prompt may show; ``id`` is its name in the train split."""
 
     id: str
     label: str
@@ -54,11 +54,14 @@ class Strategy(Protocol):
         ...
 
 
+NEEDS = ("reads", "uses_shots", "ask")
+
+
 def strategy_class(name: str) -> type[Strategy]:
     """Return the strategy of that name.
 
     Raises:
         PluginError: There is none.
     """
-    found: type[Strategy] = load("strategy", STRATEGIES, name)
+    found: type[Strategy] = load("strategy", STRATEGIES, name, NEEDS)
     return found

@@ -31,15 +31,25 @@ class Template:
                 f"generate.templates has no list for the label {lacking[0]!r}; the strategy "
                 "'template' needs one for each label."
             )
-        known = {"index", "label", *self._attributes}
+        taken = {"index", "label"} & set(self._attributes)
+        if taken:
+            raise ConfigError(f"generate.attributes.{min(taken)} is reserved; choose another name.")
         for label, templates in self._templates.items():
             for template in templates:
-                unknown = {name for _, name, _, _ in Formatter().parse(template) if name} - known
-                if unknown:
-                    raise ConfigError(
-                        f"generate.templates.{label}: no values for the slots {sorted(unknown)} of "
-                        f"{template!r}; give them under [generate.attributes]."
-                    )
+                self._check(label, template)
+
+    def _check(self, label: str, template: str) -> None:
+        where = f"generate.templates.{label}: {template!r}"
+        known = {"index", "label", *self._attributes}
+        try:
+            slots = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+        except ValueError as error:
+            raise ConfigError(f"{where}: {error}; write {{{{ for a brace of its own.") from error
+        if slots - known:
+            raise ConfigError(
+                f"{where}: no values for the slots {sorted(slots - known)}; give them under "
+                "[generate.attributes]."
+            )
 
     def ask(self, row: RowId) -> Asked:
         """Fill in one row's template."""

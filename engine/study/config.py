@@ -8,7 +8,7 @@ where and how wide, and never enters one; neither does ``[quota]``, which says w
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.tasks.reading import ModelName, Written
 from engine.tasks.source import RecordSource, Source
@@ -69,6 +69,12 @@ class CurateConfig(Written):
     min_words: int = Field(2, ge=1)
     max_words: int = Field(400, ge=1)
 
+    @model_validator(mode="after")
+    def _some_length_is_left(self) -> "CurateConfig":
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words is {self.min_words}, more than max_words")
+        return self
+
 
 class MixConfig(Written):
     """What a training set is made of.
@@ -118,7 +124,8 @@ class Resources(Written):
     Attributes:
         replicas: Engine actors, each with its own copy of the model.
         engine_cpus: CPUs that one engine actor reserves.
-        rows_per_call: Rows handed to an engine at a time, at most.
+        rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
+            512 rows) at least.
         fleet: Training workers; as many as there are GPUs, or else CPUs, if absent.
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.

@@ -44,11 +44,18 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
         ConfigError: The file, or an override, is wrong.
     """
     document = read_toml(path)
+    _check_sections(document, path.name)
     for override in overrides:
         _override(document, override)
     study = validate(Study, document, path.name, path.absolute().parent)
     task = load_task(study.task, path.absolute().parent, study.splits)
     return StudyFile(study, task, path)
+
+
+def _check_sections(document: dict[str, Any], where: str) -> None:
+    for name in (*SECTIONS, "factors", "resources", "quota", "splits"):
+        if not isinstance(document.get(name, {}), dict):
+            raise ConfigError(f"{where}: {name} is {document[name]!r}; it is a section: [{name}].")
 
 
 def _override(document: dict[str, Any], text: str) -> None:

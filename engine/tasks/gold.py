@@ -88,17 +88,31 @@ def as_rows(rows: list[Row], stem: str) -> Rows:
     """Return rows as a table with its content's hash; ``stem`` begins the file's name."""
     content = content_hash([(row["label"], row["text"], row.get("text_pair")) for row in rows])
     table = pa.Table.from_pylist(
-        [{"text_pair": None, **row, "id": str(place)} for place, row in enumerate(rows)],
+        [{"text_pair": None, **row, "id": one} for one, row in zip(_ids(rows), rows, strict=True)],
         schema=GOLD,
     )
     return Rows(table, content, f"{stem}-{content[:SHORT]}.parquet")
+
+
+def _ids(rows: list[Row]) -> list[str]:
+    """Name each row by its content, so that other rows of the file can come and go."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for row in rows:
+        own = content_hash([(row["label"], row["text"], row.get("text_pair"))])[:SHORT]
+        ids.append(f"{own}-{seen[own]}" if seen[own] else own)
+        seen[own] += 1
+    return ids
 
 
 def _cut(rows: list[Row], count: int, split: str) -> tuple[list[Row], list[Row]]:
     """Take ``count`` rows off, spread over the labels as they are spread in ``rows``."""
     if count >= len(rows):
         raise DataError(f"{count} rows are to be cut off the train split, which has {len(rows)}.")
-    keys = [Draws("cut", split, str(row["label"]), str(row["text"])).seed() for row in rows]
+    keys = [
+        Draws("cut", split, str(row["label"]), str(row["text"]), str(row.get("text_pair"))).seed()
+        for row in rows
+    ]
     by_label = sorted(range(len(rows)), key=lambda place: (rows[place]["label"], keys[place]))
     chosen = {by_label[number * len(rows) // count] for number in range(count)}
     rest = [row for place, row in enumerate(rows) if place not in chosen]

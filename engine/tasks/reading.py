@@ -41,9 +41,21 @@ def expand(text: str) -> str:
     return _VARIABLE.sub(value, text)
 
 
+def resolve(text: str, folder: Path) -> Path:
+    """Return the path that a file in ``folder`` means by ``text``.
+
+    A relative path is relative to the folder; but one that begins with a variable was written in
+    a shell, and is relative to where the command runs.
+
+    Raises:
+        ValueError: A variable is not set.
+    """
+    base = Path() if text.startswith("${") else folder
+    return Path(os.path.abspath(base / Path(expand(text)).expanduser()))  # noqa: PTH100 - no ".."
+
+
 def _absolute(text: str, info: ValidationInfo) -> str:
-    base = Path((info.context or {}).get("folder", "."))
-    return str((base / Path(expand(text)).expanduser()).absolute())
+    return str(resolve(text, Path((info.context or {}).get("folder", "."))))
 
 
 def _model(text: str, info: ValidationInfo) -> str:

@@ -1,6 +1,7 @@
 """Where labelled rows come from: a local file, a hub dataset, or a part cut off the train split."""
 
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from engine.plugins import did_you_mean
 from engine.tasks.reading import FilePath, Written
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+OPTIONS = {".csv": {"keep_default_na": False}}  # "NA", "null" and the like are texts
 Column = Literal["text", "text_pair", "label"]
 
 
@@ -139,7 +141,7 @@ def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
             yield from _hub(source)
     except DataError:
         raise
-    except (OSError, ValueError, EOFError, datasets.exceptions.DatasetsError) as error:
+    except (OSError, ValueError, EOFError, zlib.error, datasets.exceptions.DatasetsError) as error:
         cause = error.__cause__ or error
         raise DataError(f"{source} cannot be read: {cause}") from error
 
@@ -154,10 +156,11 @@ def _file(source: FileSource) -> Iterator[dict[str, Any]]:
     if suffix not in READERS:
         raise DataError(f"{path}: cannot tell its format; known: {', '.join(sorted(READERS))}.")
     # a cache for this once: none can grow stale, and streaming instead would import torch
+    if not path.stat().st_size:
+        raise DataError(f"{path} is empty.")
+    options = {"data_files": str(path), "split": "train", **OPTIONS.get(suffix, {})}
     with tempfile.TemporaryDirectory() as cache:
-        yield from load_dataset(
-            READERS[suffix], data_files=str(path), split="train", cache_dir=cache
-        )
+        yield from load_dataset(READERS[suffix], cache_dir=cache, **options)
 
 
 def _hub(source: HubSource) -> Iterator[dict[str, Any]]:

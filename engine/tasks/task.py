@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.tasks.reading import Written, read_toml, validate
+from engine.tasks.reading import Written, read_toml, resolve, validate
 from engine.tasks.source import Column, Source
 
 Split = Literal["train", "validation", "test"]
@@ -67,6 +67,8 @@ class Task(Written):
             raise ValueError(f"wording.row does not show {sorted(wanted - slots)}")
         if "-" in self.labels:
             raise ValueError("the label '-' is reserved for rows that are asked without a label")
+        if any(not label.strip() for label in self.labels):
+            raise ValueError("a label's name is empty")
         return self
 
     @property
@@ -91,6 +93,13 @@ def builtin_tasks() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def _task_file(name: str, folder: Path) -> Path:
+    try:
+        return resolve(name, folder)
+    except ValueError as error:
+        raise ConfigError(f"task is {name!r}: {error}.") from error
+
+
 def load_task(name: str, folder: Path, splits: Mapping[Split, Source] | None = None) -> Task:
     """Read a task.
 
@@ -104,7 +113,7 @@ def load_task(name: str, folder: Path, splits: Mapping[Split, Source] | None = N
     """
     known = builtin_tasks()
     if name.endswith(".toml"):
-        path = folder / name
+        path = _task_file(name, folder)
     elif name in known:
         path = known[name]
     else:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from engine.errors import DamagedError
+from engine.errors import DamagedError, TrainingError
+from engine.session import how_many_fit
 from engine.store import Store
 from engine.study.config import Resources
 from engine.train.run import Run
@@ -89,45 +90,52 @@ def train_fleet(
     """
     import ray
 
+    workers, gpus = _size(len(runs), where)
     longest_first = sorted(runs, key=lambda run: -run.config.steps * run.config.batch_size)
     queue: Any = ray.remote(num_cpus=0)(RunQueue).remote(longest_first)
     with _storage(store) as storage:
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
         task = ray.remote(num_cpus=0, max_retries=0)(_fit)
-        fit = task.remote(len(runs), where, {"queue": queue, "store": store}, storage)
-        is_on = True
-        while is_on:
-            is_on = not ray.wait([fit], timeout=POLL_S)[0]
-            for news in ray.get(queue.news.remote()):
-                finished(news)
-        ray.get(fit)
+        threads = max(1, int(where.fleet_cpus))
+        loop_config = {"queue": queue, "store": store, "threads": threads}
+        resources = {"CPU": where.fleet_cpus, **({"GPU": gpus} if gpus else {})}
+        fit = task.remote(workers, resources, 2 * len(runs), loop_config, storage)
+        try:
+            is_on = True
+            while is_on:
+                is_on = not ray.wait([fit], timeout=POLL_S)[0]
+                for news in ray.get(queue.news.remote()):
+                    finished(news)
+            ray.get(fit)
+        except ray.exceptions.RayTaskError as error:
+            raise TrainingError(f"The training fleet ended early: {error.cause}") from error
     ray.kill(queue)
 
 
-def _fit(runs: int, where: Resources, loop_config: dict[str, Any], storage: Path) -> None:
-    _trainer(runs, where, loop_config, storage).fit()
-
-
-def _trainer(runs: int, where: Resources, loop_config: dict[str, Any], storage: Path) -> Any:  # noqa: ANN401 - untyped
+def _fit(
+    workers: int,
+    resources: dict[str, float],
+    deaths: int,
+    loop_config: dict[str, Any],
+    storage: Path,
+) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    workers, gpus = _size(runs, where)
-    resources = {"CPU": where.fleet_cpus, **({"GPU": gpus} if gpus else {})}
-    return TorchTrainer(
+    TorchTrainer(
         work,
-        train_loop_config={**loop_config, "threads": max(1, int(where.fleet_cpus))},
+        train_loop_config=loop_config,
         scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu=gpus > 0, resources_per_worker=resources
+            num_workers=workers, use_gpu="GPU" in resources, resources_per_worker=resources
         ),
         torch_config=TorchConfig(backend="gloo"),  # the workers exchange nothing
         run_config=RunConfig(
             name="fleet",
             storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=2 * runs),  # each run may kill two groups
+            failure_config=FailureConfig(max_failures=deaths),  # each run may kill two groups
         ),
-    )
+    ).fit()
 
 
 def _size(runs: int, where: Resources) -> tuple[int, float]:
@@ -136,10 +144,9 @@ def _size(runs: int, where: Resources) -> tuple[int, float]:
 
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = where.fleet_gpus if where.fleet_gpus is not None else float(have.get("GPU", 0) > 0)
-    fit = int(have.get("CPU", 1) // where.fleet_cpus)
-    if gpus:
-        fit = min(fit, int(have.get("GPU", 0) // gpus))
-    return max(1, min(where.fleet or LARGEST_GROUP, fit, runs)), gpus
+    needs = {"CPU": where.fleet_cpus, "GPU": gpus}
+    fit = how_many_fit(needs, "resources.fleet_cpus and fleet_gpus")
+    return min(where.fleet or LARGEST_GROUP, fit, runs), gpus
 
 
 def work(config: dict[str, Any]) -> None:
@@ -167,8 +174,6 @@ def work(config: dict[str, Any]) -> None:
 
 
 def _attempt(bench: Any, store: Store, run: Run) -> tuple[float, str | None]:  # noqa: ANN401 - needs torch
-    import torch
-
     from engine.train.loop import RunFailedError
 
     if store.has(run.name):  # another command was quicker
@@ -177,9 +182,7 @@ def _attempt(bench: Any, store: Store, run: Run) -> tuple[float, str | None]:  #
         return bench.do(run), None
     except (RunFailedError, DamagedError) as error:
         return 0.0, str(error)
-    except torch.OutOfMemoryError as error:
-        return 0.0, f"out of memory: {error}"
-    except (RuntimeError, ValueError, OSError) as error:  # of this run alone: the others go on
+    except Exception as error:
         logging.getLogger(__name__).exception("run %s failed", run.name)
         return 0.0, f"{type(error).__name__}: {error}"
 

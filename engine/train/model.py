@@ -84,9 +84,9 @@ def _folder(folder: Path, name: str) -> Model:
     names = [path.name for path in files]
     for what, pattern in (("weights", _WEIGHTS), ("a tokenizer", _TOKENIZER)):
         if not any(pattern.fullmatch(name) for name in names):
-            raise ModelError(f"train.model is {name!r}, but the folder holds no {what}.")
+            raise ModelError(f"train.model is {name!r}, but the folder lacks {what}.")
     if "config.json" not in names:
-        raise ModelError(f"train.model is {name!r}, but the folder holds no config.json.")
+        raise ModelError(f"train.model is {name!r}, but the folder lacks config.json.")
     return Model(str(folder), None, digest({path.name: _sha256(path) for path in files}))
 
 
@@ -95,26 +95,39 @@ def _is_read(path: Path) -> bool:
 
 
 def _hub(name: str, revision: str) -> Model:
-    from huggingface_hub import model_info, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    commit = _cached_commit(name, revision)
+    if commit is None:
+        from huggingface_hub import model_info
+
+        try:
+            commit = str(model_info(name, revision=revision).sha)
+        except Exception as error:
+            raise ModelError(
+                f"train.model is {name!r}, which is neither {PACKAGED_ENCODER!r}, nor a folder "
+                f"(write ./{name} for one), nor whole in the Hugging Face cache, and the hub gives "
+                f"{type(error).__name__}: it is not there, not reachable, or HF_HUB_OFFLINE is "
+                f"set. Offline: download it elsewhere with `hf download {name}` and copy the "
+                "cache, or give its folder."
+            ) from error
+    return Model(name, commit, {"hub": name, "commit": commit})
+
+
+def _cached_commit(name: str, revision: str) -> str | None:
+    """Return the commit of a model that lies whole in the cache, or None."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     try:
-        cached = try_to_load_from_cache(name, "config.json", revision=revision)
-        if isinstance(cached, str):
-            commit = Path(cached).parent.name
-        else:
-            commit = str(model_info(name, revision=revision).sha)
-    except (OfflineModeIsEnabled, OSError, HFValidationError) as error:
-        if isinstance(error, HfHubHTTPError) and error.response is not None:
-            why = f"the hub answers {error.response.status_code}"
-        else:
-            why = "the hub cannot be reached, or HF_HUB_OFFLINE is set"
-        raise ModelError(
-            f"train.model is {name!r}, which is neither {PACKAGED_ENCODER!r}, nor a folder (write "
-            f"./{name} for one), nor in the Hugging Face cache, and {why}. Offline: download it "
-            f"elsewhere with `hf download {name}` and copy the cache, or give its folder."
-        ) from error
-    return Model(name, commit, {"hub": name, "commit": commit})
+        config = try_to_load_from_cache(name, "config.json", revision=revision)
+    except HFValidationError:
+        return None
+    if not isinstance(config, str):
+        return None
+    names = [path.name for path in Path(config).parent.iterdir()]
+    whole = all(
+        any(pattern.fullmatch(name) for name in names) for pattern in (_WEIGHTS, _TOKENIZER)
+    )
+    return Path(config).parent.name if whole else None
 
 
 def _sha256(path: Path) -> str:

@@ -48,6 +48,12 @@ def remove(name):
 STUDY, TASK = "study.toml", "task.toml"
 BUNDLE = '[[factors.{0}]]\nname = "a"\nshots = 1\n'
 
+
+def TEMPLATE(bad, good):  # noqa: N802 - a piece of a study, like those above
+    table = f'templates = {{bad = ["{bad}"], good = ["{good}"]}}'
+    return '"recorded"', f'"verbatim"\nstrategy = "template"\n{table}'
+
+
 CASES = {
     "unknown key": (edit(STUDY, "steps", "stepz"), r"unknown key 'train\.stepz'.*'steps'"),
     "unknown section": (add(STUDY, "[trian]\nsteps = 1\n"), r"unknown key 'trian'.*'train'"),
@@ -93,7 +99,10 @@ CASES = {
     ),
     "too many real rows": (edit(STUDY, "[0, 10]", "[41]"), r"real is 41, but .* only 40"),
     "reserved column": (add(STUDY, BUNDLE.format("accuracy")), r"'accuracy' is reserved"),
-    "taken name": (add(STUDY, BUNDLE.format("shots")), r"'shots' is reserved|shots"),
+    "taken name": (
+        add(STUDY, BUNDLE.format("shots")),
+        r"'shots' is reserved, as the name of a field",
+    ),
     "unset variable": (
         edit(STUDY, '"records.jsonl"', '"${TEXTMILL_NOWHERE}/records.jsonl"'),
         r"\$\{TEXTMILL_NOWHERE\} is not set",
@@ -111,6 +120,16 @@ CASES = {
         edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "few_shot"\nshots = 41'),
         r"shots is 41, but there are only 40",
     ),
+    "too few words": (add(STUDY, "[curate]\nmin_words = 9\nmax_words = 3\n"), r"min_words is 9"),
+    "section that is none": (edit(STUDY, "[train]", "[[train]]"), r"train is \[.*it is a section"),
+    "no engine at all": (edit(STUDY, '"recorded"', '"json:dumps"'), r"'json:dumps' is no engine"),
+    "half an engine's name": (edit(STUDY, '"recorded"', '":Slow"'), r"'package\.module:Name'"),
+    "unset variable in the task": (
+        edit(STUDY, '"task.toml"', '"${TEXTMILL_NOWHERE}/task.toml"'),
+        r"task is .*TEXTMILL_NOWHERE\} is not set",
+    ),
+    "broken template": (edit(STUDY, *TEMPLATE("a {", "b")), r"generate\.templates\.bad: 'a \{'"),
+    "unnamed slot": (edit(STUDY, *TEMPLATE("a {}", "b")), r"no values for the slots \[''\]"),
     "escaping name": (edit(STUDY, '"toy"', '"../toy"'), r"name is '\.\./toy'"),
 }
 

@@ -87,6 +87,18 @@ def test_texts_of_punctuation_alone_are_not_all_copies(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("का", "की"), ("i know C++", "i know C#"), ("so good 😀", "so good 😡"), ("not 5", "not 6")],
+)
+def test_texts_that_differ_in_more_than_punctuation_are_no_copies(one, other):
+    assert normalised(one) != normalised(other)
+
+
+def test_texts_that_differ_in_writing_alone_are_copies():
+    assert normalised("Caf\u00e9 \u2014 \u201cfine\u201d!") == normalised("cafe\u0301 'fine'")
+
+
 texts = st.lists(
     st.sampled_from(["a test row", "it is fine", "It is FINE.", "joy", "no", "a b c", "!?", "x y"]),
     max_size=12,

@@ -1,12 +1,24 @@
 import json
+from pathlib import Path
 
 import pytest
 
-from engine.curate.parse import Parsed, Unparsed, label_field_names, parse
+from engine.curate.parse import Parsed, Unparsed, layout, parse
+from engine.tasks.task import Task, load_task
 
-ONE = {"text": "Sentence"}
-PAIR = {"text": "Premise", "text_pair": "Hypothesis"}
-LABELS = label_field_names("Sentiment: {label}\nSentence: {text}")
+HERE = Path()
+ONE = layout(load_task("sst2", HERE))  # Sentence, Sentiment
+PAIR = layout(
+    Task(
+        name="rte",
+        labels={"True": "it follows", "False": "it does not"},
+        fields={"text": "Premise", "text_pair": "Hypothesis"},
+        wording={
+            "request": "Write a pair that is {label}.",
+            "row": "Premise: {text}\nHypothesis: {text_pair}\nLabel: {label}",
+        },
+    )
+)
 PLAIN = "A warm and funny film."
 
 
@@ -43,7 +55,7 @@ PLAIN = "A warm and funny film."
     ],
 )
 def test_what_models_put_around_a_text_is_taken_off(completion):
-    assert parse(completion, ONE, LABELS) == Parsed(PLAIN, None)
+    assert parse(completion, ONE) == Parsed(PLAIN, None)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +70,13 @@ def test_what_models_put_around_a_text_is_taken_off(completion):
         "{a brace that opens nothing",
         "its sentence: life without popcorn",
         "the category: comedy. the laughs: none",
+        "Class: a film about school",
+        "Category: comedy. Laughs: none.",
+        "a film of two halves\nsentiment: none",
     ],
 )
 def test_a_text_of_its_own_right_is_left_alone(text):
-    assert parse(text, ONE, LABELS) == Parsed(text, None)
+    assert parse(text, ONE) == Parsed(text, None)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +92,11 @@ def test_a_text_of_its_own_right_is_left_alone(text):
     ],
 )
 def test_pairs_are_split_at_their_names(completion):
-    assert parse(completion, PAIR, LABELS) == Parsed("A dog runs.", "An animal moves.")
+    assert parse(completion, PAIR) == Parsed("A dog runs.", "An animal moves.")
 
 
 @pytest.mark.parametrize(
-    ("completion", "fields", "reason"),
+    ("completion", "form", "reason"),
     [
         ("", ONE, "empty"),
         (" \n\t", ONE, "empty"),
@@ -94,5 +109,5 @@ def test_pairs_are_split_at_their_names(completion):
         ("Premise: A dog runs.\nHypothesis:", PAIR, "empty"),
     ],
 )
-def test_what_has_no_row_says_why(completion, fields, reason):
-    assert parse(completion, fields, LABELS) == Unparsed(reason)
+def test_what_has_no_row_says_why(completion, form, reason):
+    assert parse(completion, form) == Unparsed(reason)

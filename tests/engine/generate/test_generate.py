@@ -3,6 +3,7 @@ import json
 import pytest
 from ray.exceptions import RayTaskError
 
+from engine.curate.parse import layout, parse
 from engine.generate.engine import ENGINES, Completion, Prompt, Setup, engine_class
 from engine.generate.pool import by_fingerprint
 from engine.generate.stage import Want, generate
@@ -102,10 +103,8 @@ def test_a_text_with_quotes_and_names_survives_as_a_pair(toy, store, ray_up):
     overrides = ["task=pairs.toml", "generate.records=pairs.jsonl", "factors.quantity=[2]"]
     pool = planned(toy, store, *overrides, "factors.real=[0]")
     generate(wanted(pool, 1), store, Resources(), lambda _: None)
-    from engine.curate.parse import parse
-
     completion = pool_rows(store, pool)[0]["completion"]
-    assert parse(completion, pool.task.fields, ())._asdict() == texts
+    assert parse(completion, layout(pool.task))._asdict() == texts
 
 
 def test_what_is_there_stays_as_it_is_when_a_pool_grows(toy, store, ray_up):

@@ -2,8 +2,10 @@
 
 import pytest
 
+from engine.mix.stage import TrainingSet, ordered_rows
 from engine.plan import make_plan
 from engine.study.load import load_study
+from engine.tasks.order import real_order
 
 
 def shared(toy, *overrides):
@@ -102,3 +104,65 @@ def test_wording_counts_for_pools(toy):
     (toy / "task.toml").write_text(text)
     after = make_plan(load_study(toy / "study.toml", BASE))
     assert before.pools[0].fingerprint != after.pools[0].fingerprint
+
+
+def shots_rows(toy, *overrides):
+    plan = make_plan(load_study(toy / "study.toml", [*BASE, *overrides]))
+    return plan.pools[0].fingerprint
+
+
+def test_only_the_real_rows_that_can_be_shown_count_for_a_pool(toy):
+    few = "generate.shot_rows=4"
+    before, before_all = shots_rows(toy, few), shots_rows(toy)
+    lines = (toy / "train.jsonl").read_text().splitlines(keepends=True)
+    train = make_plan(load_study(toy / "study.toml", BASE)).gold["train"].table
+    last = train["text"].to_pylist()[real_order(train, 0)[-1]]
+    (toy / "train.jsonl").write_text("".join(line for line in lines if last not in line))
+    assert shots_rows(toy, few) == before
+    assert shots_rows(toy) != before_all
+
+
+def run_prints(toy, *overrides):
+    """Return the fingerprints of the runs on ten real rows."""
+    real = ["factors.quantity=[0]", "factors.real=[10]", "repeats=1"]
+    plan = make_plan(load_study(toy / "study.toml", [*real, *overrides]))
+    train = ordered_rows(plan.gold["train"].table, 0)
+    rows = TrainingSet(train[:10], 0, 0)
+    return {run.fingerprint for cell in plan.cells for run in plan.runs(cell, cell.mix, rows)}
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "train.steps=7",
+        "train.batch_size=9",
+        "train.learning_rate=1e-4",
+        "train.weight_decay=0.5",
+        "train.warmup=0.5",
+        "train.max_length=32",
+        "train.max_grad_norm=2.0",
+        "train.precision=bfloat16",
+    ],
+)
+def test_every_field_of_training_counts_for_runs(toy, override):
+    assert not run_prints(toy) & run_prints(toy, override)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["resources.fleet=2", "resources.fleet_cpus=0.5", "quota.attempts=9.0", "curate.min_words=9"],
+)
+def test_what_training_does_not_read_does_not_count_for_runs(toy, override):
+    assert run_prints(toy) == run_prints(toy, override)
+
+
+def test_each_repeat_is_a_run_of_its_own(toy):
+    assert run_prints(toy) < run_prints(toy, "repeats=3")
+    assert len(run_prints(toy, "repeats=3")) == 3
+
+
+def test_the_rows_that_are_scored_count_for_runs(toy):
+    before = run_prints(toy)
+    with (toy / "test.jsonl").open("a") as file:
+        file.write('{"label": "good", "text": "one more"}\n')
+    assert not before & run_prints(toy)

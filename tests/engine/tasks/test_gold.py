@@ -7,7 +7,7 @@ import pyarrow.parquet
 import pytest
 
 from engine.errors import ConfigError, DataError
-from engine.tasks.gold import load_gold
+from engine.tasks.gold import as_rows, load_gold
 from engine.tasks.order import real_order
 from engine.tasks.source import FileSource
 from engine.tasks.task import builtin_tasks, load_task
@@ -104,6 +104,35 @@ def test_validation_can_be_cut_off_the_train_split(toy):
     assert gold["validation"].count("good") == 5
 
 
+def test_pairs_that_share_their_first_text_are_not_bunched():
+    rows = [{"label": "a", "text": "one", "text_pair": str(number)} for number in range(20)]
+    rows += [{"label": "a", "text": str(number), "text_pair": "x"} for number in range(20)]
+    places = [place < 20 for place in real_order(as_rows(rows, "gold/x").table, 0)]
+    assert places != sorted(places)
+    assert places != sorted(places, reverse=True)
+
+
+def test_rows_are_named_by_their_content():
+    rows = [{"label": "a", "text": "x"}, {"label": "a", "text": "y"}, {"label": "a", "text": "x"}]
+    ids = as_rows(rows, "gold/x").table["id"].to_pylist()
+    assert len(set(ids)) == 3
+    assert as_rows(rows[1:], "gold/x").table["id"].to_pylist()[0] == ids[1]
+
+
+def test_words_that_stand_for_nothing_elsewhere_are_texts_in_a_csv(toy):
+    (toy / "na.csv").write_text("label,text\ngood,NA\nbad,null\n")
+    found = texts(read(toy, test={"path": str(toy / "na.csv")})["test"])
+    assert found == [("good", "NA"), ("bad", "null")]
+
+
+@pytest.mark.parametrize("name", ["empty.jsonl", "cut.jsonl.gz"])
+def test_an_empty_or_a_cut_file_is_refused(toy, name):
+    data = gzip.compress(b'{"label": "good", "text": "a fine place"}\n' * 999)
+    (toy / name).write_bytes(b"" if name.startswith("empty") else data[: len(data) // 2])
+    with pytest.raises(DataError, match=name):
+        read(toy, test={"path": str(toy / name)})
+
+
 def test_an_absent_split_says_what_to_do(toy):
     text = (toy / "task.toml").read_text().replace('validation = "validation.jsonl"', "")
     (toy / "task.toml").write_text(text)
@@ -132,21 +161,27 @@ def test_a_misspelt_task_is_suggested(tmp_path):
         load_task("sst_2", tmp_path)
 
 
+def gold_table(labels, names):
+    rows = [{"label": label, "text": name} for label, name in zip(labels, names, strict=True)]
+    return as_rows(rows, "gold/x").table
+
+
 def test_real_rows_are_balanced_and_their_order_is_a_draw():
     labels = ["a"] * 30 + ["b"] * 10 + ["c"] * 20
-    names = [f"text {place}" for place in range(60)]
-    order = real_order(labels, names, 0)
+    table = gold_table(labels, [f"text {place}" for place in range(60)])
+    order = real_order(table, 0)
     assert sorted(order) == list(range(60))
     assert [labels[place] for place in order[:30]] == ["a", "b", "c"] * 10
     assert [labels[place] for place in order[30:]] == ["a", "c"] * 10 + ["a"] * 10
-    assert order != real_order(labels, names, 1)
+    assert order != real_order(table, 1)
 
 
 def test_rows_added_to_the_train_split_move_no_other():
     labels, names = ["a", "b"] * 20, [f"text {place}" for place in range(40)]
-    before = [names[place] for place in real_order(labels, names, 0)]
+    before = [names[place] for place in real_order(gold_table(labels, names), 0)]
     more_labels, more_names = [*labels, "a", "b"], [*names, "new a", "new b"]
-    after = [more_names[place] for place in real_order(more_labels, more_names, 0)]
+    longer = gold_table(more_labels, more_names)
+    after = [more_names[place] for place in real_order(longer, 0)]
     for parity in (0, 1):
         old = [name for name in before if int(name.split()[1]) % 2 == parity]
         assert [name for name in after if name in old] == old

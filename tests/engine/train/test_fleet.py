@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from engine.errors import ConfigError
 from engine.plan import make_plan
 from engine.store import Store
 from engine.study.config import Resources
@@ -88,6 +89,13 @@ def test_a_worker_that_is_killed_costs_no_run(toy, store, tmp_path, ray_up):
     for run in missing(toy, undisturbed, "train.steps=400"):
         bench.do(run)
     assert predictions(store, runs) == predictions(undisturbed, runs)
+
+
+def test_what_does_not_fit_the_cluster_is_refused_and_not_waited_for(toy, store, ray_up):
+    runs = missing(toy, store)
+    for where in (Resources(fleet_cpus=64), Resources(fleet_gpus=1)):
+        with pytest.raises(ConfigError, match=r"resources\.fleet_cpus and fleet_gpus ask for"):
+            train_fleet(runs, store, where, print)
 
 
 class Named:

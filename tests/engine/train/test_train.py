@@ -1,8 +1,11 @@
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from command import environment
 
 from engine.errors import ModelError
 from engine.mix.stage import Example
@@ -112,9 +115,9 @@ def test_a_model_counts_by_content_and_not_by_place(tiny_model, tmp_path):
 @pytest.mark.parametrize(
     ("lost", "says"),
     [
-        ("model.safetensors", "no weights"),
-        ("tokenizer.json", "no a tokenizer"),
-        ("config.json", "no config.json"),
+        ("model.safetensors", "lacks weights"),
+        ("tokenizer.json", "lacks a tokenizer"),
+        ("config.json", "lacks config.json"),
     ],
 )
 def test_a_model_folder_that_lacks_something_is_refused(tiny_model, tmp_path, lost, says):
@@ -129,3 +132,17 @@ def test_a_model_that_is_not_there_says_what_to_do_offline(tmp_path, monkeypatch
         resolve_model(TrainConfig(model=str(tmp_path / "nowhere")))
     with pytest.raises(ModelError, match=r"nobody/nothing.*hf download nobody/nothing"):
         resolve_model(TrainConfig(model="nobody/nothing"))
+
+
+def test_a_hub_that_cannot_be_reached_says_the_same():
+    code = (
+        "from engine.train.model import resolve_model\n"
+        "from engine.study.config import TrainConfig\n"
+        "resolve_model(TrainConfig(model='nobody/nothing'))"
+    )
+    unreachable = environment(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=unreachable, capture_output=True, text=True, check=False
+    )
+    assert "ModelError: train.model is 'nobody/nothing'" in done.stderr
+    assert "hf download nobody/nothing" in done.stderr
