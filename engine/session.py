@@ -55,7 +55,7 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
-def how_many_fit(needs: Mapping[str, float], what: str) -> int:
+def how_many_fit(needs: Mapping[str, float], what: str, spared_cpus: float = 0) -> int:
     """Return how many times what is needed fits into the cluster, at least once.
 
     Ray would wait for ever for what does not fit.
@@ -63,6 +63,7 @@ def how_many_fit(needs: Mapping[str, float], what: str) -> int:
     Args:
         needs: Amounts by resource, such as ``{"CPU": 1, "GPU": 0.5}``.
         what: The fields of ``[resources]`` that ask for it, for the message.
+        spared_cpus: CPUs that must be left for other work beside it.
 
     Raises:
         ConfigError: It does not fit once.
@@ -70,10 +71,12 @@ def how_many_fit(needs: Mapping[str, float], what: str) -> int:
     import ray
 
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    have = {**have, "CPU": have.get("CPU", 0) - spared_cpus}
     fit = min(int(have.get(name, 0) / amount) for name, amount in needs.items() if amount)
     if fit < 1:
         wanted, there = ({name: each.get(name, 0) for name in needs} for each in (needs, have))
-        raise ConfigError(f"{what} ask for {wanted}, but the cluster has {there} in all.")
+        spared = f", {spared_cpus} CPUs set aside" if spared_cpus else ""
+        raise ConfigError(f"{what} ask for {wanted}, but the cluster has {there} in all{spared}.")
     return fit
 
 

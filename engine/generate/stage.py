@@ -18,6 +18,7 @@ from engine.session import how_many_fit
 from engine.store import Store
 from engine.study.config import Resources
 
+ASKING_CPUS = 0.25  # of a task that words prompts
 ASKED = pa.schema(
     [
         ("pool", pa.string()),
@@ -85,14 +86,15 @@ def _generate_group(
 ) -> None:
     import ray.data
 
-    fit = how_many_fit({"CPU": where.engine_cpus}, "resources.engine_cpus")
+    needs = {"CPU": where.engine_cpus}  # were they to take every CPU, no prompt could be worded
+    fit = how_many_fit(needs, "resources.engine_cpus", spared_cpus=ASKING_CPUS)
     pools = by_fingerprint(want.pool for want in wants)
     calls = [_call_table(call) for call in _calls(wants, where.rows_per_call)]
     asked = ray.data.from_arrow(calls).map_batches(  # one block is one call
         ask,  # type: ignore[arg-type]  # Ray's type knows no further arguments
         batch_size=None,
         batch_format="pyarrow",
-        num_cpus=0.25,
+        num_cpus=ASKING_CPUS,
         fn_args=(pools, store),
     )
     reports = asked.map_batches(
