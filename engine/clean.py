@@ -39,12 +39,10 @@ def orphans(store: Store) -> list[Orphan]:
         for name in store.names(stage)
         if f"{stage}/{name}" not in referred
     ]
+    found += [_orphan(store, path) for path in sorted(store.root.glob(".train-*"))]
     covered = tuple(f"{store.root / orphan.name}/" for orphan in found)
     leftovers = [
-        path
-        for path in store.files(".")
-        if (is_leftover(path) or path.relative_to(store.root).parts[0].startswith(".train-"))
-        and not str(path).startswith(covered)
+        path for path in store.files(".") if is_leftover(path) and not str(path).startswith(covered)
     ]
     return [*found, *(_orphan(store, path) for path in leftovers)]
 

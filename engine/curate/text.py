@@ -1,7 +1,6 @@
 """Text made comparable: what two copies of one text have in common."""
 
 import unicodedata
-from functools import cache
 
 KEPT = frozenset("#@%&")  # punctuation to Unicode, but C# is not C, and #metoo not me too
 
@@ -18,10 +17,18 @@ def normalised(text: str, text_pair: str | None = None) -> str:
 
 def _normalised(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
-    words = "".join(one if _is_kept(one) else " " for one in folded).split()
+    words = folded.translate(_SPACED).split()
     return " ".join(words or folded.split())
 
 
-@cache
-def _is_kept(character: str) -> bool:
-    return character in KEPT or unicodedata.category(character)[0] in "LMNS"
+class _Spaced(dict[int, str]):
+    """Each character as itself or as a space, worked out when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        is_kept = character in KEPT or unicodedata.category(character)[0] in "LMNS"
+        self[code] = character if is_kept else " "
+        return self[code]
+
+
+_SPACED = _Spaced()

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -214,17 +213,19 @@ class _Filling:
 
 
 def _pool_row(asked: dict[str, Any], completion: Completion) -> dict[str, Any]:
-    answer = asdict(completion)
-    row = answer.pop("row")
     return {
         "id": str(completion.row),
-        "slot": row["slot"],
-        "index": row["index"],
+        "slot": completion.row.slot,
+        "index": completion.row.index,
         "prompt": asked["prompt"],
         # a lone surrogate, which a byte-level tokenizer can leave behind, has no place in Parquet
-        "completion": answer.pop("text").encode("utf-8", "replace").decode(),
+        "completion": completion.text.encode("utf-8", "replace").decode(),
+        "prompt_tokens": completion.prompt_tokens,
+        "completion_tokens": completion.completion_tokens,
+        "finish_reason": completion.finish_reason,
+        "mean_logprob": completion.mean_logprob,
         "attributes": asked["attributes"],
-        **answer,
+        "error": completion.error,
     }
 
 
