@@ -61,11 +61,7 @@ def _referred(store: Store) -> Iterator[str]:
         name = f"studies/{study}/references.json"
         if not store.has(name):
             raise DamagedError(name, "it is missing, so what the study needs is not known")
-        body = store.document(name)
-        yield from body["inputs"]
-        yield from body["pools"]
-        yield from body["views"]
-        yield from body["runs"].values()
+        yield from store.document(name)["kept"]
 
 
 def _orphan(store: Store, path: Path) -> Orphan:

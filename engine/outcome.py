@@ -104,6 +104,7 @@ def view_name(plan: Plan, view: View) -> str:
         name: level
         for name, level in cells[0].condition.levels.items()
         if name not in ("quantity", "real")
+        and level is not None
         and all(cell.condition.levels[name] == level for cell in cells)
     }
     parts = [f"{name} {level}" for name, level in shared.items()]
@@ -155,30 +156,37 @@ def _settings(plan: Plan) -> dict[str, Any]:
 
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:
-    """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``."""
-    runs = _runs_before(plan, now, store)
+    """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``.
+
+    What it referred to before, under other settings, stays noted: only removing the study's folder
+    lets go of anything.
+    """
+    before = _references(plan, store)
+    runs = _runs_before(plan, now, before)
     for ready in now.ready:
         runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
-    body: dict[str, Plain] = {
-        "kind": "study",
-        "name": plan.file.study.name,
-        "inputs": sorted({rows.name for rows in plan.inputs()}),
-        "pools": sorted(pool.folder for pool in plan.pools),
-        "views": sorted(view.folder for view in plan.views),
-        "runs": runs,
+    own = {
+        *(rows.name for rows in plan.inputs()),
+        *(pool.folder for pool in plan.pools),
+        *(view.folder for view in plan.views),
+        *runs.values(),
     }
-    store.publish(reference_file(plan.file.study.name), seal_document(body))
+    kept = sorted(own | set(before.get("kept", [])))
+    name = plan.file.study.name
+    body: dict[str, Plain] = {"kind": "study", "name": name, "kept": kept, "runs": {**runs}}
+    store.publish(reference_file(name), seal_document(body))
 
 
-def _runs_before(plan: Plan, now: Survey, store: Store) -> dict[str, Plain]:
-    """Return the runs that stood for the cells which are waiting for their rows now."""
+def _references(plan: Plan, store: Store) -> dict[str, Any]:
     name = reference_file(plan.file.study.name)
-    if not store.has(name):
-        return {}
+    return store.document(name) if store.has(name) else {}
+
+
+def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
+    """Return the runs that stood for the cells which are waiting for their rows now."""
     repeats = range(plan.file.study.repeats)
     keys = {run_key(cell, repeat) for cell in now.waiting for repeat in repeats}
-    before: dict[str, Plain] = store.document(name)["runs"]
-    return {key: run for key, run in before.items() if key in keys}
+    return {key: run for key, run in before.get("runs", {}).items() if key in keys}
 
 
 def reference_file(study: str) -> str:

@@ -20,8 +20,9 @@ from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.session import ray_session
 from engine.store import Store
+from engine.study.config import Resources
 from engine.survey import damaged_files, survey, wants
-from engine.train.fleet import Finished, train_fleet
+from engine.train.fleet import Finished, check_fleet, train_fleet
 from engine.train.run import Run
 
 
@@ -65,7 +66,7 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
         mend(name, store, watch, "its bytes do not agree with its checksum")
     mended: set[str] = set()
     with contextlib.ExitStack() as stack:
-        ray_needed = _Lazily(stack)
+        ray_needed = _Lazily(stack, plan.file.study.resources)
         while True:
             try:
                 return _round(plan, store, watch, ray_needed)
@@ -98,12 +99,13 @@ def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None
 class _Lazily:
     """Starts Ray when it is first needed: a study that is done already needs none."""
 
-    def __init__(self, stack: contextlib.ExitStack) -> None:
-        self._stack, self._is_up = stack, False
+    def __init__(self, stack: contextlib.ExitStack, where: Resources) -> None:
+        self._stack, self._where, self._is_up = stack, where, False
 
     def __call__(self) -> None:
         if not self._is_up:
             self._stack.enter_context(ray_session())
+            check_fleet(self._where)
             self._is_up = True
 
 

@@ -109,6 +109,8 @@ def make_plan(file: StudyFile) -> Plan:
     for condition in grid:
         for name in condition.curate.filters if condition.curate else ():
             filter_class(name)
+        if condition.generate:  # also where the engine reads no prompts: a misspelt name is one
+            strategy_class(condition.generate.strategy)
     models = {
         (config.model, config.revision): resolve_model(config)
         for config in {_model_key(one.train): one.train for one in grid}.values()
@@ -157,7 +159,7 @@ class _Graph:
         if engine.asks and strategy_class(config.strategy).uses_shots:
             inputs["shots"] = self._shots(replicate, config.shot_rows)
             files["shots"] = self._gold["train"].name
-        reads = pool_reads(self._task, config, recipe_fields(config), replicate)
+        reads = pool_reads(self._task, config, recipe_fields(config), replicate, asks=engine.asks)
         identity = pool_fingerprint(reads, inputs)
         if identity not in self._pools:
             name = (config.strategy if engine.asks else config.engine).rpartition(":")[2]
@@ -262,7 +264,13 @@ def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
 
 def _check_amounts(file: StudyFile, cells: list[Cell], gold: Mapping[Split, Rows]) -> None:
     have = gold["train"].table.num_rows
+    lacking = [label for label in file.task.labels if not gold["train"].count(label)]
     for cell in cells:
+        if cell.condition.mix.real and lacking:
+            raise DataError(
+                f"{file.where}: real is {cell.condition.mix.real}, but the train split of "
+                f"{file.task.name!r} has no rows labelled {lacking[0]!r}."
+            )
         if cell.condition.mix.real > have:
             raise DataError(
                 f"{file.where}: real is {cell.condition.mix.real}, but the train split of "

@@ -63,8 +63,8 @@ def run(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None
     from engine.study.load import load_study
 
     store = Store.open(root)
-    made = make_plan(load_study(study, overrides or []))
     try:
+        made = make_plan(load_study(study, overrides or []))
         with Screen(Console(stderr=True)) as screen:
             findings = run_study(made, store, screen)
     except KeyboardInterrupt:

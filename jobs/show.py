@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.clean import orphans, remove
+from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
@@ -130,11 +131,14 @@ def status(
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
         lines.append(f"  {kind}s: {told}")
-    for view, looks in survey(made, store).outlooks.items():
+    outlooks = survey(made, store).outlooks
+    for view in made.views:
+        looks = outlooks[view.fingerprint]
         told = "; ".join(
-            f"{label} {look.tally.accepted} of {look.quota}" for label, look in looks.items()
+            f"{look.tally.accepted} {label!r} ({look.quota} wanted)"
+            for label, look in looks.items()
         )
-        lines.append(f"  accepted in {view[:8]}: {told}")
+        lines.append(f"  accepted, {view_name(made, view)}: {told}")
     if verify:
         lines.append("  every file agrees with its checksum")
     return "\n".join(lines), True

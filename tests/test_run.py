@@ -220,6 +220,12 @@ def test_clean_removes_what_no_study_refers_to_and_only_when_told(copy):
     assert snapshot(root) == before
 
 
+def test_work_under_other_settings_is_no_orphan(copy):
+    changed = ["study.toml", "--root", "root", "--set", "train.steps=7"]
+    assert textmill("report", *changed, folder=copy).returncode == 1
+    assert textmill("clean", "--root", "root", "--older-than", "0", folder=copy).stdout[:2] == "0 "
+
+
 def test_views_can_be_read_by_datasets(done):
     rows = next((done[0] / "root" / "views").glob("*/rows"))
     data = datasets.load_dataset("parquet", data_dir=str(rows), split="train", streaming=True)

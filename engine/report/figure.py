@@ -9,6 +9,7 @@ from engine.report.findings import ConditionScore
 AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PANEL_INCHES = (4.6, 3.6)
+MOST_TICKS = 6
 BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
@@ -81,6 +82,8 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
         extra = _recipe(one)
         name = f"{label}, {extra}" if extra else label
         axis.axhline(score.value, color="0.35", ls=style, lw=1.2, label=name)
+    quantities = {one.rows_synthetic for points in lines.values() for one in points}
+    axis.set_xticks(sorted(quantities | ({0.0} if start else set()))[-MOST_TICKS:])
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
 
@@ -98,7 +101,8 @@ def _line(
     label = recipe or "synthetic"
     axis.plot(xs, [mean.value for mean in means], "o-", color=colour, ms=4, label=label)
     if all(mean.low is not None for mean in means):
-        lows, highs = [mean.low for mean in means], [mean.high for mean in means]
+        lows = [max(0.0, mean.low or 0.0) for mean in means]  # the scale ends there; t does not
+        highs = [min(1.0, mean.high or 0.0) for mean in means]
         axis.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
 
 

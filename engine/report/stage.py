@@ -14,7 +14,7 @@ from engine.report.findings import METRICS, Findings, condition_scores, level_na
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store
 
-FEW_REPEATS = 3  # below this an interval says little
+FEW_DRAWS = 3  # below this an interval says little
 
 
 def write_report(findings: Findings, store: Store) -> None:
@@ -78,9 +78,13 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "rows": rows,
         "reasons": reasons,
         "best": max(rows, key=lambda row: row[1].scores["accuracy"].value, default=None),
-        "few_repeats": findings.repeats < FEW_REPEATS,
+        "few_draws": _draws(findings) < FEW_DRAWS,
         "scope": scope(findings),
     }
+
+
+def _draws(findings: Findings) -> int:
+    return findings.replicates if findings.replicates > 1 else findings.repeats
 
 
 def scope(findings: Findings) -> str:

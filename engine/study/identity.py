@@ -17,17 +17,21 @@ RUN_VERSION = 1
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
 
-def task_prompt_fields(task: Task) -> Reads:
-    """Return what a prompt can show of a task, and nothing of where its rows are."""
-    return {
-        "name": task.name,
-        "labels": [[label, text] for label, text in task.labels.items()],  # order counts
-        "fields": task.fields,
-        "wording": task.wording.model_dump(),
-    }
+def task_prompt_fields(task: Task, *, asks: bool) -> Reads:
+    """Return what a prompt can show of a task, and nothing of where its rows are.
+
+    An engine that reads no prompts sees labels and fields, and none of the wording.
+    """
+    seen: Reads = {"name": task.name, "fields": task.fields}
+    if not asks:
+        return {**seen, "labels": list(task.labels)}
+    described = [[label, text] for label, text in task.labels.items()]  # order counts
+    return {**seen, "labels": described, "wording": task.wording.model_dump()}
 
 
-def pool_reads(task: Task, config: GenerateConfig, fields: set[str], replicate: int) -> Reads:
+def pool_reads(
+    task: Task, config: GenerateConfig, fields: set[str], replicate: int, *, asks: bool
+) -> Reads:
     """Return what a pool is made of.
 
     Args:
@@ -36,9 +40,14 @@ def pool_reads(task: Task, config: GenerateConfig, fields: set[str], replicate: 
         fields: The fields of ``config`` that its engine and strategy read. ``records`` counts by
             content, which stands among the inputs, not by place.
         replicate: Number of the draw, from 0.
+        asks: Whether the engine reads prompts.
     """
     settings = config.model_dump(include=fields - {"records"})
-    return {"task": task_prompt_fields(task), "generate": settings, "replicate": replicate}
+    return {
+        "task": task_prompt_fields(task, asks=asks),
+        "generate": settings,
+        "replicate": replicate,
+    }
 
 
 def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
@@ -52,6 +61,7 @@ def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
     return {
         "labels": list(task.labels),
         "fields": task.fields,
+        "row": task.wording.row,  # says what an answer may call the label
         "label_name_leaks": task.label_name_leaks,
         "curate": config.model_dump(include={"filters"} | fields),
     }

@@ -1,5 +1,7 @@
 """Where labelled rows come from: a local file, a hub dataset, or a part cut off the train split."""
 
+import csv
+import gzip
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -109,10 +111,11 @@ def read_rows(
         row = Row({column: _value(raw, source, column, where) for column in columns})
         given = str(row["label"])
         row["label"] = source.labels.get(given, given)
-        if row["label"] not in labels:
-            raise DataError(
-                f"{where}: the label {given!r} is unknown.{did_you_mean(given, labels)}"
-            )
+        label = str(row["label"])
+        if label not in labels:
+            mapped = f", which the labels' map makes of {given!r}," if label != given else ""
+            hint = did_you_mean(label, labels)
+            raise DataError(f"{where}: the label {label!r}{mapped} is unknown.{hint}")
         rows.append(row)
     if not rows:
         raise DataError(f"{source} holds no rows.")
@@ -158,9 +161,25 @@ def _file(source: FileSource) -> Iterator[dict[str, Any]]:
     # a cache for this once: none can grow stale, and streaming instead would import torch
     if not path.stat().st_size:
         raise DataError(f"{path} is empty.")
+    if suffix == ".csv":
+        _check_fields(path)
     options = {"data_files": str(path), "split": "train", **OPTIONS.get(suffix, {})}
     with tempfile.TemporaryDirectory() as cache:
         yield from load_dataset(READERS[suffix], cache_dir=cache, **options)
+
+
+def _check_fields(path: Path) -> None:
+    """Refuse a CSV row of more or fewer fields than the header: readers shift or drop them."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        rows = csv.reader(file)
+        header = next(rows)
+        for number, row in enumerate(rows, start=1):
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"{path}, row {number}: it has {len(row)} fields, the header has "
+                    f"{len(header)}; put a text with commas between double quotes."
+                )
 
 
 def _hub(source: HubSource) -> Iterator[dict[str, Any]]:

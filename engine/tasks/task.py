@@ -1,5 +1,6 @@
 """A task: its labels, its fields, how a row is worded, and where its gold rows are."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -56,6 +57,13 @@ class Task(Written):
     wording: Wording
     label_name_leaks: bool = False
     splits: dict[Split, Source] = {}
+
+    @field_validator("wording")
+    @classmethod
+    def _request_names_the_label(cls, wording: Wording) -> Wording:
+        if not {"{label}", "{description}"} & set(re.findall(r"\{\w+\}", wording.request)):
+            raise ValueError("request shows neither {label} nor {description}")
+        return wording
 
     @model_validator(mode="after")
     def _is_consistent(self) -> "Task":

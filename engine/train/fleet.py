@@ -138,6 +138,15 @@ def _fit(
     ).fit()
 
 
+def check_fleet(where: Resources) -> None:
+    """Make sure that one worker fits the cluster, before anything is made.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    _size(1, where)
+
+
 def _size(runs: int, where: Resources) -> tuple[int, float]:
     """Return how many workers to start, and the GPUs of each."""
     import ray

@@ -69,6 +69,18 @@ CASES = {
         edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "fewshot"'),
         r"strategy.*'fewshot'.*'few_shot'",
     ),
+    "unknown strategy, unused": (
+        edit(STUDY, '"recorded"', '"recorded"\nstrategy = "fewshot"'),
+        r"strategy.*'fewshot'.*'few_shot'",
+    ),
+    "request without its label": (
+        edit(TASK, "Write one {label} review: {description}.", "Write a review."),
+        r"request shows neither \{label\} nor \{description\}",
+    ),
+    "label without real rows": (
+        lambda folder: (folder / "train.jsonl").write_text('{"label": "bad", "text": "x"}\n' * 20),
+        r"no rows labelled 'good'",
+    ),
     "unknown filter": (
         add(STUDY, '[curate]\nfilters = ["lenght"]\n'),
         r"row filter.*'lenght'.*'length'",

@@ -106,6 +106,14 @@ def test_wording_counts_for_pools(toy):
     assert before.pools[0].fingerprint != after.pools[0].fingerprint
 
 
+def test_wording_does_not_count_for_rows_that_nobody_asked_for(toy):
+    before = make_plan(load_study(toy / "study.toml"))
+    text = (toy / "task.toml").read_text().replace("Write one", "Please write one")
+    (toy / "task.toml").write_text(text)
+    after = make_plan(load_study(toy / "study.toml"))
+    assert before.pools[0].fingerprint == after.pools[0].fingerprint
+
+
 def shots_rows(toy, *overrides):
     plan = make_plan(load_study(toy / "study.toml", [*BASE, *overrides]))
     return plan.pools[0].fingerprint

@@ -133,6 +133,17 @@ def test_an_empty_or_a_cut_file_is_refused(toy, name):
         read(toy, test={"path": str(toy / name)})
 
 
+@pytest.mark.parametrize(
+    "rows", ["good,a fine place\nbad,never, again\n", "good,a,b\nbad,c,d\n", "good,a\nbad\n"]
+)
+def test_a_csv_row_of_more_or_fewer_fields_than_the_header_is_refused(toy, rows):
+    (toy / "odd.csv").write_text("label,text\n" + rows)
+    with pytest.raises(
+        DataError, match=r"odd\.csv, row [12]: it has [13] fields, the header has 2"
+    ):
+        read(toy, test={"path": str(toy / "odd.csv")})
+
+
 def test_an_absent_split_says_what_to_do(toy):
     text = (toy / "task.toml").read_text().replace('validation = "validation.jsonl"', "")
     (toy / "task.toml").write_text(text)
