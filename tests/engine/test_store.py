@@ -88,5 +88,5 @@ def test_a_root_that_is_a_file_or_a_url_is_refused(tmp_path):
         Store.open(str(tmp_path / "file"))
     with pytest.raises(RootError, match="URL"):
         Store.open("s3://bucket/root")
-    with pytest.raises(RootError, match="cannot be written"):
+    with pytest.raises(RootError, match="is a file"):
         Store.open(str(tmp_path / "file" / "below")).probe()
