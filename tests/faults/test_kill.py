@@ -33,6 +33,7 @@ learning_rate = 1e-3
 precision = "float32"
 [resources]
 rows_per_call = 32
+fleet = 1
 [factors]
 quantity = [0, 100, 400]
 real = [0, 10]

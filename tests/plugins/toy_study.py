@@ -51,6 +51,8 @@ steps = 6
 batch_size = 8
 learning_rate = 1e-3
 precision = "float32"
+[resources]
+fleet = 1
 [factors]
 quantity = [0, 8, 24]
 real = [0, 10]
