@@ -38,10 +38,10 @@ def ray_session() -> Iterator[None]:
         yield
         return
     local: dict[str, Any] = {
-        "address": "local",
+        "address": "local",  # a bare init would join whatever cluster this machine has seen
         "include_dashboard": False,
-    }  # a bare init joins any cluster
-    local["object_store_memory"] = OBJECT_STORE_BYTES
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
     with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
         ray.init(
             logging_level=logging.WARNING,

@@ -67,7 +67,7 @@ def test_every_run_is_made_once_and_one_that_fails_stops_no_other(toy, store, ra
 
 
 def test_a_worker_that_is_killed_costs_no_run(toy, store, tmp_path, ray_up):
-    runs = missing(toy, store, "train.steps=400")
+    runs = missing(toy, store, "train.steps=200")
     killed = []
 
     def kill_one():
@@ -86,7 +86,7 @@ def test_a_worker_that_is_killed_costs_no_run(toy, store, tmp_path, ray_up):
     undisturbed = Store.open(str(tmp_path / "undisturbed"))
     bench = Workbench(undisturbed)
     torch.set_num_threads(1)  # as in the fleet: other threads, other rounding
-    for run in missing(toy, undisturbed, "train.steps=400"):
+    for run in missing(toy, undisturbed, "train.steps=200"):
         bench.do(run)
     assert predictions(store, runs) == predictions(undisturbed, runs)
 
