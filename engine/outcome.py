@@ -89,11 +89,15 @@ def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
         for segment in segments:
             notes, _ = store.notes(f"{view.pool.folder}/{segment.name}")
             tokens, seconds = tokens + notes["tokens"], seconds + notes["seconds"]
-    refused = dict(sorted(total.refused.items(), key=lambda item: (-item[1], item[0])))
-    name = view_name(plan, view)
-    folder = view.pool.folder
     return Source(
-        name, folder, view.folder, total.rows, total.accepted, refused, tokens, round(seconds, 2)
+        name=view_name(plan, view),
+        pool=view.pool.folder,
+        view=view.folder,
+        rows=total.rows,
+        accepted=total.accepted,
+        refused=total.reasons(),
+        tokens=tokens,
+        seconds=round(seconds, 2),
     )
 
 

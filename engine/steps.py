@@ -194,7 +194,7 @@ class _Known:
         if body is None:
             return "not made yet"
         now = {"reads": dict(run.reads), "inputs": dict(run.inputs)}
-        return f"stale: {before} was made before this changed: " + _shortened(
+        return "stale: made before this changed: " + _shortened(
             _differences({"reads": body["reads"], "inputs": body["inputs"]}, now)
         )
 

@@ -175,9 +175,5 @@ def _pinned(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> dict[str,
 
 def _refusals(short: Sequence[Outlook]) -> str:
     total = sum((look.tally for look in short), Tally())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in _sorted(total.refused))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in total.reasons().items())
     return f"of {total.rows} rows {total.rows - total.accepted} were refused ({reasons})"
-
-
-def _sorted(refused: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(refused.items(), key=lambda item: (-item[1], item[0]))

@@ -136,7 +136,7 @@ def test_changing_the_curation_regenerates_nothing(copy):
 def test_plan_says_why_a_run_is_to_be_made_again(copy):
     changed = ["study.toml", "--root", "root", "--set", "train.steps=7"]
     plan = textmill("plan", *changed, folder=copy).stdout
-    assert "10 missing: stale" in plan or "train.steps 6 -> 7" in plan
+    assert "10 missing: stale: made before this changed: train.steps 6 -> 7\n" in plan
     with (copy / "test.jsonl").open("a") as file:
         file.write('{"label": "good", "text": "one more row"}\n')
     plan = textmill("plan", "study.toml", "--root", "root", folder=copy).stdout

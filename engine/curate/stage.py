@@ -106,7 +106,7 @@ def tallies(store: Store, view: View) -> dict[str, Tally]:
 
 
 def is_current(store: Store, view: View) -> bool:
-    """Say whether a view has judged every row that its pool has, and no others."""
+    """Say whether a view has judged every row that its pool has, as it is now."""
     there = view.segments(store)
     for slot, segments in view.pool.segments(store).items():
         chain = ""

@@ -66,6 +66,10 @@ class Tally:
     accepted: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
 
+    def reasons(self) -> dict[str, int]:
+        """Return how many were refused by reason, the most frequent first."""
+        return dict(sorted(self.refused.items(), key=lambda item: (-item[1], item[0])))
+
     def __add__(self, other: "Tally") -> "Tally":
         refused = Counter(self.refused) + Counter(other.refused)
         return Tally(self.rows + other.rows, self.accepted + other.accepted, dict(refused))

@@ -126,7 +126,7 @@ class Resources(Written):
         engine_cpus: CPUs that one engine actor reserves.
         rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
             512 rows) at least.
-        fleet: Training workers; as many as there are GPUs, or else CPUs, if absent.
+        fleet: Training workers; as many as fit the GPUs, or else CPUs, if absent, at most 8.
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.
     """

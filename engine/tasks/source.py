@@ -158,12 +158,12 @@ def _file(source: FileSource) -> Iterator[dict[str, Any]]:
     suffix = Path(path.stem if path.suffix == ".gz" else path.name).suffix
     if suffix not in READERS:
         raise DataError(f"{path}: cannot tell its format; known: {', '.join(sorted(READERS))}.")
-    # a cache for this once: none can grow stale, and streaming instead would import torch
     if not path.stat().st_size:
         raise DataError(f"{path} is empty.")
     if suffix == ".csv":
         _check_fields(path)
     options = {"data_files": str(path), "split": "train", **OPTIONS.get(suffix, {})}
+    # a cache for this once: none can grow stale, and streaming instead would import torch
     with tempfile.TemporaryDirectory() as cache:
         yield from load_dataset(READERS[suffix], cache_dir=cache, **options)
 
