@@ -7,13 +7,13 @@ from typing import Any
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
+from engine.models import resolve_precision
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
 from engine.seal import seal_document
 from engine.store import Store
 from engine.survey import Ready, Survey
 from engine.train.fleet import Finished
-from engine.train.model import resolve_precision
 from engine.train.run import SCORED
 
 

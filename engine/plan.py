@@ -14,6 +14,7 @@ from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool, shot_rows
 from engine.mix.prior import quotas
 from engine.mix.stage import Mix, TrainingSet
+from engine.models import Model, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
@@ -29,7 +30,6 @@ from engine.study.identity import (
 from engine.study.load import StudyFile
 from engine.tasks.gold import Rows, load_gold, load_records
 from engine.tasks.task import Split, Task
-from engine.train.model import Model, resolve_model, resolve_precision
 from engine.train.run import SCORED, Run
 
 
@@ -112,7 +112,7 @@ def make_plan(file: StudyFile) -> Plan:
         if condition.generate:  # also where the engine reads no prompts: a misspelt name is one
             strategy_class(condition.generate.strategy)
     models = {
-        (config.model, config.revision): resolve_model(config)
+        (config.model, config.revision): resolve_model(config.model, config.revision, "train.model")
         for config in {_model_key(one.train): one.train for one in grid}.values()
     }
     gold = load_gold(file.task)

@@ -6,7 +6,8 @@ from pathlib import Path
 import engine
 
 ROOT = Path(__file__).parent.parent
-FOUNDATIONS = ["errors", "plugins", "fingerprint", "seal", "store", "schema", "segments", "session"]
+FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "schema"]
+FOUNDATIONS += ["segments", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train", "report"]
 TOP = ["plan", "survey", "outcome", "steps", "pipeline", "clean"]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from engine.models import PACKAGED_ENCODER
 from engine.tasks.reading import ModelName, Written
 from engine.tasks.source import RecordSource, Source
 from engine.tasks.task import Split
 
-PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -17,10 +17,10 @@ from transformers import (
 )
 
 from engine.mix.stage import Example
+from engine.models import Model
 from engine.schema import Draws
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.model import Model
 
 BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
 SCORED_AT_ONCE = 64  # rows per batch when predicting

@@ -6,9 +6,9 @@ from typing import Any
 
 from engine.fingerprint import SHORT
 from engine.mix.stage import Mix
+from engine.models import Model
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.model import Model
 
 SCORED: tuple[Split, ...] = ("validation", "test")
 

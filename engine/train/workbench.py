@@ -9,11 +9,11 @@ import pyarrow as pa
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
 from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
+from engine.models import Model
 from engine.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
 from engine.train.loop import Encoded, RunFailedError, Trained, encode, load_tokenizer, train
-from engine.train.model import Model
 from engine.train.run import Run
 
 KEPT = 64  # tokenised sets that a worker keeps

