@@ -15,7 +15,7 @@ EMBEDDED = "textmill-demo"  # the small generator that comes with textmill
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _READ_BY_TRANSFORMERS = re.compile(
     r"config\.json|.*\.safetensors|.*\.bin|.*\.index\.json|.*\.model|merges\.txt|"
-    r"(tokenizer|vocab|special_tokens|added_tokens).*"
+    r"(tokenizer|vocab|special_tokens|added_tokens).*|chat_template\..*|generation_config\.json"
 )
 _WEIGHTS = re.compile(r".*\.(safetensors|bin)")
 _TOKENIZER = re.compile(r"tokenizer\.json|vocab\..*|.*\.model|spiece.*")

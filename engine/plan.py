@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from engine.curate.filter import filter_class
 from engine.curate.view import View
 from engine.errors import ConfigError, DataError
-from engine.fingerprint import content_hash, digest
+from engine.fingerprint import Plain, content_hash, digest
 from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool, shot_rows
 from engine.mix.prior import quotas
@@ -150,8 +150,11 @@ class _Graph:
         return Cell(condition, replicate, mix, wanted, seen)
 
     def _pool(self, config: GenerateConfig, replicate: int) -> Pool:
-        inputs, files, limits = {}, {}, {}
+        inputs, files, limits = dict[str, Plain](), dict[str, str](), dict[str, int]()
         engine = engine_class(config.engine)
+        model = engine.model(self._task, config)
+        if model:
+            inputs["model"] = model.identity
         if config.records and "records" in engine.reads:
             records = self._records[_source_key(config)]
             inputs["records"], files["records"] = records.content, records.name
@@ -165,7 +168,7 @@ class _Graph:
             name = (config.strategy if engine.asks else config.engine).rpartition(":")[2]
             label = f"{self._task.name}-{name}"
             pool = Pool(
-                identity, label, self._task, config, replicate, reads, inputs, files, limits
+                identity, label, self._task, config, replicate, reads, inputs, files, limits, model
             )
             if engine.asks:  # a recipe that cannot be worded is found here
                 pool.strategy_on(self._gold["train"].table)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from engine.curate.stage import is_current
 from engine.curate.view import View
 from engine.errors import DamagedError
-from engine.fingerprint import SHORT
+from engine.fingerprint import SHORT, Plain
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.outcome import reference_file, run_key, view_name
@@ -43,7 +43,7 @@ class Step:
     name: str
     place: str | None
     fingerprint: str | None
-    inputs: Mapping[str, str]
+    inputs: Mapping[str, Plain]
     state: State
     why: str
     rows: int

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from engine.generate.pool import Pool
+from engine.models import Model
 from engine.plugins import load
 from engine.prompts.strategy import strategy_class
 from engine.schema import RowId
 from engine.store import Store
 from engine.study.config import GenerateConfig, Resources
+from engine.tasks.task import Task
 
 ENGINES: Mapping[str, str] = {
+    "transformers": "engine.generate.transformers_engine:TransformersEngine",
     "recorded": "engine.generate.recorded_engine:RecordedEngine",
     "verbatim": "engine.generate.verbatim_engine:VerbatimEngine",
 }
@@ -62,6 +65,7 @@ class Setup:
     store: Store
     config: GenerateConfig
     resources: Resources
+    model: Model | None
 
 
 class TextEngine(Protocol):
@@ -71,11 +75,22 @@ class TextEngine(Protocol):
         reads: The fields of GenerateConfig that the engine reads, row by row or at its start.
         starts_with: Those that it reads at its start: pools that differ in them cannot share one.
         asks: Whether it reads prompts; if not, there is no strategy.
+        uses_gpu: Whether it runs on a GPU where there is one.
     """
 
     reads: ClassVar[frozenset[str]]
     starts_with: ClassVar[frozenset[str]]
     asks: ClassVar[bool]
+    uses_gpu: ClassVar[bool]
+
+    @staticmethod
+    def model(task: Task, config: GenerateConfig) -> Model | None:
+        """Return the model that the engine asks, if any, after every check that can be made early.
+
+        Raises:
+            InputError: The recipe cannot be made with it.
+        """
+        ...
 
     def __init__(self, setup: Setup) -> None: ...
 
@@ -84,7 +99,7 @@ class TextEngine(Protocol):
         ...
 
 
-NEEDS = ("reads", "starts_with", "asks", "complete")
+NEEDS = ("reads", "starts_with", "asks", "uses_gpu", "model", "complete")
 
 
 def engine_class(name: str) -> type[TextEngine]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.fingerprint import SHORT
+from engine.fingerprint import SHORT, Plain
+from engine.models import Model
 from engine.prompts.strategy import Shot, Strategy, strategy_class
 from engine.schema import RowId
 from engine.segments import Segment, present
@@ -28,10 +29,11 @@ class Pool:
         config: The recipe.
         replicate: Number of the draw.
         reads: What the fingerprint is made of, besides inputs.
-        inputs: Content hashes of the rows that it reads, by role: ``shots`` (only the real rows
-            that can be shown), ``records``.
+        inputs: What identifies what it reads, by role: ``shots`` (only the real rows that can be
+            shown), ``records``, ``model``.
         files: The store's files with those rows, by role.
         limits: How many rows of a slot there can be at all, where that is known.
+        model: The model that is asked; None where there is none.
     """
 
     fingerprint: str
@@ -40,9 +42,10 @@ class Pool:
     config: GenerateConfig
     replicate: int
     reads: Mapping[str, Any] = field(repr=False)
-    inputs: Mapping[str, str] = field(repr=False)
+    inputs: Mapping[str, Plain] = field(repr=False)
     files: Mapping[str, str] = field(repr=False)
     limits: Mapping[str, int] = field(repr=False)
+    model: Model | None = field(repr=False)
 
     @property
     def folder(self) -> str:

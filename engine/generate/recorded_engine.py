@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from engine.generate.engine import Completion, Prompt, Setup
 from engine.generate.pool import Pool
+from engine.study.config import GenerateConfig
 from engine.tasks.gold import load_rows
+from engine.tasks.task import Task
 
 
 class RecordedEngine:
@@ -15,6 +17,11 @@ class RecordedEngine:
     reads: ClassVar[frozenset[str]] = frozenset({"records"})
     starts_with: ClassVar[frozenset[str]] = frozenset()
     asks: ClassVar[bool] = False
+    uses_gpu: ClassVar[bool] = False
+
+    @staticmethod
+    def model(task: Task, config: GenerateConfig) -> None:
+        """There is no model."""
 
     def __init__(self, setup: Setup) -> None:
         self._store = setup.store

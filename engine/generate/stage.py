@@ -77,7 +77,8 @@ def generate(
 
 def _engine_key(pool: Pool) -> str:
     starts_with = set(engine_class(pool.config.engine).starts_with)
-    return digest(pool.config.model_dump(include={"engine"} | starts_with))
+    model = pool.model.identity if pool.model else None
+    return digest([pool.config.model_dump(include={"engine"} | starts_with), model])
 
 
 def _generate_group(
@@ -85,9 +86,11 @@ def _generate_group(
 ) -> None:
     import ray.data
 
-    needs = {"CPU": where.engine_cpus}  # were they to take every CPU, no prompt could be worded
-    fit = how_many_fit(needs, "resources.engine_cpus", spared_cpus=ASKING_CPUS)
+    gpus = _gpus(wants[0].pool, where)
+    needs = {"CPU": where.engine_cpus, "GPU": gpus}
+    fit = how_many_fit(needs, "resources.engine_cpus and engine_gpus", spared_cpus=ASKING_CPUS)
     pools = by_fingerprint(want.pool for want in wants)
+    setup = Setup(store, wants[0].pool.config, where, wants[0].pool.model)
     calls = [_call_table(call) for call in _calls(wants, where.rows_per_call)]
     asked = ray.data.from_arrow(calls).map_batches(  # one block is one call
         ask,  # type: ignore[arg-type]  # Ray's type knows no further arguments
@@ -98,14 +101,27 @@ def _generate_group(
     )
     reports = asked.map_batches(
         EngineActor,
-        fn_constructor_args=(pools, Setup(store, wants[0].pool.config, where)),
+        fn_constructor_args=(pools, setup),
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=where.engine_cpus,
+        num_gpus=gpus,
         compute=ray.data.ActorPoolStrategy(size=min(where.replicas, fit, len(calls))),
     )
     for row in reports.iter_rows():
         made(Made(**row))
+
+
+def _gpus(pool: Pool, where: Resources) -> float:
+    """Return the GPUs of one engine actor."""
+    import ray
+
+    if not engine_class(pool.config.engine).uses_gpu:
+        return 0
+    if where.engine_gpus is not None:
+        return where.engine_gpus
+    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return float(have.get("GPU", 0) > 0)
 
 
 def _calls(wants: Sequence[Want], rows_per_call: int) -> Iterator[list[Want]]:

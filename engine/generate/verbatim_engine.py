@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from engine.generate.engine import Completion, Prompt, Setup
+from engine.study.config import GenerateConfig
+from engine.tasks.task import Task
 
 
 class VerbatimEngine:
@@ -12,6 +14,11 @@ class VerbatimEngine:
     reads: ClassVar[frozenset[str]] = frozenset()
     starts_with: ClassVar[frozenset[str]] = frozenset()
     asks: ClassVar[bool] = True
+    uses_gpu: ClassVar[bool] = False
+
+    @staticmethod
+    def model(task: Task, config: GenerateConfig) -> None:
+        """There is no model."""
 
     def __init__(self, setup: Setup) -> None:
         pass

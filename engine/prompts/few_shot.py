@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from engine.errors import ConfigError
+from engine.prompts.phrases import examples, request
 from engine.prompts.strategy import Asked, Shot
-from engine.prompts.zero_shot import answer_form
 from engine.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
@@ -29,12 +29,7 @@ class FewShot:
                 f"generate.shots is {config.shots}, but there are only {len(shots)} real rows to "
                 "show; lower it, or raise generate.shot_rows."
             )
-        lacking = set(task.labels) - {shot.label for shot in shots}
-        if lacking:
-            raise ConfigError(
-                f"None of the {len(shots)} real rows to show has the label {min(lacking)!r}; raise "
-                "generate.shot_rows."
-            )
+        check_shown(task, shots)
 
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt."""
@@ -42,6 +37,19 @@ class FewShot:
         first = draws.choice([shot for shot in self._shots if shot.label == row.slot])
         others = [shot for shot in self._shots if shot is not first]
         shown = [first, *draws.sample(others, self._config.shots - 1)]
-        examples = [self._task.show(shot.text, shot.text_pair, shot.label) for shot in shown]
-        request = f"{self._task.request(row.slot)}\n{answer_form(self._task)}"
-        return Asked("\n\n".join([*examples, request]), {"shots": [shot.id for shot in shown]})
+        parts = [examples(self._task, shown), request(self._task, row.slot)]
+        return Asked("\n\n".join(parts), {"shots": [shot.id for shot in shown]})
+
+
+def check_shown(task: Task, shots: Sequence[Shot]) -> None:
+    """Make sure that there is a real row of every label to show.
+
+    Raises:
+        ConfigError: There is none of some label.
+    """
+    lacking = set(task.labels) - {shot.label for shot in shots}
+    if lacking:
+        raise ConfigError(
+            f"None of the {len(shots)} real rows to show has the label {min(lacking)!r}; raise "
+            "generate.shot_rows."
+        )

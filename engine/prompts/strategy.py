@@ -11,6 +11,8 @@ from engine.tasks.task import Task
 
 STRATEGIES: Mapping[str, str] = {
     "zero_shot": "engine.prompts.zero_shot:ZeroShot",
+    "topic": "engine.prompts.topic:Topic",
+    "one_shot": "engine.prompts.one_shot:OneShot",
     "few_shot": "engine.prompts.few_shot:FewShot",
     "template": "engine.prompts.template:Template",
 }

@@ -6,6 +6,7 @@ Source: Li et al. 2024, arXiv:2407.12813, section 3 (class-conditioned zero-shot
 from collections.abc import Sequence
 from typing import ClassVar
 
+from engine.prompts.phrases import request
 from engine.prompts.strategy import Asked, Shot
 from engine.schema import RowId
 from engine.study.config import GenerateConfig
@@ -23,12 +24,4 @@ class ZeroShot:
 
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt."""
-        return Asked(f"{self._task.request(row.slot)}\n{answer_form(self._task)}", {})
-
-
-def answer_form(task: Task) -> str:
-    """Say how to answer, so that the parser can tell the fields apart."""
-    names = list(task.fields.values())
-    if len(names) == 1:
-        return "Answer with the text alone."
-    return "Answer in this form:\n" + "\n".join(f"{name}: ..." for name in names)
+        return Asked(request(self._task, row.slot), {})

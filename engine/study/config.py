@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from engine.models import PACKAGED_ENCODER
-from engine.tasks.reading import ModelName, Written
+from engine.models import EMBEDDED, PACKAGED_ENCODER
+from engine.tasks.reading import Lines, ModelName, Written
 from engine.tasks.source import RecordSource, Source
 from engine.tasks.task import Split
 
@@ -24,7 +24,17 @@ class GenerateConfig(Written):
     Attributes:
         engine: A key of ENGINES, or "package.module:Name".
         strategy: A key of STRATEGIES, or "package.module:Name".
-        shots: Real rows shown in each prompt (``few_shot``).
+        model: The LLM: a folder, a hub name, or the toy that comes with textmill.
+        revision: Branch, tag or commit of a hub model.
+        temperature: Flattens (above 1) or sharpens the distribution of the next token; 0 takes the
+            likeliest.
+        top_p: Tokens are drawn from the likeliest that together have this probability.
+        top_k: Tokens are drawn from so many of the likeliest; 0 for all.
+        max_tokens: Longest completion, in tokens.
+        stop: Texts at which a completion ends; they are left out of it.
+        engine_args: What the engine's library is told besides, such as ``{dtype = "float32"}``.
+        topics: What rows can be about (``topic``): a list, or a file of lines; else the task's.
+        shots: Real rows shown in each prompt (``few_shot``; ``one_shot`` shows one).
         shot_rows: How many real rows the shots are drawn from: the first so many of the
             replicate's order.
         templates: For each label, the texts that ``template`` fills in.
@@ -32,8 +42,17 @@ class GenerateConfig(Written):
         records: Existing synthetic rows (``recorded``).
     """
 
-    engine: str = "recorded"
+    engine: str = "transformers"
+    model: ModelName = EMBEDDED
+    revision: str = "main"
+    temperature: float = Field(1.0, ge=0, le=10)
+    top_p: float = Field(1.0, gt=0, le=1)
+    top_k: int = Field(0, ge=0)
+    max_tokens: int = Field(256, ge=1)
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+    engine_args: dict[str, Any] = {}
     strategy: str = "zero_shot"
+    topics: Lines | None = None
     shots: int = Field(3, ge=1, le=100)
     shot_rows: int = Field(100, ge=1)
     templates: dict[str, list[str]] | None = None
@@ -124,6 +143,9 @@ class Resources(Written):
     Attributes:
         replicas: Engine actors, each with its own copy of the model.
         engine_cpus: CPUs that one engine actor reserves.
+        engine_gpus: GPUs of one engine actor; if absent 1 where the cluster has any and the engine
+            can use it, else 0.
+        max_num_seqs: Prompts that an engine answers at a time, at most; fewer take less memory.
         rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
             512 rows) at least.
         fleet: Training workers; as many as fit the GPUs, or else CPUs, if absent, at most 8.
@@ -133,6 +155,8 @@ class Resources(Written):
 
     replicas: int = Field(1, ge=1)
     engine_cpus: float = Field(0.5, gt=0)
+    engine_gpus: float | None = Field(None, ge=0)
+    max_num_seqs: int = Field(128, ge=1)
     rows_per_call: int = Field(512, ge=1)
     fleet: int | None = Field(None, ge=1)
     fleet_cpus: float = Field(1, gt=0)

@@ -10,23 +10,25 @@ from engine.fingerprint import Plain, fingerprint
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.tasks.task import Task
 
-POOL_VERSION = 1
+POOL_VERSION = 2
 VIEW_VERSION = 1
 RUN_VERSION = 1
 
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
 
-def task_prompt_fields(task: Task, *, asks: bool) -> Reads:
+def task_prompt_fields(task: Task, *, asks: bool, topics: bool) -> Reads:
     """Return what a prompt can show of a task, and nothing of where its rows are.
 
-    An engine that reads no prompts sees labels and fields, and none of the wording.
+    An engine that reads no prompts sees labels and fields, and none of the wording; how topics are
+    worded is seen by prompts that name one.
     """
     seen: Reads = {"name": task.name, "fields": task.fields}
     if not asks:
         return {**seen, "labels": list(task.labels)}
     described = [[label, text] for label, text in task.labels.items()]  # order counts
-    return {**seen, "labels": described, "wording": task.wording.model_dump()}
+    wording = task.wording.model_dump(exclude=set() if topics else {"topic"})
+    return {**seen, "labels": described, "wording": wording}
 
 
 def pool_reads(
@@ -37,14 +39,16 @@ def pool_reads(
     Args:
         task: The task; only what prompts can show of it counts.
         config: The recipe.
-        fields: The fields of ``config`` that its engine and strategy read. ``records`` counts by
-            content, which stands among the inputs, not by place.
+        fields: The fields of ``config`` that its engine and strategy read. ``records`` and
+            ``model`` count by content, which stands among the inputs, not by place.
         replicate: Number of the draw, from 0.
         asks: Whether the engine reads prompts.
     """
-    settings = config.model_dump(include=fields - {"records"})
+    settings = config.model_dump(include=fields - {"records", "model", "revision"})
+    if "topics" in fields:
+        settings["topics"] = config.topics or task.topics
     return {
-        "task": task_prompt_fields(task, asks=asks),
+        "task": task_prompt_fields(task, asks=asks, topics="topics" in fields),
         "generate": settings,
         "replicate": replicate,
     }

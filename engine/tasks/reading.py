@@ -6,11 +6,19 @@ import re
 import tomllib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+)
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
@@ -63,8 +71,29 @@ def _model(text: str, info: ValidationInfo) -> str:
     return _absolute(text, info) if is_path else text
 
 
+def _read_lines(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever was written
+    if not isinstance(value, str):
+        return value
+    path = Path(_absolute(value, info))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file {path} cannot be read: {error}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _all_differ(lines: list[str]) -> list[str]:
+    twice = [line for line, count in Counter(lines).items() if count > 1]
+    if not lines:
+        raise ValueError("the list is empty")
+    if twice:
+        raise ValueError(f"{twice[0]!r} is listed twice")
+    return lines
+
+
 FilePath = Annotated[str, AfterValidator(_absolute)]
 ModelName = Annotated[str, AfterValidator(_model)]
+Lines = Annotated[list[str], BeforeValidator(_read_lines), AfterValidator(_all_differ)]
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.tasks.reading import Written, read_toml, resolve, validate
+from engine.tasks.reading import Lines, Written, read_toml, resolve, validate
 from engine.tasks.source import Column, Source
 
 Split = Literal["train", "validation", "test"]
@@ -24,10 +24,12 @@ class Wording(Written):
     Attributes:
         request: What to write, with ``{label}`` and, if wanted, ``{description}``.
         row: How one row is shown, with ``{text}``, ``{label}`` and, for pairs, ``{text_pair}``.
+        topic: How a topic is named, with ``{topic}``.
     """
 
     request: str
     row: str
+    topic: str = "Consider this topic: {topic}."
 
     @field_validator("request", "row")
     @classmethod
@@ -36,6 +38,13 @@ class Wording(Written):
         unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - known
         if unknown:
             raise ValueError(f"it has the slots {sorted(unknown)}; known: {sorted(known)}")
+        return text
+
+    @field_validator("topic")
+    @classmethod
+    def _topic_is_shown(cls, text: str) -> str:
+        if {name for _, name, _, _ in Formatter().parse(text) if name is not None} != {"topic"}:
+            raise ValueError("its one slot must be {topic}")
         return text
 
 
@@ -47,6 +56,7 @@ class Task(Written):
         labels: Each label with one line that says what it means; their order is the task's.
         fields: The row's fields and how each is called in prompts and answers.
         wording: How the task is put to an LLM.
+        topics: What rows can be about, for the strategy ``topic``: a list, or a file of lines.
         label_name_leaks: Whether a text that names its own label gives the answer away.
         splits: Where train, validation and test rows are.
     """
@@ -55,6 +65,7 @@ class Task(Written):
     labels: dict[str, str] = Field(min_length=2)
     fields: dict[Literal["text", "text_pair"], str] = Field(min_length=1)
     wording: Wording
+    topics: Lines | None = None
     label_name_leaks: bool = False
     splits: dict[Split, Source] = {}
 

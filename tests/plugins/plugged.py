@@ -11,6 +11,11 @@ class Slow:
     reads = frozenset()
     starts_with = frozenset()
     asks = True
+    uses_gpu = False
+
+    @staticmethod
+    def model(task, config):
+        return None
 
     def __init__(self, setup):
         pass
