@@ -18,7 +18,7 @@ def result(accuracy, repeat, replicate=0, run=None, **levels):
 def findings(results, factors=(), replicates=1):
     return Findings(
         name="x", task="t", labels=["a", "b"], factors=factors, results=results, sources=[],
-        repeats=2, replicates=replicates, runs=len(results), problems=[], settings={},
+        repeats=2, replicates=replicates, runs=len(results), problems=[], settings={}, drawless=[],
         gold_rows={},
     )  # fmt: skip
 

@@ -3,8 +3,9 @@ import pytest
 from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
 from engine.study.config import Study
-from engine.study.factors import conditions
+from engine.study.factors import Readers, conditions
 from engine.tasks.reading import validate
+from engine.train.trainer import training_fields
 
 
 def grid(tmp_path, factors, **fields):
@@ -16,7 +17,7 @@ def grid(tmp_path, factors, **fields):
         **fields,
     }
     study = validate(Study, document, "study.toml", tmp_path)
-    return conditions(study, tmp_path, "study.toml", recipe_fields)
+    return conditions(study, tmp_path, "study.toml", Readers(recipe_fields, training_fields))
 
 
 def levels(found):

@@ -11,7 +11,8 @@ from engine.errors import ModelError
 from engine.mix.stage import Example
 from engine.models import resolve_model
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
-from engine.train.loop import RunFailedError, encode, load_tokenizer, train
+from engine.train.loop import encode, load_tokenizer, train
+from engine.train.trainer import RunFailedError
 
 LABELS = ["bad", "good"]
 
