@@ -69,6 +69,20 @@ def test_a_field_that_a_strategy_does_not_read_makes_no_double_conditions(tmp_pa
     ]
 
 
+def test_a_field_that_a_trainer_does_not_read_makes_no_double_conditions(tmp_path):
+    factors = {
+        "trainer": ["finetune", "head"],
+        "learning_rate": [1e-5, 1e-4],
+        "inverse_regularisation": [1.0, 9.0],
+    }
+    assert levels(grid(tmp_path, factors)) == [
+        {"trainer": "finetune", "learning_rate": 1e-5, "inverse_regularisation": None},
+        {"trainer": "finetune", "learning_rate": 1e-4, "inverse_regularisation": None},
+        {"trainer": "head", "learning_rate": None, "inverse_regularisation": 1.0},
+        {"trainer": "head", "learning_rate": None, "inverse_regularisation": 9.0},
+    ]
+
+
 def test_bundled_levels_set_their_fields_together(tmp_path):
     bundles = [
         {"name": "short", "strategy": "zero_shot", "train.steps": 10},

@@ -117,6 +117,22 @@ def test_a_model_counts_by_content_and_not_by_place(tiny_model, tmp_path):
     assert _resolved(copy).identity != one.identity
 
 
+def test_what_follows_the_encoder_is_part_of_a_model(tiny_model, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    seen = [_resolved(copy).identity]
+    (copy / "modules.json").write_text(json.dumps([{"path": ""}, {"path": "1_Pooling"}]))
+    seen.append(_resolved(copy).identity)
+    (copy / "1_Pooling").mkdir()
+    for mode in ("cls", "mean"):
+        (copy / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": mode}))
+        seen.append(_resolved(copy).identity)
+    assert len(set(seen)) == 4
+    (copy / "modules.json").write_text("{")
+    with pytest.raises(ModelError, match=r"modules\.json cannot be read"):
+        _resolved(copy)
+
+
 @pytest.mark.parametrize(
     ("lost", "says"),
     [
