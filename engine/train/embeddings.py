@@ -7,7 +7,9 @@ a file that is damaged or gone is made again.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+import os
+import random
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 EMBEDDING_VERSION = 1  # raised by hand when the same text would get another vector
-COMMITTED_AT_ONCE = 4096  # texts to a file: what a killed worker can lose
+COMMITTED_AT_ONCE = 512  # texts to a file: what a killed worker loses, or two make at once
 EMBEDDED_AT_ONCE = 64  # texts per batch
 
 
@@ -63,20 +65,22 @@ class Embeddings:
             RunFailedError: It cannot be told how the model is to be used.
         """
         keys = [_key(text) for text in texts]
-        self._look_up(frozenset(keys) - self._kept.keys())
-        missing = {
-            key: text for key, text in zip(keys, texts, strict=True) if key not in self._kept
-        }
-        for first in range(0, len(missing), COMMITTED_AT_ONCE):
-            self._make(dict(list(missing.items())[first : first + COMMITTED_AT_ONCE]))
+        text_of = dict(zip(keys, texts, strict=True))
+        for part in _parts(self._look_up(text_of)):
+            left = self._look_up(text_of)  # again: other workers may have made it meanwhile
+            if some := {key: text_of[key] for key in part if key in left}:
+                self._make(some)
         return np.stack([self._kept[key] for key in keys])
 
-    def _look_up(self, wanted: frozenset[bytes]) -> None:
+    def _look_up(self, keys: Iterable[bytes]) -> frozenset[bytes]:
+        """Take what there is from the store, and return what is nowhere."""
+        wanted = frozenset(keys) - self._kept.keys()
         if not wanted:
-            return
+            return wanted
         for name in self._store.names(self.folder):
             if name not in self._keys_of or wanted & self._keys_of[name]:
                 self._read(name, wanted)
+        return wanted - self._kept.keys()
 
     def _read(self, name: str, wanted: frozenset[bytes]) -> None:
         whole = f"{self.folder}/{name}"
@@ -151,6 +155,18 @@ def _check_pooling_is_known(name: str, revision: str) -> None:
             f"the model {name!r} is not whole in the Hugging Face cache, so that it is not known "
             f"how to pool; download it whole with `hf download {name}`"
         )
+
+
+def _parts(missing: Iterable[bytes]) -> list[list[bytes]]:
+    """Return what is to be made, in parts that are the same for all who miss the same.
+
+    Each process takes them in an order of its own, so that workers which start together, and miss
+    the same gold rows, share them out.
+    """
+    keys = sorted(missing)
+    found = [keys[at : at + COMMITTED_AT_ONCE] for at in range(0, len(keys), COMMITTED_AT_ONCE)]
+    random.Random(os.getpid()).shuffle(found)
+    return found
 
 
 def _key(text: str) -> bytes:

@@ -9,7 +9,7 @@ from engine.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 from engine.train.run import Run
-from engine.train.trainer import Rows, Trained
+from engine.train.trainer import RowSet, Trained
 
 if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
     from engine.train.loop import Encoded
@@ -30,7 +30,7 @@ class Finetune:
         self._tokenizers: dict[str, Any] = {}
         self._encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
 
-    def train(self, run: Run, rows: Rows, scored: Mapping[Split, Rows]) -> Trained:
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
         """Fine-tune a classifier and predict the scored splits.
 
         Raises:
@@ -43,7 +43,7 @@ class Finetune:
         config, labels = run.config, run.mix.labels
         return train(encoded, splits, run.model, config, run.precision, labels, run.repeat)
 
-    def _encode(self, run: Run, rows: Rows) -> "Encoded":
+    def _encode(self, run: Run, rows: RowSet) -> "Encoded":
         from engine.train.loop import encode
 
         limit = run.config.max_length

@@ -1,7 +1,7 @@
 """The trainer ``head``: logistic regression on sentence embeddings of a frozen encoder.
 
-Nothing about it is random, and texts are embedded once for all runs, so that it costs seconds
-where fine-tuning costs minutes; it compares data, not what a fine-tuned classifier can reach.
+Nothing about it is random, and a text is embedded once for all runs. It is a cheap way to compare
+training sets, and says nothing of what a fine-tuned classifier can reach.
 """
 
 import time
@@ -18,7 +18,7 @@ from engine.store import Store
 from engine.tasks.task import Split
 from engine.train.embeddings import Embeddings
 from engine.train.run import Run
-from engine.train.trainer import Rows, RunFailedError, Trained
+from engine.train.trainer import RowSet, RunFailedError, Trained
 
 MAX_ITERATIONS = 5000  # of L-BFGS; sentence embeddings take tens to a few hundred
 
@@ -35,7 +35,7 @@ class Head:
         self._store = store
         self._embeddings: dict[tuple[str, str | None, int], Embeddings] = {}
 
-    def train(self, run: Run, rows: Rows, scored: Mapping[Split, Rows]) -> Trained:
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
         """Fit a classifier and predict the scored splits.
 
         A training set of one label makes a classifier that always says that label.
@@ -56,7 +56,7 @@ class Head:
         }
         return Trained(predictions=predictions, seconds=seconds, embed_seconds=embedded - started)
 
-    def _features(self, run: Run, sets: Sequence[Rows]) -> list[NDArray[np.float64]]:
+    def _features(self, run: Run, sets: Sequence[RowSet]) -> list[NDArray[np.float64]]:
         """Return each set's features; all texts are looked up together."""
         key = (run.model.place, run.model.revision, run.config.max_length)
         if key not in self._embeddings:

@@ -21,7 +21,7 @@ class RunFailedError(Exception):
     """A run came to nothing by itself; the message says why."""
 
 
-class Rows(NamedTuple):
+class RowSet(NamedTuple):
     """Rows to train on or to predict; equal ``content`` means equal rows."""
 
     content: str
@@ -37,7 +37,8 @@ class Trained:
         seconds: Time of the training alone, without loading, embedding and scoring.
         steps: Optimiser steps done; None for a trainer that counts none.
         last_loss: Mean training loss over the last tenth of the steps; None likewise.
-        embed_seconds: Time of embedding what was not in the cache; None where nothing is embedded.
+        embed_seconds: Time until the rows' vectors were there, from the cache or the encoder, its
+            loading included; None where nothing is embedded.
     """
 
     predictions: Mapping[Split, Sequence[int]]
@@ -62,7 +63,7 @@ class Trainer(Protocol):
 
     def __init__(self, store: Store) -> None: ...
 
-    def train(self, run: Run, rows: Rows, scored: Mapping[Split, Rows]) -> Trained:
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
         """Train a classifier and predict the scored splits.
 
         Args:

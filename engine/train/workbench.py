@@ -12,7 +12,7 @@ from engine.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
 from engine.train.run import Run
-from engine.train.trainer import Rows, RunFailedError, Trained, Trainer, trainer_class
+from engine.train.trainer import RowSet, RunFailedError, Trained, Trainer, trainer_class
 
 
 class Workbench:
@@ -22,7 +22,7 @@ class Workbench:
         self._store = store
         self._trainers: dict[str, Trainer] = {}
         self._ordered: dict[tuple[str, int], list[Example]] = {}
-        self._gold: dict[str, Rows] = {}
+        self._gold: dict[str, RowSet] = {}
 
     def do(self, run: Run) -> float:
         """Train and score one run, and commit its file; return the seconds of training.
@@ -37,7 +37,7 @@ class Workbench:
         if not rows.examples:
             raise RunFailedError("there are no rows to train on")
         scored = {split: self._split(name) for split, name in run.scored.items()}
-        done = self._trainer(run).train(run, Rows(run.content, rows.examples), scored)
+        done = self._trainer(run).train(run, RowSet(run.content, rows.examples), scored)
         self._store.commit_document(run.name, _body(run, rows, scored, done))
         return done.seconds
 
@@ -53,9 +53,9 @@ class Workbench:
             self._ordered[key] = ordered_rows(load_rows(self._store, mix.train_file), mix.replicate)
         return self._ordered[key]
 
-    def _split(self, name: str) -> Rows:
+    def _split(self, name: str) -> RowSet:
         if name not in self._gold:
-            self._gold[name] = Rows(name, _examples(load_rows(self._store, name)))
+            self._gold[name] = RowSet(name, _examples(load_rows(self._store, name)))
         return self._gold[name]
 
 
@@ -65,7 +65,7 @@ def _examples(table: pa.Table) -> list[Example]:
 
 
 def _body(
-    run: Run, rows: TrainingSet, scored: Mapping[Split, Rows], done: Trained
+    run: Run, rows: TrainingSet, scored: Mapping[Split, RowSet], done: Trained
 ) -> dict[str, Any]:
     return {
         "kind": "run",
@@ -84,7 +84,7 @@ def _body(
     }
 
 
-def _scored(rows: Rows, predictions: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
+def _scored(rows: RowSet, predictions: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
     numbers = {label: number for number, label in enumerate(labels)}
     gold = [numbers[example.label] for example in rows.examples]
     return {**scores(gold, predictions, len(labels))._asdict(), "predictions": list(predictions)}

@@ -9,7 +9,7 @@ from command import environment
 
 from engine.models import PACKAGED_ENCODER, resolve_model
 from engine.store import Store
-from engine.train.embeddings import Embeddings
+from engine.train.embeddings import COMMITTED_AT_ONCE, Embeddings
 
 TEXTS = ["the soup was awful on visit 1", "the pie was superb", "the room " * 20]
 
@@ -46,6 +46,17 @@ def test_a_text_is_embedded_once_whoever_asks(store, tiny_model):
     after = keys(store, first.folder)
     assert {name: after[name] for name in before} == before
     assert [len(after[name]) for name in after.keys() - before.keys()] == [1]
+
+
+def test_more_texts_than_a_file_holds_come_back_in_their_order(store, tiny_model):
+    texts = [f"the soup was {n}" for n in range(COMMITTED_AT_ONCE + 9)]
+    cache = Embeddings(store, resolved(tiny_model), 64)
+    made = cache.vectors(texts)
+    sizes = sorted(len(one) for one in keys(store, cache.folder).values())
+    assert sizes == [9, COMMITTED_AT_ONCE]
+    for place in (0, 100, len(texts) - 1):
+        alone = Embeddings(store, resolved(tiny_model), 64).vectors([texts[place]])
+        assert np.array_equal(made[place], alone[0])
 
 
 def test_a_cached_vector_is_that_of_the_text_alone(store, tmp_path, packaged):
