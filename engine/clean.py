@@ -1,4 +1,9 @@
-"""What of the store no study refers to."""
+"""What of the store no study refers to.
+
+No study refers to embeddings, which are a cache: each model's are listed as one folder, whoever
+uses them, and go once nothing was added for as long as the age limit says. A study that still needs
+them makes them again and comes to the same results.
+"""
 
 import shutil
 import time
@@ -9,7 +14,7 @@ from typing import NamedTuple
 from engine.errors import DamagedError
 from engine.store import Store, is_leftover
 
-STAGES = ("gold", "records", "pools", "views", "runs")
+STAGES = ("gold", "records", "pools", "views", "runs", "embeddings")
 
 
 class Orphan(NamedTuple):

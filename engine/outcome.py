@@ -1,6 +1,7 @@
 """From a plan and the store to what a study found, and to the list of what it refers to."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from engine.store import Store
 from engine.survey import Ready, Survey
 from engine.train.fleet import Finished
 from engine.train.run import SCORED
+from engine.train.trainer import trainer_class, training_fields
 
 
 def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> Findings:
@@ -37,24 +39,26 @@ def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> F
         factors=list(study.factors),
         results=list(_results(plan, now, store)),
         sources=[_source(plan, view, now, store) for view in plan.views],
-        repeats=study.repeats,
+        repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
-        runs=len(plan.cells) * study.repeats,
+        runs=sum(plan.repeats(cell) for cell in plan.cells),
         problems=list(_problems(now, failed)),
         settings=_settings(plan),
+        drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
     )
 
 
 def _results(plan: Plan, now: Survey, store: Store) -> Iterator[dict[str, Any]]:
     for ready in now.ready:
-        for run in ready.runs:
+        # a trainer that draws nothing has one run, which stands for every repeat
+        for repeat, run in zip(range(plan.file.study.repeats), cycle(ready.runs), strict=False):
             if run.name in now.made:
                 body = store.document(run.name)
                 if body["fingerprint"] != run.fingerprint:
                     raise DamagedError(run.name, "it belongs to another run")
                 for split in SCORED:
-                    yield _result(plan, ready, run.repeat, run.name, split, body)
+                    yield _result(plan, ready, repeat, run.name, split, body)
 
 
 def _result(  # noqa: PLR0913 - a row has these sources
@@ -145,18 +149,27 @@ def cell_name(cell: Cell) -> str:
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    """Return the training settings that are the same in all conditions."""
-    configs = [cell.condition.train.model_dump() for cell in plan.cells]
+    """Return the training settings that are the same in all conditions that read them."""
+    found: dict[str, list[Any]] = {}
+    for config in (cell.condition.train for cell in plan.cells):
+        fields = training_fields(config) - {"revision"}
+        for name, value in config.model_dump(include=fields).items():
+            found.setdefault(name, []).append(value)
     shared = {
-        name: value
-        for name, value in configs[0].items()
-        if all(config[name] == value for config in configs) and name != "revision"
+        name: values[0]
+        for name, values in found.items()
+        if all(value == values[0] for value in values)
     }
     if "model" in shared and Path(shared["model"]).is_absolute():
         shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
     if "precision" in shared:
         shared["precision"] = resolve_precision(shared["precision"])
     return shared
+
+
+def _drawless(plan: Plan) -> set[str]:
+    trainers = {cell.condition.train.trainer for cell in plan.cells}
+    return {name for name in trainers if not trainer_class(name).draws}
 
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:
@@ -188,8 +201,7 @@ def _references(plan: Plan, store: Store) -> dict[str, Any]:
 
 def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
     """Return the runs that stood for the cells which are waiting for their rows now."""
-    repeats = range(plan.file.study.repeats)
-    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in repeats}
+    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(plan.repeats(cell))}
     return {key: run for key, run in before.get("runs", {}).items() if key in keys}
 
 

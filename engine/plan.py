@@ -18,7 +18,7 @@ from engine.models import Model, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
-from engine.study.factors import Condition, conditions
+from engine.study.factors import Condition, Readers, conditions
 from engine.study.identity import (
     pool_fingerprint,
     pool_reads,
@@ -31,11 +31,12 @@ from engine.study.load import StudyFile
 from engine.tasks.gold import Rows, load_gold, load_records
 from engine.tasks.task import Split, Task
 from engine.train.run import SCORED, Run
+from engine.train.trainer import trainer_class, training_fields
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One condition under one replicate: one training set, and a run for each repeat.
+    """One condition under one replicate: one training set, and its runs.
 
     Attributes:
         condition: The condition.
@@ -95,7 +96,12 @@ class Plan:
 
     def runs(self, cell: Cell, mix: Mix, rows: TrainingSet) -> list[Run]:
         """Return a cell's runs, now that its training set is known and how it was put together."""
-        return [_run(self, cell, mix, rows, repeat) for repeat in range(self.file.study.repeats)]
+        return [_run(self, cell, mix, rows, repeat) for repeat in range(self.repeats(cell))]
+
+    def repeats(self, cell: Cell) -> int:
+        """Return how often a cell is trained: once only if its trainer draws nothing."""
+        draws = trainer_class(cell.condition.train.trainer).draws
+        return self.file.study.repeats if draws else 1
 
 
 def make_plan(file: StudyFile) -> Plan:
@@ -104,7 +110,7 @@ def make_plan(file: StudyFile) -> Plan:
     Raises:
         InputError: Anything about the study, its data or its models is wrong.
     """
-    grid = conditions(file.study, file.folder, file.where, recipe_fields)
+    grid = conditions(file.study, file.folder, file.where, Readers(recipe_fields, training_fields))
     _check_labels(file, grid)
     for condition in grid:
         for name in condition.curate.filters if condition.curate else ():
@@ -200,13 +206,16 @@ class _Graph:
 def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Run:
     config, task = cell.condition.train, plan.file.task
     model = plan.models[_model_key(config)]
-    precision = resolve_precision(config.precision)
-    reads = run_reads(list(task.labels), config, model.identity, precision, repeat)
+    fields, draws = training_fields(config), trainer_class(config.trainer).draws
+    precision = resolve_precision(config.precision) if "precision" in fields else "float32"
+    reads = run_reads(
+        list(task.labels), config, fields, model.identity, precision, repeat if draws else None
+    )
     inputs = {"training_set": rows.content}
     inputs |= {str(split): plan.gold[split].content for split in SCORED}
     return Run(
         fingerprint=run_fingerprint(reads, inputs),
-        label=f"{task.name}-{rows.synthetic}+{rows.real}-{repeat}",
+        label=f"{task.name}-{rows.synthetic}+{rows.real}" + (f"-{repeat}" if draws else ""),
         mix=mix,
         content=rows.content,
         config=config,

@@ -149,7 +149,7 @@ def _run_step(ready: Ready, run: Run, is_made: bool, known: "_Known") -> Step:
 
 def _unready(plan: Plan, cell: Cell, state: State, why: str) -> Iterator[Step]:
     inputs = {"view": cell.mix.view.fingerprint} if cell.mix.view else {}
-    for repeat in range(plan.file.study.repeats):
+    for repeat in range(plan.repeats(cell)):
         yield Step("run", run_key(cell, repeat), None, None, inputs, state, why, 0, 0)
 
 

@@ -86,7 +86,7 @@ class TransformersEngine:
         self._tokenizer = AutoTokenizer.from_pretrained(
             place, revision=revision, trust_remote_code=trust
         )
-        self._model = AutoModelForCausalLM.from_pretrained(
+        self._model: Any = AutoModelForCausalLM.from_pretrained(
             place, revision=revision, **{"dtype": "auto", **args}
         )
         self._model.to(self._device)  # type: ignore[arg-type]

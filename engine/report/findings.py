@@ -43,13 +43,15 @@ class Findings:
         task: The task's name.
         labels: Its labels.
         factors: The factors' names.
-        results: One row per run and split: the columns of RESULT_COLUMNS and the factors.
+        results: One row per repeat and split: the columns of RESULT_COLUMNS and the factors.
+            Repeats of a trainer that draws nothing name one and the same ``run``.
         sources: What became of the synthetic rows.
-        repeats: Trainings per condition.
+        repeats: Trainings per condition, of those trainers whose repeats differ.
         replicates: Draws of the data.
         runs: How many runs the study has in all.
         problems: What failed or fell short, a sentence each.
-        settings: What is the same in all conditions, by name.
+        settings: What is the same in all conditions that read it, by name.
+        drawless: The trainers among them that draw nothing, so that their repeats are one run.
         gold_rows: Rows of each split.
     """
 
@@ -64,12 +66,14 @@ class Findings:
     runs: int
     problems: Sequence[str]
     settings: Mapping[str, Any]
+    drawless: Sequence[str]
     gold_rows: Mapping[str, int]
 
     @property
     def runs_made(self) -> int:
-        """How many runs are there, conditions that share one counted each."""
-        return sum(row["split"] == "test" for row in self.results)
+        """How many runs are there, conditions that share one counted each, repeats that do once."""
+        names = [*level_names(self), "replicate", "run"]
+        return len({tuple(row[name] for name in names) for row in self.results})
 
     @property
     def folder(self) -> str:
@@ -135,13 +139,13 @@ def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> Co
 def _draws(rows: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     """Return the independent values that a condition's mean is taken over.
 
-    Replicates that came to the very same runs, such as those of recorded rows without real ones,
-    are one draw.
+    A run counts once, however many repeats it stands for. Replicates that came to the very same
+    runs, such as those of recorded rows without real ones, are one draw.
     """
-    by_replicate: dict[int, list[Mapping[str, Any]]] = {}
+    by_replicate: dict[int, dict[str, float]] = {}
     for row in rows:
-        by_replicate.setdefault(row["replicate"], []).append(row)
-    distinct = {frozenset(row["run"] for row in own): own for own in by_replicate.values()}
+        by_replicate.setdefault(row["replicate"], {})[row["run"]] = row[metric]
+    distinct = {frozenset(own): list(own.values()) for own in by_replicate.values()}
     if len(distinct) == 1:
-        return [row[metric] for own in distinct.values() for row in own]
-    return [sum(row[metric] for row in own) / len(own) for own in distinct.values()]
+        return next(iter(distinct.values()))
+    return [sum(own) / len(own) for own in distinct.values()]

@@ -80,6 +80,7 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "best": max(rows, key=lambda row: row[1].scores["accuracy"].value, default=None),
         "few_draws": _draws(findings) < FEW_DRAWS,
         "scope": scope(findings),
+        "drawless": drawless(findings),
     }
 
 
@@ -92,6 +93,15 @@ def scope(findings: Findings) -> str:
     if findings.replicates == 1:
         return f"over {findings.repeats} repeats; this pool"
     return f"over the means of {findings.replicates} replicates"
+
+
+def drawless(findings: Findings) -> str:
+    """Return what is to be said of trainers that draw nothing, or "" where there are none."""
+    return " ".join(
+        f"The trainer {name} has no random draws: its repeats are one run, and only replicates "
+        "give it an interval."
+        for name in findings.drawless
+    )
 
 
 def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templates show

@@ -110,9 +110,10 @@ class MixConfig(Written):
 
 
 class TrainConfig(Written):
-    """How a classifier is trained.
+    """How a classifier is trained. A field that a trainer does not read is null.
 
     Attributes:
+        trainer: A key of TRAINERS, or "package.module:Name".
         model: A folder, a hub name, or the encoder that comes with textmill.
         revision: Branch, tag or commit of a hub model.
         steps: Optimiser steps; the same for every condition, whatever its rows.
@@ -122,9 +123,13 @@ class TrainConfig(Written):
         warmup: Share of the steps over which the learning rate rises; then it falls to 0.
         max_length: Longest input, in tokens; the rest is cut off.
         max_grad_norm: Gradients are scaled down to this norm.
-        precision: "auto" is bfloat16 where the machine computes in it, else float32.
+        precision: "auto" is bfloat16 where the machine computes in it, else float32 (``finetune``;
+            ``head`` computes in float32).
+        inverse_regularisation: scikit-learn's C: the larger, the less the weights of the head are
+            held down (``head``).
     """
 
+    trainer: str = "finetune"
     model: ModelName = PACKAGED_ENCODER
     revision: str = "main"
     steps: int = Field(200, ge=1)
@@ -135,6 +140,7 @@ class TrainConfig(Written):
     max_length: int = Field(128, ge=8)
     max_grad_norm: float = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    inverse_regularisation: float = Field(1.0, gt=0)
 
 
 class Resources(Written):

@@ -91,9 +91,19 @@ def choices(study: Study, where: str) -> dict[str, list[Choice]]:
     return made
 
 
-def conditions(
-    study: Study, folder: Path, where: str, reads: Callable[[GenerateConfig], set[str]]
-) -> list[Condition]:
+class Readers(NamedTuple):
+    """Tell which fields of a section count: those that its plug-ins read.
+
+    Attributes:
+        generate: The fields that a recipe's engine and strategy read.
+        train: The fields that a trainer reads.
+    """
+
+    generate: Callable[[GenerateConfig], set[str]]
+    train: Callable[[TrainConfig], set[str]]
+
+
+def conditions(study: Study, folder: Path, where: str, reads: Readers) -> list[Condition]:
     """Return the conditions of a study: the product of its factors, less what is left out.
 
     A cell without any rows (no synthetic, no real ones) is left out, and cells that come to the
@@ -103,7 +113,7 @@ def conditions(
         study: The study.
         folder: What relative paths in levels are relative to.
         where: What to call the study file in messages.
-        reads: The fields of GenerateConfig that its engine and strategy read.
+        reads: What tells the fields that count.
 
     Raises:
         ConfigError: A factor or an exclusion is wrong.
@@ -116,7 +126,7 @@ def conditions(
             continue
         condition = _condition(study, cell, folder, where, reads)
         if condition.mix.quantity or condition.mix.real:
-            unique.setdefault(_key(condition), condition)
+            unique.setdefault(_key(condition, reads.train(condition.train)), condition)
     if not unique:
         raise ConfigError(f"{where}: no condition is left; every cell is excluded or has no rows.")
     return list(unique.values())
@@ -189,7 +199,7 @@ def _condition(
     cell: Mapping[str, Choice],
     folder: Path,
     where: str,
-    reads: Callable[[GenerateConfig], set[str]],
+    reads: Readers,
 ) -> Condition:
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()
@@ -199,9 +209,9 @@ def _condition(
     mix = _configured(study.mix, "mix", settings, where, folder)
     train = _configured(study.train, "train", settings, where, folder)
     applies = {f"mix.{field}" for field in MixConfig.model_fields}
-    applies |= {f"train.{field}" for field in TrainConfig.model_fields}
+    applies |= {f"train.{field}" for field in reads.train(train)}
     if mix.quantity:
-        applies |= {f"generate.{field}" for field in reads(generate)}
+        applies |= {f"generate.{field}" for field in reads.generate(generate)}
         applies |= {f"curate.{field}" for field in CurateConfig.model_fields}
     else:
         applies -= {"mix.prior"}
@@ -233,6 +243,6 @@ def _configured(
     return validate(SECTIONS[section], whole, f"{where}, [factors] {section}", folder)
 
 
-def _key(condition: Condition) -> bytes:
-    mix, train = condition.mix.model_dump(), condition.train.model_dump()
+def _key(condition: Condition, trains_with: set[str]) -> bytes:
+    mix, train = condition.mix.model_dump(), condition.train.model_dump(include=trains_with)
     return canonical({"levels": dict(condition.levels), "mix": mix, "train": train})

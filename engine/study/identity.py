@@ -12,7 +12,7 @@ from engine.tasks.task import Task
 
 POOL_VERSION = 2
 VIEW_VERSION = 1
-RUN_VERSION = 1
+RUN_VERSION = 2
 
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
@@ -71,26 +71,31 @@ def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
     }
 
 
-def run_reads(
-    labels: list[str], config: TrainConfig, model: Plain, precision: str, repeat: int
+def run_reads(  # noqa: PLR0913 - a run is made of these
+    labels: list[str],
+    config: TrainConfig,
+    fields: set[str],
+    model: Plain,
+    precision: str,
+    repeat: int | None,
 ) -> Reads:
     """Return what a run is made of besides its training set and the gold rows it is scored on.
 
     Args:
         labels: The task's labels in order: a label's number is its place.
         config: The recipe; the model counts by content and precision as resolved.
+        fields: The fields of ``config`` that its trainer reads.
         model: The model's identity, such as the hash of its files.
         precision: "float32" or "bfloat16".
-        repeat: Number of the training, from 0.
+        repeat: Number of the training, from 0; None for a trainer that draws nothing.
     """
-    settings = config.model_dump(exclude={"model", "revision", "precision"})
-    return {
-        "labels": labels,
-        "train": settings,
-        "model": model,
-        "precision": precision,
-        "repeat": repeat,
-    }
+    settings = config.model_dump(include=fields - {"model", "revision", "precision"})
+    reads: Reads = {"labels": labels, "train": settings, "precision": precision}
+    if "model" in fields:
+        reads["model"] = model
+    if repeat is not None:
+        reads["repeat"] = repeat
+    return reads
 
 
 def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:

@@ -18,6 +18,7 @@ from engine.session import how_many_fit
 from engine.store import Store
 from engine.study.config import Resources
 from engine.train.run import Run
+from engine.train.trainer import RunFailedError, trainer_class
 
 POLL_S = 0.5
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
@@ -91,7 +92,7 @@ def train_fleet(
     import ray
 
     workers, gpus = _size(len(runs), where)
-    longest_first = sorted(runs, key=lambda run: -run.config.steps * run.config.batch_size)
+    longest_first = sorted(runs, key=_length, reverse=True)
     queue: Any = ray.remote(num_cpus=0)(RunQueue).remote(longest_first)
     with _storage(store) as storage:
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
@@ -111,6 +112,12 @@ def train_fleet(
         except ray.exceptions.RayTaskError as error:
             raise TrainingError(f"The training fleet ended early: {error.cause}") from error
     ray.kill(queue)
+
+
+def _length(run: Run) -> int:
+    """Return the rows that a run trains on, one after the other; 0 if it takes no steps."""
+    takes_steps = "steps" in trainer_class(run.config.trainer).reads
+    return run.config.steps * run.config.batch_size if takes_steps else 0
 
 
 def _fit(
@@ -183,8 +190,6 @@ def work(config: dict[str, Any]) -> None:
 
 
 def _attempt(bench: Any, store: Store, run: Run) -> tuple[float, str | None]:  # noqa: ANN401 - needs torch
-    from engine.train.loop import RunFailedError
-
     if store.has(run.name):  # another command was quicker
         return 0.0, None
     try:

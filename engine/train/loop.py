@@ -1,4 +1,4 @@
-"""One run, readable top to bottom: a training set in, predictions on the gold splits out."""
+"""Fine-tuning, readable top to bottom: a training set in, predictions on the gold splits out."""
 
 import math
 import time
@@ -21,13 +21,10 @@ from engine.models import Model
 from engine.schema import Draws
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
+from engine.train.trainer import RunFailedError, Trained
 
 BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
 SCORED_AT_ONCE = 64  # rows per batch when predicting
-
-
-class RunFailedError(Exception):
-    """A run came to nothing by itself; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -40,23 +37,6 @@ class Encoded:
     def length(self, place: int) -> int:
         """Return a row's length in tokens."""
         return len(self.tokens[place]["input_ids"])
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a run brought.
-
-    Attributes:
-        predictions: Label numbers for each scored split, in its rows' order.
-        steps: Optimiser steps done.
-        seconds: Time of the training alone, without loading and scoring.
-        last_loss: Mean training loss over the last tenth of the steps.
-    """
-
-    predictions: dict[Split, list[int]]
-    steps: int
-    seconds: float
-    last_loss: float
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
@@ -111,7 +91,12 @@ def train(  # noqa: PLR0913 - a run is made of these
             split: _predict(classifier, rows, pad, device) for split, rows in scored.items()
         }
     tail = losses[-max(1, len(losses) // 10) :]
-    return Trained(predictions, len(losses), seconds, float(np.mean(tail)))
+    return Trained(
+        predictions=predictions,
+        seconds=seconds,
+        steps=len(losses),
+        last_loss=float(np.mean(tail)),
+    )
 
 
 def _load_classifier(model: Model, labels: Sequence[str]) -> PreTrainedModel:

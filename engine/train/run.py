@@ -25,7 +25,7 @@ class Run:
         config: The training recipe.
         model: The classifier.
         precision: "float32" or "bfloat16".
-        repeat: Number of the training, from 0.
+        repeat: Number of the training, from 0; always 0 for a trainer that draws nothing.
         scored: The store's files with the splits to predict.
         reads: What the fingerprint is made of, besides inputs.
         inputs: The contents of the training set and of the splits to predict.

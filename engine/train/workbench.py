@@ -1,6 +1,5 @@
 """A warm training worker: does one run after another, and keeps what the next one can use."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,24 +8,21 @@ import pyarrow as pa
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
 from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
-from engine.models import Model
 from engine.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
-from engine.train.loop import Encoded, RunFailedError, Trained, encode, load_tokenizer, train
 from engine.train.run import Run
-
-KEPT = 64  # tokenised sets that a worker keeps
+from engine.train.trainer import RowSet, RunFailedError, Trained, Trainer, trainer_class
 
 
 class Workbench:
-    """What a warm worker keeps between runs: tokenizers, and rows that were tokenised lately."""
+    """Finds a run's rows, has its trainer train, and commits the run's file."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._tokenizers: dict[str, Any] = {}
+        self._trainers: dict[str, Trainer] = {}
         self._ordered: dict[tuple[str, int], list[Example]] = {}
-        self._encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
+        self._gold: dict[str, RowSet] = {}
 
     def do(self, run: Run) -> float:
         """Train and score one run, and commit its file; return the seconds of training.
@@ -40,24 +36,16 @@ class Workbench:
             raise DamagedError(run.label, "its training rows changed while it waited")
         if not rows.examples:
             raise RunFailedError("there are no rows to train on")
-        labels = run.mix.labels
-        encoded = self._encode(run, run.content, rows.examples)
-        scored = {split: self._encode(run, name, None) for split, name in run.scored.items()}
-        done = train(encoded, scored, run.model, run.config, run.precision, labels, run.repeat)
+        scored = {split: self._split(name) for split, name in run.scored.items()}
+        done = self._trainer(run).train(run, RowSet(run.content, rows.examples), scored)
         self._store.commit_document(run.name, _body(run, rows, scored, done))
         return done.seconds
 
-    def _encode(self, run: Run, content: str, examples: Sequence[Example] | None) -> Encoded:
-        """Tokenise rows once; without ``examples``, those of the store's file ``content``."""
-        key = (content, run.model.place, str(run.model.revision), str(run.config.max_length))
-        if key not in self._encoded:
-            rows = _examples(load_rows(self._store, content)) if examples is None else examples
-            tokenizer = self._tokenizer(run.model)
-            self._encoded[key] = encode(tokenizer, rows, run.mix.labels, run.config.max_length)
-        self._encoded.move_to_end(key)
-        while len(self._encoded) > KEPT:
-            self._encoded.popitem(last=False)
-        return self._encoded[key]
+    def _trainer(self, run: Run) -> Trainer:
+        name = run.config.trainer
+        if name not in self._trainers:
+            self._trainers[name] = trainer_class(name)(self._store)
+        return self._trainers[name]
 
     def _real(self, mix: Mix) -> list[Example]:
         key = (mix.train_file, mix.replicate)
@@ -65,11 +53,10 @@ class Workbench:
             self._ordered[key] = ordered_rows(load_rows(self._store, mix.train_file), mix.replicate)
         return self._ordered[key]
 
-    def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing
-        key = f"{model.place}@{model.revision}"
-        if key not in self._tokenizers:
-            self._tokenizers[key] = load_tokenizer(model)
-        return self._tokenizers[key]
+    def _split(self, name: str) -> RowSet:
+        if name not in self._gold:
+            self._gold[name] = RowSet(name, _examples(load_rows(self._store, name)))
+        return self._gold[name]
 
 
 def _examples(table: pa.Table) -> list[Example]:
@@ -78,7 +65,7 @@ def _examples(table: pa.Table) -> list[Example]:
 
 
 def _body(
-    run: Run, rows: TrainingSet, scored: Mapping[Split, Encoded], done: Trained
+    run: Run, rows: TrainingSet, scored: Mapping[Split, RowSet], done: Trained
 ) -> dict[str, Any]:
     return {
         "kind": "run",
@@ -88,12 +75,16 @@ def _body(
         "training_set": {"content": run.content, "synthetic": rows.synthetic, "real": rows.real},
         "steps_done": done.steps,
         "train_seconds": round(done.seconds, 3),
+        "embed_seconds": None if done.embed_seconds is None else round(done.embed_seconds, 3),
         "last_loss": done.last_loss,
         "splits": {
-            split: {
-                **scores(encoded.labels, done.predictions[split], len(run.mix.labels))._asdict(),
-                "predictions": done.predictions[split],
-            }
-            for split, encoded in scored.items()
+            split: _scored(own, done.predictions[split], run.mix.labels)
+            for split, own in scored.items()
         },
     }
+
+
+def _scored(rows: RowSet, predictions: Sequence[int], labels: Sequence[str]) -> dict[str, Any]:
+    numbers = {label: number for number, label in enumerate(labels)}
+    gold = [numbers[example.label] for example in rows.examples]
+    return {**scores(gold, predictions, len(labels))._asdict(), "predictions": list(predictions)}

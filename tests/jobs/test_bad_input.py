@@ -81,6 +81,15 @@ CASES = {
         lambda folder: (folder / "train.jsonl").write_text('{"label": "bad", "text": "x"}\n' * 20),
         r"no rows labelled 'good'",
     ),
+    "unknown trainer": (edit(STUDY, "steps", 'trainer = "hed"\nsteps'), r"trainer.*'hed'.*'head'"),
+    "no trainer at all": (
+        edit(STUDY, "steps", 'trainer = "json:dumps"\nsteps'),
+        r"'json:dumps' is no trainer",
+    ),
+    "penalty without end": (
+        edit(STUDY, "steps", "inverse_regularisation = 0.0\nsteps"),
+        r"train\.inverse_regularisation is 0\.0",
+    ),
     "unknown filter": (
         add(STUDY, '[curate]\nfilters = ["lenght"]\n'),
         r"row filter.*'lenght'.*'length'",

@@ -3,6 +3,7 @@
 import time
 
 from engine.generate.engine import Completion
+from engine.train.trainer import Trained
 
 
 class Slow:
@@ -70,3 +71,18 @@ class Unhurried:
 
     def __call__(self, row):
         time.sleep(0.01)
+
+
+class Guess:
+    """Trains nothing, and says the first training row's label of every row."""
+
+    reads = frozenset()
+    draws = False
+
+    def __init__(self, store):
+        pass
+
+    def train(self, run, rows, scored):
+        said = run.mix.labels.index(rows.examples[0].label)
+        predictions = {split: [said] * len(own.examples) for split, own in scored.items()}
+        return Trained(predictions=predictions, seconds=0.0)

@@ -18,7 +18,7 @@ def result(accuracy, repeat, replicate=0, run=None, **levels):
 def findings(results, factors=(), replicates=1):
     return Findings(
         name="x", task="t", labels=["a", "b"], factors=factors, results=results, sources=[],
-        repeats=2, replicates=replicates, runs=len(results), problems=[], settings={},
+        repeats=2, replicates=replicates, runs=len(results), problems=[], settings={}, drawless=[],
         gold_rows={},
     )  # fmt: skip
 
@@ -48,6 +48,31 @@ def test_replicates_that_share_their_runs_are_one_draw():
     (found,) = condition_scores(findings(rows, replicates=2), "test")
     assert found.scores["accuracy"].repeats == 2
     assert found.scores["accuracy"].high > found.scores["accuracy"].low
+
+
+def test_repeats_that_are_one_run_are_one_value_without_an_interval():
+    found = findings([result(0.8, repeat, run="runs/x") for repeat in range(3)])
+    (one,) = condition_scores(found, "test")
+    assert one.scores["accuracy"] == (0.8, None, None, 1)
+    assert found.runs_made == 1
+
+
+def test_replicates_of_one_run_each_have_the_interval_of_their_number():
+    rows = [
+        result(0.7 + 0.1 * draw, repeat, draw, f"runs/{draw}")
+        for draw in range(2)
+        for repeat in range(3)
+    ]
+    found = findings(rows, replicates=2)
+    (one,) = condition_scores(found, "test")
+    assert one.scores["accuracy"].repeats == 2
+    assert one.scores["accuracy"].value == pytest.approx(0.75)
+    assert found.runs_made == 2
+
+
+def test_conditions_that_share_a_run_are_counted_each():
+    rows = [result(0.8, 0, run="runs/x", recipe=recipe) for recipe in ("a", "b")]
+    assert findings(rows, ["recipe"]).runs_made == 2
 
 
 def test_a_factor_has_a_column_of_its_own_type():

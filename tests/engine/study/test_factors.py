@@ -3,8 +3,9 @@ import pytest
 from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
 from engine.study.config import Study
-from engine.study.factors import conditions
+from engine.study.factors import Readers, conditions
 from engine.tasks.reading import validate
+from engine.train.trainer import training_fields
 
 
 def grid(tmp_path, factors, **fields):
@@ -16,7 +17,7 @@ def grid(tmp_path, factors, **fields):
         **fields,
     }
     study = validate(Study, document, "study.toml", tmp_path)
-    return conditions(study, tmp_path, "study.toml", recipe_fields)
+    return conditions(study, tmp_path, "study.toml", Readers(recipe_fields, training_fields))
 
 
 def levels(found):
@@ -65,6 +66,20 @@ def test_a_field_that_a_strategy_does_not_read_makes_no_double_conditions(tmp_pa
         {"strategy": "zero_shot", "shots": None},
         {"strategy": "few_shot", "shots": 1},
         {"strategy": "few_shot", "shots": 3},
+    ]
+
+
+def test_a_field_that_a_trainer_does_not_read_makes_no_double_conditions(tmp_path):
+    factors = {
+        "trainer": ["finetune", "head"],
+        "learning_rate": [1e-5, 1e-4],
+        "inverse_regularisation": [1.0, 9.0],
+    }
+    assert levels(grid(tmp_path, factors)) == [
+        {"trainer": "finetune", "learning_rate": 1e-5, "inverse_regularisation": None},
+        {"trainer": "finetune", "learning_rate": 1e-4, "inverse_regularisation": None},
+        {"trainer": "head", "learning_rate": None, "inverse_regularisation": 1.0},
+        {"trainer": "head", "learning_rate": None, "inverse_regularisation": 9.0},
     ]
 
 

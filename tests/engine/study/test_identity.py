@@ -152,13 +152,49 @@ def run_prints(toy, *overrides):
         "train.precision=bfloat16",
     ],
 )
-def test_every_field_of_training_counts_for_runs(toy, override):
+def test_every_field_that_fine_tuning_reads_counts_for_its_runs(toy, override):
     assert not run_prints(toy) & run_prints(toy, override)
+
+
+HEAD = "train.trainer=head"
+
+
+@pytest.mark.parametrize("override", ["train.inverse_regularisation=2.0", "train.max_length=32"])
+def test_what_a_head_reads_counts_for_its_runs(toy, override):
+    assert not run_prints(toy, HEAD) & run_prints(toy, HEAD, override)
 
 
 @pytest.mark.parametrize(
     "override",
-    ["resources.fleet=2", "resources.fleet_cpus=0.5", "quota.attempts=9.0", "curate.min_words=9"],
+    [
+        "train.steps=7",
+        "train.batch_size=9",
+        "train.learning_rate=1e-4",
+        "train.weight_decay=0.5",
+        "train.warmup=0.5",
+        "train.max_grad_norm=2.0",
+        "train.precision=bfloat16",
+        "repeats=3",
+    ],
+)
+def test_what_a_head_does_not_read_does_not_count_for_its_runs(toy, override):
+    assert run_prints(toy, HEAD) == run_prints(toy, HEAD, override)
+    assert len(run_prints(toy, HEAD, override)) == 1
+
+
+def test_another_trainer_is_another_run(toy):
+    assert not run_prints(toy) & run_prints(toy, HEAD)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "resources.fleet=2",
+        "resources.fleet_cpus=0.5",
+        "quota.attempts=9.0",
+        "curate.min_words=9",
+        "train.inverse_regularisation=2.0",
+    ],
 )
 def test_what_training_does_not_read_does_not_count_for_runs(toy, override):
     assert run_prints(toy) == run_prints(toy, override)

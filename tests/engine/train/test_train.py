@@ -11,7 +11,8 @@ from engine.errors import ModelError
 from engine.mix.stage import Example
 from engine.models import resolve_model
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
-from engine.train.loop import RunFailedError, encode, load_tokenizer, train
+from engine.train.loop import encode, load_tokenizer, train
+from engine.train.trainer import RunFailedError
 
 LABELS = ["bad", "good"]
 
@@ -114,6 +115,22 @@ def test_a_model_counts_by_content_and_not_by_place(tiny_model, tmp_path):
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.5}))
     assert _resolved(copy).identity != one.identity
+
+
+def test_what_follows_the_encoder_is_part_of_a_model(tiny_model, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(tiny_model, copy)
+    seen = [_resolved(copy).identity]
+    (copy / "modules.json").write_text(json.dumps([{"path": ""}, {"path": "1_Pooling"}]))
+    seen.append(_resolved(copy).identity)
+    (copy / "1_Pooling").mkdir()
+    for mode in ("cls", "mean"):
+        (copy / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": mode}))
+        seen.append(_resolved(copy).identity)
+    assert len(set(seen)) == 4
+    (copy / "modules.json").write_text("{")
+    with pytest.raises(ModelError, match=r"modules\.json cannot be read"):
+        _resolved(copy)
 
 
 @pytest.mark.parametrize(
