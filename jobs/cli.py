@@ -4,14 +4,18 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from engine.errors import DamagedError, InputError, TextmillError
+from engine.models import EMBEDDED
 from jobs import show
 from jobs.screen import Screen
+
+if TYPE_CHECKING:
+    from engine.report.findings import Findings
 
 app = typer.Typer(
     help="Which way of making synthetic training text works for your classifier, how much of it, "
@@ -57,19 +61,17 @@ def plan(
 @app.command()
 def run(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
     """Do a study, or go on with it."""
-    from engine.pipeline import run_study
-    from engine.plan import make_plan
-    from engine.store import Store
-    from engine.study.load import load_study
+    raise typer.Exit(1 if _run(study, root, overrides or []).problems else 0)
 
-    store = Store.open(root)
-    try:
-        made = make_plan(load_study(study, overrides or []))
-        with Screen(Console(stderr=True)) as screen:
-            findings = run_study(made, store, screen)
-    except KeyboardInterrupt:
-        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
-    typer.echo(show.findings(findings, store))
+
+@app.command()
+def quickstart(root: Root = DEFAULT_ROOT) -> None:
+    """Do a whole small study of a demo task, in minutes: no network, no GPU, no account."""
+    from jobs.quickstart import STUDY, overrides, what_next
+
+    os.environ["HF_HUB_OFFLINE"] = "1"  # all of it comes with the package
+    findings = _run(STUDY, root, overrides())
+    typer.echo(what_next())
     raise typer.Exit(1 if findings.problems else 0)
 
 
@@ -124,6 +126,37 @@ def curate(
     from jobs.bench import bench_curate
 
     typer.echo(bench_curate(rows, json))
+
+
+@bench.command()
+def embedded(
+    rows: Annotated[
+        int, typer.Option(help="Rows of each task, strategy, temperature.", min=30)
+    ] = 1000,
+    model: Annotated[str, typer.Option(help="Another build of the model: its folder.")] = EMBEDDED,
+    json: Json = False,
+) -> None:
+    """Measure the embedded model: labels kept, aspects, duplicates, copies of its lessons."""
+    from jobs.bench_embedded import bench_embedded
+
+    typer.echo(bench_embedded(rows, model, json))
+
+
+def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
+    from engine.pipeline import run_study
+    from engine.plan import make_plan
+    from engine.store import Store
+    from engine.study.load import load_study
+
+    store = Store.open(root)
+    try:
+        made = make_plan(load_study(study, overrides))
+        with Screen(Console(stderr=True)) as screen:
+            findings = run_study(made, store, screen)
+    except KeyboardInterrupt:
+        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
+    typer.echo(show.findings(findings, store))
+    return findings
 
 
 def main() -> NoReturn:

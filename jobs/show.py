@@ -20,7 +20,7 @@ from engine.survey import damaged_files, survey
 from engine.tasks.task import Task, builtin_tasks, load_task
 
 HOUR_S = 3600
-SAMPLED = ("zero_shot", "few_shot")
+SAMPLED = ("zero_shot", "topic", "one_shot", "few_shot")
 
 
 def tasks() -> str:
@@ -42,7 +42,11 @@ def task(name: str) -> str:
     lines += [f"  {split:<{width}}  {source}" for split, source in shown.splits.items()]
     lines += ["", "fields"]
     lines += [f"  {field:<{width}}  shown as {called!r}" for field, called in shown.fields.items()]
+    if shown.topics:
+        lines += ["", f"{len(shown.topics)} topics", f"  {', '.join(shown.topics)}"]
     for strategy in SAMPLED:
+        if strategy == "topic" and not shown.topics:
+            continue
         lines += ["", f"a prompt of {strategy}", _indented(sample_prompt(shown, strategy))]
     return "\n".join(lines) + "\n"
 

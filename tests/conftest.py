@@ -68,6 +68,41 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_llm(tmp_path_factory):
+    """A folder with a Llama of random weights, a byte tokenizer and a chat template."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    words = Tokenizer(models.BPE({byte: at for at, byte in enumerate(sorted(alphabet))}, []))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    words.add_special_tokens(["<pad>", "<end>", "<ask>"])
+    folder = tmp_path_factory.mktemp("tiny-llm")
+    PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="<pad>",
+        eos_token="<end>",
+        chat_template="{% for one in messages %}<ask>{{ one.content }}{% endfor %}<end>",
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words.get_vocab()),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=300,
+        initializer_range=0.3,
+        eos_token_id=words.token_to_id("<end>"),
+        pad_token_id=words.token_to_id("<pad>"),
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def ray_up():
     """The one Ray of the test session; commands that a test starts as processes have their own."""
     import ray

@@ -18,22 +18,36 @@ def chat_model(task: Task, config: GenerateConfig) -> Model:
         ConfigError: It cannot be asked this.
     """
     model = resolve_model(config.model, config.revision, "generate.model")
-    if model.revision is None:  # files of a hub model may still be on the hub
-        folder = Path(model.place)
-        if not _has_chat_template(folder):
-            raise ModelError(
-                f"generate.model is {config.model!r}, but its tokenizer has no chat template, so "
-                "it cannot be given instructions. Name a model that was tuned to follow them."
-            )
-        check_scope(folder, task, config)
+    if not _has_chat_template(model):
+        raise ModelError(
+            f"generate.model is {config.model!r}, but its tokenizer has no chat template, so it "
+            "cannot be given instructions. Name a model that was tuned to follow them."
+        )
+    if model.revision is None:
+        check_scope(Path(model.place), task, config)
     return model
 
 
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+def _has_chat_template(model: Model) -> bool:
+    if any(_file(model, name) for name in ("chat_template.jinja", "chat_template.json")):
         return True
+    path = _file(model, "tokenizer_config.json")
     try:
-        config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        config = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    except ValueError:
         return False
     return bool(config.get("chat_template"))
+
+
+def _file(model: Model, name: str) -> Path | None:
+    """Return a small file of a model, fetched from the hub if it is not in the cache yet."""
+    if model.revision is None:
+        path = Path(model.place, name)
+        return path if path.is_file() else None
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(model.place, name, revision=model.revision))
+    except EntryNotFoundError:  # on the hub, or in a cache that cannot ask the hub
+        return None

@@ -16,8 +16,8 @@ BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # noqa: ANN401 - untyped
     """Draw a metric against the number of synthetic rows.
 
-    A real-only condition stands as the curves' point at 0 where the real rows are the panel's, and
-    as a dashed line elsewhere. Bands are the conditions' intervals.
+    A real-only condition stands as the point at 0 of the curves that share its real rows and its
+    other levels, and as a dashed line everywhere. Bands are the conditions' intervals.
 
     Args:
         conditions: The conditions' scores.
@@ -73,9 +73,10 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
             if one.real == real:
                 lines[_recipe(one)].append(one)
     baselines = [one for one in conditions if not one.quantity]
-    start = [one for one in baselines if one.real == real and real]
+    starts = [one for one in baselines if one.real == real and real]
     for place, (recipe, points) in enumerate(lines.items()):
-        _line(axis, [*start, *points] if len(start) == 1 else points, metric, recipe, f"C{place}")
+        own = [one for one in starts if points and _agree(one, points[0])]
+        _line(axis, [*own, *points] if len(own) == 1 else points, metric, recipe, f"C{place}")
     for place, one in enumerate(baselines):
         score, style = one.scores[metric], BASELINE_STYLES[place % len(BASELINE_STYLES)]
         label = f"{one.real} real rows alone"
@@ -83,9 +84,15 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
         name = f"{label}, {extra}" if extra else label
         axis.axhline(score.value, color="0.35", ls=style, lw=1.2, label=name)
     quantities = {one.rows_synthetic for points in lines.values() for one in points}
-    axis.set_xticks(sorted(quantities | ({0.0} if start else set()))[-MOST_TICKS:])
+    axis.set_xticks(sorted(quantities | ({0.0} if starts else set()))[-MOST_TICKS:])
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _agree(baseline: ConditionScore, point: ConditionScore) -> bool:
+    """Tell whether a real-only condition is what a curve's point would be without its rows."""
+    shared = {name: level for name, level in baseline.levels.items() if level is not None}
+    return all(point.levels[name] == level for name, level in shared.items() if name != "quantity")
 
 
 def _line(

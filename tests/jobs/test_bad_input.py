@@ -73,6 +73,46 @@ CASES = {
         edit(STUDY, '"recorded"', '"recorded"\nstrategy = "fewshot"'),
         r"strategy.*'fewshot'.*'few_shot'",
     ),
+    "more shots than real rows": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "few_shot"\nshots = 41'),
+        r"shots is 41, but there are only 40 real rows.*lower it",
+    ),
+    "unknown topic file": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = "tropics.txt"'),
+        r"generate\.topics is 'tropics\.txt'.*tropics\.txt cannot be read",
+    ),
+    "no topics at all": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"'),
+        r"needs topics, and the task 'toy' has none",
+    ),
+    "a topic twice": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = ["tea", "tea"]'),
+        r"'tea' is listed twice",
+    ),
+    "a topic that is not shown": (
+        edit(TASK, "[wording]", '[wording]\ntopic = "On a topic."'),
+        r"wording\.topic.*its one slot must be \{topic\}",
+    ),
+    "generator without a chat template": (
+        edit(STUDY, '"recorded"', '"transformers"\nmodel = "./model"'),
+        r"generate\.model is .*model.*no chat template.*tuned to follow",
+    ),
+    "the toy generator on another task": (
+        edit(STUDY, '"recorded"', '"transformers"'),
+        r"generate\.model is 'textmill-demo', a toy.*'toy' is another task.*another model",
+    ),
+    "generator that is nowhere": (
+        edit(STUDY, '"recorded"', '"transformers"\nmodel = "nobody/nothing"'),
+        r"generate\.model is 'nobody/nothing'.*hf download nobody/nothing",
+    ),
+    "temperature below zero": (
+        edit(STUDY, '"recorded"', '"transformers"\ntemperature = -1.0'),
+        r"generate\.temperature is -1\.0",
+    ),
+    "unknown engine argument": (
+        edit(STUDY, '"recorded"', '"transformers"\nengine_args = {dtyp = "float32"}'),
+        r"engine_args: unknown argument 'dtyp'.*'dtype'",
+    ),
     "request without its label": (
         edit(TASK, "Write one {label} review: {description}.", "Write a review."),
         r"request shows neither \{label\} nor \{description\}",

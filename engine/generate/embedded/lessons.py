@@ -19,6 +19,7 @@ from engine.tasks.task import Task, load_task
 
 TASKS = ("demo-reviews", "demo-support")
 STRATEGIES = {"zero_shot": 0.3, "topic": 0.35, "one_shot": 0.17, "few_shot": 0.18}  # and how often
+LESSONS = 120_000  # how many the embedded model was taught, with the seed 0
 LARGEST_SHOTS = 5
 BANK = 3000  # texts to show, for each label
 STRANGE = 0.6  # share of them that are not of the grammar

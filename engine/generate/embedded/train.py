@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from engine.generate.embedded.lessons import Lesson, lessons
+from engine.generate.embedded.lessons import LESSONS, Lesson, lessons
 from engine.generate.embedded.scope import write_scope
 from engine.models import embedded_folder
 
@@ -48,7 +48,7 @@ class Encoded(NamedTuple):
 def main(
     out: Annotated[Path, typer.Option(help="Where to save it.")] = FOLDER,
     seed: int = 0,
-    count: Annotated[int, typer.Option(help="Lessons; each is seen once.")] = 120_000,
+    count: Annotated[int, typer.Option(help="Lessons; each is seen once.")] = LESSONS,
 ) -> None:
     """Train the embedded model and save it."""
     torch.manual_seed(seed)

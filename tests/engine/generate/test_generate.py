@@ -57,11 +57,10 @@ def pool_rows(store, pool):
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
-def test_every_engine_answers_each_prompt_once(toy, store, name):
-    strategy = {"strategy": "zero_shot"} if name != "recorded" else {}
-    overrides = [f"generate.{key}={value}" for key, value in {"engine": name, **strategy}.items()]
-    pool = planned(toy, store, *overrides)
-    engine = engine_class(name)(Setup(store, pool.config, Resources()))
+def test_every_engine_answers_each_prompt_once(toy, store, tiny_llm, name):
+    own = {"engine": name, "strategy": "zero_shot", "model": tiny_llm, "max_tokens": 9}
+    pool = planned(toy, store, *(f"generate.{key}={value}" for key, value in own.items()))
+    engine = engine_class(name)(Setup(store, pool.config, Resources(), pool.model))
     prompts = [
         Prompt(pool.row(slot, i), f"{slot} {i}", pool) for i in range(5) for slot in pool.slots
     ]

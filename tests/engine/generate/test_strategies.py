@@ -8,7 +8,12 @@ from engine.tasks.task import load_task
 
 SHOTS = [Shot(str(n), ("negative", "positive")[n % 2], f"text {n}", None) for n in range(10)]
 TEMPLATES = {"negative": ["{thing} is bad {index}"], "positive": ["{thing} is good {index}"]}
-CONFIG = GenerateConfig(shots=3, templates=TEMPLATES, attributes={"thing": ["tea", "jam", "rye"]})
+CONFIG = GenerateConfig(
+    shots=3,
+    templates=TEMPLATES,
+    attributes={"thing": ["tea", "jam", "rye"]},
+    topics=["a day at sea", "the dentist"],
+)
 
 
 @pytest.fixture(params=sorted(STRATEGIES))
@@ -47,6 +52,37 @@ def test_few_shot_shows_a_row_of_the_label_first_and_each_row_once(tmp_path):
     assert len(firsts) == 5
 
 
+def test_one_shot_shows_one_row_of_the_label_and_in_time_each(tmp_path):
+    one_shot = strategy_class("one_shot")(load_task("sst2", tmp_path), CONFIG, SHOTS)
+    seen = set()
+    for index in range(60):
+        asked = one_shot.ask(row(index, "negative"))
+        (shown,) = asked.attributes["shots"]
+        assert f"text {shown}" in asked.text
+        assert sum(f"text {shot.id}" in asked.text for shot in SHOTS) == 1
+        seen.add(int(shown))
+    assert seen == {0, 2, 4, 6, 8}
+
+
+def test_a_topic_is_drawn_for_each_row_and_named_in_its_prompt(tmp_path):
+    topic = strategy_class("topic")(load_task("sst2", tmp_path), CONFIG, [])
+    drawn = []
+    for index in range(40):
+        asked = topic.ask(row(index))
+        assert f"Consider this topic: {asked.attributes['topic']}." in asked.text
+        drawn.append(asked.attributes["topic"])
+    assert set(drawn) == set(CONFIG.topics)
+    assert 5 < drawn.count("the dentist") < 35
+
+
+def test_a_study_s_topics_stand_before_the_task_s(tmp_path):
+    task = load_task("sst2", tmp_path).model_copy(update={"topics": ["the task's own"]})
+    own = strategy_class("topic")(task, GenerateConfig(), []).ask(row(0))
+    assert own.attributes == {"topic": "the task's own"}
+    other = strategy_class("topic")(task, GenerateConfig(topics=["mine"]), []).ask(row(0))
+    assert other.attributes == {"topic": "mine"}
+
+
 def test_draws_differ_between_pools(tmp_path):
     few_shot = strategy_class("few_shot")(load_task("sst2", tmp_path), CONFIG, SHOTS)
     one = [few_shot.ask(row(index, pool="p")).attributes for index in range(10)]
@@ -58,6 +94,8 @@ def test_draws_differ_between_pools(tmp_path):
     [
         ("few_shot", GenerateConfig(shots=11), SHOTS, "shots is 11, but there are only 10"),
         ("few_shot", GenerateConfig(shots=2), SHOTS[::2], "has the label 'positive'"),
+        ("one_shot", GenerateConfig(), SHOTS[::2], "has the label 'positive'"),
+        ("topic", GenerateConfig(), SHOTS, "needs topics, and the task 'sst2' has none"),
         ("template", GenerateConfig(), SHOTS, "no list for the label 'negative'"),
         (
             "template",

@@ -1,5 +1,8 @@
 """Two studies that differ in one field share exactly the steps that do not read it."""
 
+import json
+import shutil
+
 import pytest
 
 from engine.mix.stage import TrainingSet, ordered_rows
@@ -27,6 +30,7 @@ BASE = [
     "factors.real=[0]",
 ]
 
+TOPICS = "generate.strategy=topic", "generate.topics=['tea', 'rye']"
 READ_BY_POOL = [
     "generate.shots=2",
     "generate.shot_rows=30",
@@ -59,6 +63,22 @@ READ_BY_NEITHER = [
 @pytest.mark.parametrize("override", READ_BY_POOL)
 def test_a_recipe_of_its_own_for_every_field_that_prompts_read(toy, override):
     assert shared(toy, override) == set()
+
+
+def test_topics_count_by_what_they_are_and_only_where_they_are_asked(toy):
+    (toy / "topics.txt").write_text("tea\n\n  rye\n")
+
+    def pool(*overrides):
+        return make_plan(load_study(toy / "study.toml", [*BASE, *overrides])).pools[0].fingerprint
+
+    listed = pool(*TOPICS)
+    assert pool(TOPICS[0], "generate.topics=topics.txt") == listed
+    assert pool(TOPICS[0], "generate.topics=['rye', 'tea']") != listed
+    assert pool("generate.topics=topics.txt") == pool()
+    task = (toy / "task.toml").read_text()
+    (toy / "task.toml").write_text(task.replace("row =", 'topic = "On {topic}."\nrow ='))
+    assert pool(*TOPICS) != listed
+    assert pool() == pool("generate.topics=topics.txt")
 
 
 @pytest.mark.parametrize("override", READ_BY_VIEW)
@@ -210,3 +230,24 @@ def test_the_rows_that_are_scored_count_for_runs(toy):
     with (toy / "test.jsonl").open("a") as file:
         file.write('{"label": "good", "text": "one more"}\n')
     assert not before & run_prints(toy)
+
+
+ASKED = ["factors.quantity=[8]", "factors.real=[0]", "generate.engine=transformers"]
+
+
+def test_a_generator_counts_by_content_and_every_setting_that_it_reads(toy, tiny_llm):
+    copy = shutil.copytree(tiny_llm, toy / "copy")
+
+    def pool(model, *overrides):
+        asked = [*ASKED, f"generate.model={model}", *overrides]
+        return make_plan(load_study(toy / "study.toml", asked)).pools[0].fingerprint
+
+    plain = pool(tiny_llm)
+    assert pool(copy) == plain
+    for override in ("temperature=0.5", "top_p=0.5", "top_k=5", "max_tokens=7", 'stop=["x"]'):
+        assert pool(tiny_llm, f"generate.{override}") != plain
+    assert pool(tiny_llm, 'generate.engine_args={dtype="float32"}') != plain
+    assert pool(tiny_llm, "resources.max_num_seqs=3", "resources.engine_cpus=1.0") == plain
+    settings = json.loads((copy / "generation_config.json").read_text())
+    (copy / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 5}))
+    assert pool(copy) != plain

@@ -1,0 +1,183 @@
+"""What the embedded model writes, measured: labels kept, aspects, copies. The README quotes it."""
+
+import json as jsonlib
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine.curate.parse import Parsed, layout, parse
+from engine.curate.text import normalised
+from engine.generate.embedded.grammar import grammar
+from engine.generate.embedded.lessons import LESSONS, TASKS, demo_tasks, lessons
+from engine.generate.engine import Completion, Prompt, Setup, engine_class
+from engine.generate.pool import Pool
+from engine.mix.stage import Example
+from engine.models import PACKAGED_ENCODER, resolve_model, resolve_precision
+from engine.plan import make_plan
+from engine.store import Store
+from engine.study.config import GenerateConfig, MixConfig, Resources, Study, TrainConfig
+from engine.study.load import StudyFile
+from engine.tasks.gold import load_gold
+from engine.tasks.task import Task
+from jobs.bench import machine
+
+STRATEGIES = ("zero_shot", "topic", "one_shot", "few_shot")
+TEMPERATURES = (0.7, 1.0)
+TOP_P = 0.9
+SAMPLES = 12
+JUDGE = TrainConfig(steps=300, batch_size=16, learning_rate=1e-4, max_length=64)
+
+
+class Written(NamedTuple):
+    """One row that the model wrote."""
+
+    strategy: str
+    temperature: float
+    label: str
+    text: str
+
+
+def bench_embedded(rows: int, model: str, json: bool) -> str:
+    """Measure the embedded model on both demo tasks.
+
+    Asked label kept: the share of rows to which a classifier gives the label that was asked for; it
+    is the packaged encoder, fine-tuned on all gold rows of the task. Slips, duplicates and texts
+    that are word for word among the lessons are counted over all zero-shot rows at temperature 1.0.
+
+    Args:
+        rows: Rows of each task, strategy and temperature.
+        model: The model to measure.
+        json: Whether to return JSON.
+    """
+    taught = {lesson.text for lesson in lessons(0, LESSONS)}
+    found: dict[str, Any] = {"rows_each": rows, "top_p": TOP_P}
+    for name, task in demo_tasks().items():
+        started = time.monotonic()
+        written, tokens = _write(task, rows, model)
+        seconds = time.monotonic() - started
+        found[name] = {
+            "label_kept": _kept(task, written),
+            **_copies([one for one in written if one[:2] == ("zero_shot", 1.0)], taught),
+            "rows_per_s": round(len(written) / seconds, 1),
+            "tokens_per_s": round(tokens / seconds),
+        }
+    found["machine"] = machine()
+    return jsonlib.dumps(found, indent=1) if json else _text(found)
+
+
+def _write(task: Task, rows: int, model: str) -> tuple[list[Written], int]:
+    """Return rows of each strategy and temperature, and how many tokens they took."""
+    pools = {
+        (strategy, temperature): _pool(task, model, strategy, temperature)
+        for strategy in STRATEGIES
+        for temperature in TEMPERATURES
+    }
+    train = load_gold(task)["train"].table
+    prompts = []
+    for pool in pools.values():
+        asks = pool.strategy_on(train)
+        for at in range(rows):
+            row = pool.row(pool.slots[at % len(pool.slots)], at // len(pool.slots))
+            prompts.append(Prompt(row, asks.ask(row).text, pool))
+    first = prompts[0].pool
+    with tempfile.TemporaryDirectory() as folder:
+        where = Resources(engine_cpus=2, max_num_seqs=256)
+        setup = Setup(Store.open(folder), first.config, where, first.model)
+        answers = list(engine_class(first.config.engine)(setup).complete(prompts))
+    names = {pool.fingerprint: name for name, pool in pools.items()}
+    written = [_written(task, names[one.row.pool], one) for one in answers]
+    return written, sum(one.completion_tokens or 0 for one in answers)
+
+
+def _pool(task: Task, model: str, strategy: str, temperature: float) -> Pool:
+    study = Study(
+        name="bench",
+        task=task.name,
+        generate=GenerateConfig(
+            engine="transformers",
+            model=model,
+            strategy=strategy,
+            temperature=temperature,
+            top_p=TOP_P,
+            max_tokens=96,
+        ),
+        mix=MixConfig(quantity=1),
+    )
+    return make_plan(StudyFile(study, task, Path("bench.toml"))).pools[0]
+
+
+def _written(task: Task, name: tuple[str, float], answer: Completion) -> Written:
+    parsed = parse(answer.text, layout(task))
+    text = parsed.text if isinstance(parsed, Parsed) else ""
+    return Written(*name, answer.row.slot, text)
+
+
+def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]:
+    """Return the share of rows that keep their label, by strategy and temperature."""
+    from engine.train.loop import encode, load_tokenizer, train
+
+    model = resolve_model(PACKAGED_ENCODER, "main", "train.model")
+    tokenizer, labels = load_tokenizer(model), list(task.labels)
+    gold = [
+        Example(row["label"], row["text"], None)
+        for rows in load_gold(task).values()
+        for row in rows.table.to_pylist()
+    ]
+    asked = [Example(one.label, one.text, None) for one in written]
+    known, unknown = (encode(tokenizer, own, labels, JUDGE.max_length) for own in (gold, asked))
+    precision = resolve_precision("auto")
+    judged = train(known, {"test": unknown}, model, JUDGE, precision, labels, 0)
+    kept = [
+        labels[predicted] == one.label
+        for predicted, one in zip(judged.predictions["test"], written, strict=True)
+    ]
+    return {
+        strategy: {
+            f"T {temperature}": _share(
+                [
+                    is_kept
+                    for is_kept, one in zip(kept, written, strict=True)
+                    if one[:2] == (strategy, temperature)
+                ]
+            )
+            for temperature in TEMPERATURES
+        }
+        for strategy in STRATEGIES
+    }
+
+
+def _copies(written: Sequence[Written], taught: set[str]) -> dict[str, Any]:
+    texts = [one.text for one in written]
+    slips = [slip for slip in map(grammar().slips, texts) if slip is not None]
+    comparable = [normalised(text) for text in texts]
+    return {
+        "aspect_slips": _share(slips),
+        "texts_with_an_aspect": len(slips),
+        "duplicates": 1 - len(set(comparable)) / len(comparable),
+        "word_for_word_taught": _share([text in taught for text in texts]),
+        "every_sentence_of_the_grammar": _share(list(map(grammar().covers, texts))),
+        "mean_words": round(sum(len(text.split()) for text in texts) / len(texts), 1),
+        "samples": [
+            f"{one.label}: {one.text}" for one in written[:: max(1, len(written) // SAMPLES)]
+        ],
+    }
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return round(sum(flags) / len(flags), 4)
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [f"{found['rows_each']} rows of each task, strategy and temperature, top_p {TOP_P}"]
+    for task in TASKS:
+        own = dict(found[task])
+        lines += ["", f"{task}: asked label kept"]
+        for strategy, shares in own.pop("label_kept").items():
+            told = ", ".join(f"{name}: {100 * share:.1f} %" for name, share in shares.items())
+            lines.append(f"  {strategy:<10} {told}")
+        samples = own.pop("samples")
+        lines += [f"  {name:<30} {value}" for name, value in own.items()]
+        lines += [f"    {sample}" for sample in samples]
+    return "\n".join([*lines, "", str(found["machine"])])

@@ -1,0 +1,37 @@
+"""``textmill quickstart``: a whole study of a demo task, offline, in minutes."""
+
+import os
+from importlib.resources import files
+from pathlib import Path
+
+STUDY = Path(str(files("jobs") / "studies" / "quickstart.toml"))
+MOST_CPUS = 4  # more threads do not speed up so small a model
+SPARED_CPUS = 0.5  # for the tasks that word prompts
+
+NEXT = """
+What you saw is a toy: its generator knows the sentences of a small grammar, and its scores say
+nothing about LLMs. The way is that of a real study:
+
+  textmill tasks demo-reviews             the task: labels, splits, topics, prompts
+  textmill plan {study}
+  cp {study} my-study.toml
+  textmill run my-study.toml              change the copy first: its task, its model, its factors
+
+A real LLM is a folder or a hub name as generate.model; a task of your own is a file: see the
+README.
+"""
+
+
+def overrides() -> list[str]:
+    """Return what fits the study to this machine; none of it enters a result."""
+    cpus = min(MOST_CPUS, len(os.sched_getaffinity(0)))
+    return [
+        f"resources.engine_cpus={max(cpus - SPARED_CPUS, SPARED_CPUS)}",
+        f"resources.fleet_cpus={cpus}",
+        "resources.fleet=1",
+    ]
+
+
+def what_next() -> str:
+    """Return what to do after the quickstart."""
+    return NEXT.format(study=STUDY)

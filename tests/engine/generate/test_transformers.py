@@ -1,0 +1,176 @@
+"""The engine ``transformers``, on a tiny model of random weights, float32, on the CPU."""
+
+import itertools
+import json
+import shutil
+from collections import Counter
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from engine.errors import ConfigError, ModelError
+from engine.generate.engine import Prompt, Setup
+from engine.generate.transformers_engine import TransformersEngine
+from engine.plan import make_plan
+from engine.store import Store
+from engine.study.config import Resources
+from engine.study.load import load_study
+
+WORDS = ["a", "few", "words", "of", "several", "lengths", "that", "ask", "for", "some", "answer"]
+
+
+@pytest.fixture
+def made(toy, tiny_llm):
+    """Answer some prompts; return the completions by index."""
+
+    def run(count=12, at_once=64, text=None, turned=False, **settings):
+        own = {"engine": "transformers", "model": str(tiny_llm), "max_tokens": 20, **settings}
+        asked = [f"generate.{name}={json.dumps(value)}" for name, value in own.items()]
+        file = load_study(toy / "study.toml", ["factors.quantity=[8]", "factors.real=[0]", *asked])
+        pool = make_plan(file).pools[0]
+        resources = Resources(max_num_seqs=at_once, engine_cpus=2)
+        store = Store.open(str(toy / "root"))
+        engine = TransformersEngine(Setup(store, pool.config, resources, pool.model))
+        # one fingerprint for all settings, so that their rows have the same random numbers
+        pool = type(pool)(**{**vars(pool), "fingerprint": "f" * 64})
+        texts = [text or " ".join(WORDS[: 1 + index % len(WORDS)]) for index in range(count)]
+        prompts = [Prompt(pool.row("good", at), one, pool) for at, one in enumerate(texts)]
+        answers = engine.complete(reversed(prompts) if turned else prompts)
+        return [one for _, one in sorted((one.row.index, one) for one in answers)]
+
+    return run
+
+
+def test_the_same_seed_gives_the_same_rows_whatever_the_batch(made):
+    rows = made(count=40)
+    assert made(count=40) == rows
+    assert len({row.text for row in rows}) == 40
+    for other in (made(count=40, at_once=7), made(count=40, at_once=1), made(40, turned=True)):
+        assert [row.text for row in other] == [row.text for row in rows]
+        assert [row.completion_tokens for row in other] == [row.completion_tokens for row in rows]
+
+
+def test_temperature_0_takes_the_likeliest_token_each_time(made, tiny_llm):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    (row,) = made(count=1, text="abc", temperature=0.0, max_tokens=12)
+    tokens = tokenizer("<ask>abc<end>")["input_ids"]
+    asked = len(tokens)
+    for _ in range(12):
+        tokens.append(int(model(torch.tensor([tokens])).logits[0, -1].argmax()))
+        if tokens[-1] == model.config.eos_token_id:
+            break
+    assert row.prompt_tokens == asked
+    assert row.text == tokenizer.decode(tokens[asked:], skip_special_tokens=True)
+    assert made(count=1, text="abc", top_k=1, max_tokens=12)[0].text == row.text
+
+
+def first_tokens(tiny_llm, temperature=1.0):
+    """Return the probabilities of the first token after the prompt "abc"."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    logits = model(torch.tensor([tokenizer("<ask>abc<end>")["input_ids"]])).logits[0, -1]
+    shares = torch.softmax(logits / temperature, -1).tolist()
+    return tokenizer, shares
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_tokens_are_drawn_with_their_probability(made, tiny_llm, temperature):
+    tokenizer, shares = first_tokens(tiny_llm, temperature)
+    rows = made(count=2000, at_once=500, text="abc", max_tokens=1, temperature=temperature)
+    likely = Counter()
+    for token, share in enumerate(shares):  # single bytes may look alike
+        likely[tokenizer.decode([token], skip_special_tokens=True)] += share
+    drawn = Counter(row.text for row in rows)
+    for text, share in likely.most_common(8):
+        spread = (share * (1 - share) / len(rows)) ** 0.5
+        assert abs(drawn[text] / len(rows) - share) < 4.5 * spread
+
+
+def test_top_p_and_top_k_draw_from_the_likeliest_only(made, tiny_llm):
+    tokenizer, shares = first_tokens(tiny_llm)
+    order = sorted(range(len(shares)), key=lambda token: -shares[token])
+    reached = list(itertools.accumulate(shares[token] for token in order))
+    nucleus = order[: next(at for at, share in enumerate(reached) if share >= 0.3) + 1]
+    for settings, allowed in (({"top_p": 0.3}, nucleus), ({"top_k": 4}, order[:4])):
+        rows = made(count=300, at_once=300, text="abc", max_tokens=1, **settings)
+        assert {row.text for row in rows} == {
+            tokenizer.decode([token], skip_special_tokens=True) for token in allowed
+        }
+
+
+def test_the_mean_log_probability_is_the_model_s_own(made, tiny_llm):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
+    model = AutoModelForCausalLM.from_pretrained(tiny_llm)
+    (row,) = made(count=1, text="abc", temperature=0.0, max_tokens=3)
+    asked = tokenizer("<ask>abc<end>")["input_ids"]
+    whole = (
+        asked
+        + model.generate(torch.tensor([asked]), do_sample=False, max_new_tokens=3, pad_token_id=0)[
+            0, len(asked) :
+        ].tolist()
+    )
+    logprobs = torch.log_softmax(model(torch.tensor([whole])).logits[0], -1)
+    own = [logprobs[at - 1, whole[at]].item() for at in range(len(asked), len(whole))]
+    assert row.mean_logprob == pytest.approx(sum(own) / len(own), abs=1e-4)
+
+
+def test_an_answer_says_how_it_ended(made):
+    rows = made(count=60, max_tokens=90, temperature=3.0)
+    assert {row.finish_reason for row in rows} == {"stop", "length"}
+    for row in rows:
+        assert 1 <= row.completion_tokens <= 90
+        assert row.completion_tokens == 90 or row.finish_reason == "stop"
+
+
+def test_an_answer_ends_before_a_stop_text(made):
+    plain = made(count=30)
+    stop = next(row.text[4:6] for row in plain if len(row.text) > 8 and row.text[4:6].isascii())
+    cut = made(count=30, stop=[stop])
+    assert any(one.text != other.text for one, other in zip(plain, cut, strict=True))
+    for one, other in zip(plain, cut, strict=True):
+        assert other.text == one.text.split(stop)[0]
+        assert other.finish_reason == ("stop" if stop in one.text else one.finish_reason)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_its_reason(made):
+    (nearly,), (over,) = made(count=1, text="x" * 295), made(count=1, text="x" * 299)
+    assert (nearly.prompt_tokens, nearly.error) == (297, None)
+    assert nearly.completion_tokens <= 3
+    assert over.error == "its prompt has 301 tokens; the model takes 300"
+    assert (over.text, over.finish_reason) == ("", None)
+
+
+def test_rows_with_settings_of_their_own_are_asked_together(toy, tiny_llm):
+    asked = ["factors.temperature=[0.0, 1.0]", "factors.quantity=[8]", "factors.real=[0]"]
+    asked += ["generate.engine=transformers", f"generate.model={tiny_llm}", "generate.max_tokens=6"]
+    pools = make_plan(load_study(toy / "study.toml", asked)).pools
+    setup = Setup(Store.open(str(toy / "root")), pools[0].config, Resources(), pools[0].model)
+    engine = TransformersEngine(setup)
+    prompts = [Prompt(pool.row("good", at), "abc", pool) for at in range(9) for pool in pools]
+    texts = {pool.fingerprint: set() for pool in pools}
+    for answer in engine.complete(prompts):
+        texts[answer.row.pool].add(answer.text)
+    assert [len(texts[pool.fingerprint]) for pool in pools] == [1, 9]
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [("tokenizer.json", "lacks a tokenizer"), ("chat_template.jinja", "has no chat template")],
+)
+def test_a_generator_that_cannot_be_asked_is_refused(toy, tiny_llm, lost, says):
+    shutil.copytree(tiny_llm, toy / "llm", ignore=shutil.ignore_patterns(lost))
+    asked = ["generate.engine=transformers", "generate.model=./llm"]
+    with pytest.raises(ModelError, match=f"generate.model is .*{says}"):
+        make_plan(load_study(toy / "study.toml", asked))
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [("{dtyp='float32'}", "'dtyp'.*'dtype'"), ("{dtype='float31'}", "dtype is 'float31'")],
+)
+def test_an_unknown_engine_argument_is_refused(toy, tiny_llm, args, says):
+    asked = ["generate.engine=transformers", f"generate.model={tiny_llm}"]
+    with pytest.raises(ConfigError, match=says):
+        make_plan(load_study(toy / "study.toml", [*asked, f"generate.engine_args={args}"]))

@@ -1,0 +1,78 @@
+"""The quickstart, whole, as users run it, cut off from any network."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from command import COMMAND, REPOSITORY, environment
+
+GUARD = REPOSITORY / "tests" / "plugins" / "no_network"
+
+
+def cut_off(folder):
+    """Return an environment in which no Python process can reach another machine."""
+    plain = environment(NO_NETWORK_LOG=str(folder / "reached.log"))
+    return {**plain, "PYTHONPATH": f"{GUARD}:{plain['PYTHONPATH']}", "HF_HUB_OFFLINE": "0"}
+
+
+def quickstart(folder):
+    return subprocess.run(
+        [*COMMAND, "quickstart", "--root", "root"],
+        cwd=folder,
+        env=cut_off(folder),
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def times(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_guard_lets_nobody_out(tmp_path):
+    code = "import urllib.request as u; u.urlopen('http://example.com', timeout=5)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=cut_off(tmp_path), capture_output=True, check=False
+    )
+    assert done.returncode
+    assert "look up example.com" in (tmp_path / "reached.log").read_text()
+
+
+@pytest.mark.ray
+def test_quickstart_does_a_whole_study_offline_and_then_has_nothing_to_do(tmp_path):
+    done = quickstart(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "reached.log").exists()
+    report = Path(re.search(r"Report: (\S+)", done.stdout)[1])
+    assert "finetune" in report.read_text(encoding="utf-8")
+    assert "textmill run my-study.toml" in done.stdout
+    results = pq.read_table(report.parent / "results.parquet").to_pylist()
+    test = [row for row in results if row["split"] == "test"]
+    made = {"head": set(), "finetune": set()}
+    for row in test:
+        key = (row["strategy"], row["quantity"], row["real"], row["repeat"])
+        made[row["trainer"]].add(key)
+    wanted = {
+        (strategy, quantity, real, repeat)
+        for strategy in ("zero_shot", "topic", "few_shot")
+        for quantity in (60, 120, 300)
+        for real in (0, 100)
+        for repeat in (0, 1)
+    }
+    assert wanted <= made["head"]
+    assert len({key[:3] for key in made["finetune"]}) >= 6
+    scores = [row["accuracy"] for row in test]
+    assert 1 / 3 < max(scores) < 1
+    assert len(set(scores)) > 10
+
+    before = times(tmp_path / "root" / "pools") | times(tmp_path / "root" / "runs")
+    again = quickstart(tmp_path)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert times(tmp_path / "root" / "pools") | times(tmp_path / "root" / "runs") == before
+    assert before
+    assert again.stdout.splitlines()[0] == done.stdout.splitlines()[0]
