@@ -83,7 +83,7 @@ def _write(task: Task, rows: int, model: str) -> tuple[list[Written], int]:
             prompts.append(Prompt(row, asks.ask(row).text, pool))
     first = prompts[0].pool
     with tempfile.TemporaryDirectory() as folder:
-        where = Resources(engine_cpus=2, max_num_seqs=256)
+        where = Resources(engine_cpus=2, max_num_seqs=64)
         setup = Setup(Store.open(folder), first.config, where, first.model)
         answers = list(engine_class(first.config.engine)(setup).complete(prompts))
     names = {pool.fingerprint: name for name, pool in pools.items()}

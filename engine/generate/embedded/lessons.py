@@ -18,8 +18,8 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task, load_task
 
 TASKS = ("demo-reviews", "demo-support")
-STRATEGIES = {"zero_shot": 0.3, "topic": 0.35, "one_shot": 0.17, "few_shot": 0.18}  # and how often
-LESSONS = 120_000  # how many the embedded model was taught, with the seed 0
+STRATEGIES = {"zero_shot": 0.38, "topic": 0.36, "one_shot": 0.13, "few_shot": 0.13}  # and how often
+LESSONS = 170_000  # how many the embedded model was taught, with the seed 0
 LARGEST_SHOTS = 5
 BANK = 3000  # texts to show, for each label
 STRANGE = 0.6  # share of them that are not of the grammar
@@ -126,7 +126,7 @@ def _strange(vocabulary: list[str], draws: Draws) -> str:
         lambda: str(draws.below(10 ** (1 + draws.below(4)))),
     ]
     said = []
-    for _ in range(4 + draws.below(40)):
+    for _ in range(4 + draws.below(32)):
         kind = draws.below(20)
         word = makers[0 if kind < 8 else 1 if kind < 16 else 2 if kind < 19 else 3]()
         said.append(word + ("", "", "", "", "", ",", ".", "!", "?", "'s")[draws.below(10)])

@@ -2,7 +2,7 @@
 
 A Llama of 3.8 million parameters (4 layers of width 256, heads of 64), with a byte-level BPE of
 3,072 tokens, is taught the lessons once, none twice; the loss is on the answers alone. It takes
-about a quarter of an hour on two cores. The same seed gives the same lessons and the same tokenizer
+about 25 minutes on two cores. The same seed gives the same lessons and the same tokenizer
 anywhere; the weights are the same only where the arithmetic is.
 """
 
@@ -35,7 +35,7 @@ CHAT_TEMPLATE = (
 FOLDER = embedded_folder()
 BATCH_TOKENS = 4096
 SORTED_TOGETHER = 1024  # lessons of like length share a batch
-PEAK, WARMUP, FLAT = 2.5e-3, 50, 0.25  # learning rate; steps it rises over; share it stays there
+PEAK, WARMUP, FLAT = 2e-3, 50, 0.25  # learning rate; steps it rises over; share it stays there
 
 
 class Encoded(NamedTuple):

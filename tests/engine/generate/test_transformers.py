@@ -66,6 +66,15 @@ def test_temperature_0_takes_the_likeliest_token_each_time(made, tiny_llm):
     assert made(count=1, text="abc", top_k=1, max_tokens=12)[0].text == row.text
 
 
+def test_the_model_s_own_sampling_settings_are_not_used(made, tiny_llm, tmp_path):
+    other = shutil.copytree(tiny_llm, tmp_path / "penalised")
+    path = other / "generation_config.json"
+    own = {"repetition_penalty": 9.0, "temperature": 0.1, "do_sample": True, "top_k": 1}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **own}))
+    plain, penalised = made(), made(model=str(other))
+    assert [row.text for row in penalised] == [row.text for row in plain]
+
+
 def first_tokens(tiny_llm, temperature=1.0):
     """Return the probabilities of the first token after the prompt "abc"."""
     tokenizer = AutoTokenizer.from_pretrained(tiny_llm)
@@ -128,6 +137,8 @@ def test_an_answer_ends_before_a_stop_text(made):
     plain = made(count=30)
     stop = next(row.text[4:6] for row in plain if len(row.text) > 8 and row.text[4:6].isascii())
     cut = made(count=30, stop=[stop])
+    alone = made(count=30, stop=[stop], at_once=1)
+    assert [row.completion_tokens for row in alone] == [row.completion_tokens for row in cut]
     assert any(one.text != other.text for one, other in zip(plain, cut, strict=True))
     for one, other in zip(plain, cut, strict=True):
         assert other.text == one.text.split(stop)[0]
