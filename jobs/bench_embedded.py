@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from engine.curate.parse import Parsed, layout, parse
 from engine.curate.text import normalised
+from engine.errors import ConfigError
 from engine.generate.embedded.grammar import grammar
-from engine.generate.embedded.lessons import LESSONS, TASKS, demo_tasks, lessons
+from engine.generate.embedded.lessons import TASKS, demo_tasks, lessons
 from engine.generate.engine import Completion, Prompt, Setup, engine_class
 from engine.generate.pool import Pool
+from engine.generate.scope import load_scope
 from engine.mix.stage import Example
 from engine.models import PACKAGED_ENCODER, resolve_model, resolve_precision
 from engine.plan import make_plan
@@ -51,7 +53,7 @@ def bench_embedded(rows: int, model: str, json: bool) -> str:
         model: The model to measure.
         json: Whether to return JSON.
     """
-    taught = {lesson.text for lesson in lessons(0, LESSONS)}
+    taught = _taught(model)
     found: dict[str, Any] = {"rows_each": rows, "top_p": TOP_P}
     for name, task in demo_tasks().items():
         started = time.monotonic()
@@ -65,6 +67,14 @@ def bench_embedded(rows: int, model: str, json: bool) -> str:
         }
     found["machine"] = machine()
     return jsonlib.dumps(found, indent=1) if json else _text(found)
+
+
+def _taught(model: str) -> set[str]:
+    place = resolve_model(model, "main", "--model").place
+    scope = load_scope(Path(place))
+    if scope is None:
+        raise ConfigError(f"{place} was not built by textmill: it has no textmill.json.")
+    return {lesson.text for lesson in lessons(scope.seed, scope.lessons)}
 
 
 def _write(task: Task, rows: int, model: str) -> tuple[list[Written], int]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from engine.errors import ModelError
-from engine.generate.embedded.scope import check_scope
+from engine.generate.scope import check_scope
 from engine.models import Model, resolve_model
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task

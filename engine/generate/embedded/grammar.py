@@ -59,22 +59,27 @@ class Grammar:
         return _Writer(self, task, label, product, draws).text()
 
     def slips(self, text: str) -> bool | None:
-        """Tell whether a text gives its product an aspect of another category.
+        """Tell whether a text gives its product what belongs to another category.
+
+        That is an aspect, by its words, or something that one may want to do with it; and a text
+        that speaks of several products is a slip in any case.
 
         Returns:
-            None if the text names no product or more than one, or no aspect: it cannot be judged.
+            None if the text names no product, or nothing that belongs to a category.
         """
         lowered = text.lower()
         named = [product for product in self.products if re.search(rf"\b{product}\b", lowered)]
         named = [one for one in named if not any(one in other for other in named if other != one)]
         if len(named) != 1:
-            return None
-        words = set(re.findall(r"\w+", lowered.replace(named[0], " ")))
-        category = self.category_of[named[0]]
-        found = [aspect for aspect in self.aspects.values() if words & set(aspect["words"])]
+            return True if named else None
+        rest = lowered.replace(named[0], " ")
+        words = set(re.findall(r"\w+", rest))
+        found = [one["categories"] for one in self.aspects.values() if words & set(one["words"])]
+        for category, own in self.categories.items():
+            found += [[category] for how in own["how_to"] if how.lower() in rest]
         if not found:
             return None
-        return any(category not in aspect["categories"] for aspect in found)
+        return any(self.category_of[named[0]] not in categories for categories in found)
 
     def covers(self, text: str) -> bool:
         """Tell whether every sentence of a text is one that the grammar can write."""
@@ -109,6 +114,8 @@ class Grammar:
     def _all_fillers(self, slot: str) -> list[str]:
         if slot == "product":
             return self.products
+        if slot == "a_product":
+            return list(map(_with_article, self.products))
         if slot == "how":
             return [how for own in self.categories.values() for how in own["how_to"]]
         if slot in CLAUSES:
@@ -158,6 +165,8 @@ class _Writer:
     def _filler(self, slot: str) -> str:
         if slot == "product":
             return self._product
+        if slot == "a_product":
+            return _with_article(self._product)
         if slot == "how":
             return self._new(self._grammar.categories[self._category]["how_to"])
         if slot in CLAUSES:
@@ -169,6 +178,10 @@ class _Writer:
         chosen = self._draws.choice([item for item in items if item not in self._used])
         self._used.add(chosen)
         return chosen
+
+
+def _with_article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 @cache

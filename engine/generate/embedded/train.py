@@ -20,11 +20,20 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from engine.generate.embedded.lessons import LESSONS, Lesson, lessons
-from engine.generate.embedded.scope import write_scope
+from engine.generate.embedded.grammar import grammar
+from engine.generate.embedded.lessons import (
+    LARGEST_SHOTS,
+    LESSONS,
+    STRATEGIES,
+    Lesson,
+    demo_tasks,
+    lessons,
+)
+from engine.generate.scope import SCOPE, Scope, wording_digest
 from engine.models import embedded_folder
 
 VOCABULARY = 3072
+TOKENIZED = 6000  # lessons of their own that the tokenizer is made from
 CONTEXT = 1024
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
@@ -52,11 +61,12 @@ def main(
 ) -> None:
     """Train the embedded model and save it."""
     torch.manual_seed(seed)
-    tokenizer = make_tokenizer(islice(lessons(seed + 1, 6000), 6000))
+    tokenizer = make_tokenizer(lessons(seed + 1, TOKENIZED))
     model = LlamaForCausalLM(_config(tokenizer))
     print(f"{sum(value.numel() for value in model.parameters()):,} parameters")
     teach(model, batches(tokenizer, lessons(seed, count)), count)
     save(model, tokenizer, out)
+    write_scope(out, seed, count)
 
 
 def make_tokenizer(sample: Iterator[Lesson]) -> PreTrainedTokenizerFast:
@@ -175,13 +185,26 @@ def _loss(model: LlamaForCausalLM, batch: Sequence[Encoded]) -> torch.Tensor:
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Save weights in bfloat16, to be computed with in float32, and what the model can be asked."""
+    """Save weights in bfloat16, to be computed with in float32."""
     model.bfloat16().save_pretrained(out)
     config = json.loads((out / "config.json").read_text(encoding="utf-8"))
     text = json.dumps({**config, "dtype": "float32"}, indent=1, sort_keys=True) + "\n"
     (out / "config.json").write_text(text, encoding="utf-8")
     tokenizer.save_pretrained(out)
-    write_scope(out)
+
+
+def write_scope(out: Path, seed: int, count: int) -> None:
+    """Write down what a model that was taught the lessons can be asked."""
+    scope = Scope(
+        tasks={name: wording_digest(task, STRATEGIES) for name, task in demo_tasks().items()},
+        strategies=list(STRATEGIES),
+        topics=grammar().products,
+        shots=LARGEST_SHOTS,
+        seed=seed,
+        lessons=count,
+    )
+    text = json.dumps(scope.model_dump(), indent=1) + "\n"
+    (out / SCOPE).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

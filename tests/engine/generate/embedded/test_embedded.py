@@ -7,8 +7,8 @@ import pytest
 from engine.errors import ConfigError
 from engine.generate.embedded.grammar import grammar
 from engine.generate.embedded.lessons import STRATEGIES, TASKS, demo_tasks
-from engine.generate.embedded.scope import SCOPE, wording_digest
 from engine.generate.engine import Prompt, Setup
+from engine.generate.scope import load_scope, wording_digest
 from engine.generate.transformers_engine import TransformersEngine
 from engine.models import embedded_folder
 from engine.plan import make_plan
@@ -16,7 +16,6 @@ from engine.store import Store
 from engine.study.config import Resources
 from engine.study.load import load_study
 
-SCOPED = json.loads((embedded_folder() / SCOPE).read_text(encoding="utf-8"))
 STUDY = """
 name = "demo"
 task = "{task}"
@@ -40,9 +39,10 @@ def study(tmp_path):
 
 def test_the_model_was_taught_the_prompts_of_today():
     """If this fails, a prompt was worded anew: train the embedded model again."""
-    assert SCOPED["tasks"] == {name: wording_digest(task) for name, task in demo_tasks().items()}
-    assert SCOPED["strategies"] == list(STRATEGIES)
-    assert SCOPED["topics"] == grammar().products == demo_tasks()["demo-support"].topics
+    scope, tasks = load_scope(embedded_folder()), demo_tasks()
+    assert scope.strategies == list(STRATEGIES)
+    assert scope.tasks == {name: wording_digest(tasks[name], STRATEGIES) for name in tasks}
+    assert scope.topics == grammar().products == tasks["demo-support"].topics
 
 
 def test_the_model_is_small_and_whole():
