@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 _READ_BY_LIBRARIES = re.compile(
     r"config\.json|.*\.safetensors|.*\.bin|.*\.index\.json|.*\.model|merges\.txt|"
     r"(tokenizer|vocab|special_tokens|added_tokens).*|chat_template\..*|generation_config\.json|"
+    r".*\.py|"  # code that trust_remote_code runs
     # by sentence-transformers: what follows the encoder, such as how its output is pooled
     r"modules\.json|sentence_\w+_config\.json|config_sentence_transformers\.json"
 )
@@ -164,5 +166,12 @@ def _cached_commit(name: str, revision: str) -> str | None:
 
 
 def _sha256(path: Path) -> str:
+    state = path.stat()
+    return _sha256_of(path, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _sha256_of(path: Path, size: int, written: int) -> str:
+    """Hash a file, once for as long as it is not written: weights can be many gigabytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -139,6 +139,7 @@ class _Graph:
     def __init__(self, task: Task, gold: Mapping[Split, Rows], records: Mapping[str, Rows]) -> None:
         self._task, self._gold, self._records = task, gold, records
         self._pools: dict[str, Pool] = {}
+        self._known: dict[tuple[str, int], Pool] = {}
         self._views: dict[str, View] = {}
         self._shown: dict[tuple[int, int], str] = {}
 
@@ -156,6 +157,12 @@ class _Graph:
         return Cell(condition, replicate, mix, wanted, seen)
 
     def _pool(self, config: GenerateConfig, replicate: int) -> Pool:
+        key = (digest(config.model_dump()), replicate)
+        if key not in self._known:
+            self._known[key] = self._planned(config, replicate)
+        return self._known[key]
+
+    def _planned(self, config: GenerateConfig, replicate: int) -> Pool:
         inputs, files, limits = dict[str, Plain](), dict[str, str](), dict[str, int]()
         engine = engine_class(config.engine)
         model = engine.model(self._task, config)

@@ -1,8 +1,10 @@
 """``textmill quickstart``: a whole study of a demo task, offline, in minutes."""
 
-import os
+import shlex
 from importlib.resources import files
 from pathlib import Path
+
+from joblib import cpu_count
 
 STUDY = Path(str(files("jobs") / "studies" / "quickstart.toml"))
 MOST_CPUS = 4  # more threads do not speed up so small a model
@@ -15,7 +17,7 @@ nothing about LLMs. The way is that of a real study:
   textmill tasks demo-reviews             the task: labels, splits, topics, prompts
   textmill plan {study}
   cp {study} my-study.toml
-  textmill run my-study.toml              change the copy first: its task, its model, its factors
+  textmill run my-study.toml              change the copy first: its name, task, model, factors
 
 A real LLM is a folder or a hub name as generate.model; a task of your own is a file: see the
 README.
@@ -24,14 +26,15 @@ README.
 
 def overrides() -> list[str]:
     """Return what fits the study to this machine; none of it enters a result."""
-    cpus = min(MOST_CPUS, len(os.sched_getaffinity(0)))
+    cpus = min(MOST_CPUS, cpu_count())  # it knows of containers' quotas, as Ray does
+    share = max(cpus - SPARED_CPUS, SPARED_CPUS)
     return [
-        f"resources.engine_cpus={max(cpus - SPARED_CPUS, SPARED_CPUS)}",
-        f"resources.fleet_cpus={cpus}",
+        f"resources.engine_cpus={share}",
+        f"resources.fleet_cpus={share}",
         "resources.fleet=1",
     ]
 
 
 def what_next() -> str:
     """Return what to do after the quickstart."""
-    return NEXT.format(study=STUDY)
+    return NEXT.format(study=shlex.quote(str(STUDY)))

@@ -71,35 +71,62 @@ def tiny_model(tmp_path_factory):
 def tiny_llm(tmp_path_factory):
     """A folder with a Llama of random weights, a byte tokenizer and a chat template."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    words = Tokenizer(models.BPE({byte: at for at, byte in enumerate(sorted(alphabet))}, []))
-    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.decoder = decoders.ByteLevel()
-    words.add_special_tokens(["<pad>", "<end>", "<ask>"])
     folder = tmp_path_factory.mktemp("tiny-llm")
-    PreTrainedTokenizerFast(
-        tokenizer_object=words,
-        pad_token="<pad>",
-        eos_token="<end>",
-        chat_template="{% for one in messages %}<ask>{{ one.content }}{% endfor %}<end>",
-    ).save_pretrained(folder)
+    numbers = save_byte_tokenizer(folder)
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=len(words.get_vocab()),
+        **numbers,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=1,
         num_attention_heads=2,
         max_position_embeddings=300,
         initializer_range=0.3,
-        eos_token_id=words.token_to_id("<end>"),
-        pad_token_id=words.token_to_id("<pad>"),
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gpt2(tmp_path_factory):
+    """The same of another kind: it has learned positions, and none beyond its 300th."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("tiny-gpt2")
+    numbers = save_byte_tokenizer(folder)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        **numbers, n_positions=300, n_embd=32, n_layer=1, n_head=2, initializer_range=0.3
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+def save_byte_tokenizer(folder):
+    """Save a tokenizer and a chat template; return the numbers that a model must know."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    words = Tokenizer(models.BPE({byte: at for at, byte in enumerate(sorted(alphabet))}, []))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    words.add_special_tokens(["<pad>", "<end>", "<ask>"])
+    PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        pad_token="<pad>",
+        eos_token="<end>",
+        chat_template="{% for one in messages %}<ask>{{ one.content }}{% endfor %}<end>",
+    ).save_pretrained(folder)
+    return {
+        "vocab_size": len(words.get_vocab()),
+        "bos_token_id": None,
+        "eos_token_id": words.token_to_id("<end>"),
+        "pad_token_id": words.token_to_id("<pad>"),
+    }
 
 
 @pytest.fixture(scope="session")

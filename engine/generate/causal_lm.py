@@ -1,6 +1,6 @@
 """A causal language model of ``transformers``: batches of prompts in, sampled answers out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +13,12 @@ from transformers import (
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
-    StopStringCriteria,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
+from engine.errors import ModelError
 from engine.models import Model
 from engine.study.config import GenerateConfig
 
@@ -47,6 +47,7 @@ class CausalLM:
         model: The model.
         args: Arguments of ``from_pretrained``, such as ``dtype``, which else is the model's own;
             and ``chat_template_kwargs``.
+        device: "cuda" or "cpu".
         threads: CPU threads.
 
     Attributes:
@@ -55,17 +56,24 @@ class CausalLM:
 
     context: int
 
-    def __init__(self, model: Model, args: Mapping[str, Any], threads: int) -> None:
+    def __init__(self, model: Model, args: Mapping[str, Any], device: str, threads: int) -> None:
         given = {"dtype": "auto", **args}
         self._template_args = given.pop("chat_template_kwargs", {})
         place, revision = model.place, model.revision or "main"
         trust = bool(given.get("trust_remote_code", False))
         torch.set_num_threads(threads)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(
-            place, revision=revision, trust_remote_code=trust
-        )
-        self._model: Any = AutoModelForCausalLM.from_pretrained(place, revision=revision, **given)
+        self._device = torch.device(device)
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                place, revision=revision, trust_remote_code=trust
+            )
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
+                place, revision=revision, **given
+            )
+        except (OSError, ValueError, TypeError, ImportError, RuntimeError, KeyError) as error:
+            raise ModelError(
+                f"generate.model is {place!r}, which cannot be loaded: {error}"
+            ) from error
         self._model.to(self._device)  # type: ignore[arg-type]
         self._ends = _end_tokens(self._model, self._tokenizer)
         # else its penalties and the like would fill in what a recipe does not say
@@ -87,8 +95,8 @@ class CausalLM:
         limits: Sequence[int],
         seeds: Sequence[int],
         config: GenerateConfig,
-    ) -> list[Answer]:
-        """Answer a batch of prompts.
+    ) -> list[Answer | None]:
+        """Answer a batch of prompts; None where the model's probabilities are not numbers.
 
         Args:
             prompts: Each prompt's tokens; any lengths.
@@ -100,10 +108,8 @@ class CausalLM:
         pads = [width - len(tokens) for tokens in prompts]
         ids = [[self._ends[0]] * pad + list(own) for pad, own in zip(pads, prompts, strict=True)]
         mask = [[0] * pad + [1] * (width - pad) for pad in pads]
-        stopping: list[StoppingCriteria] = [_Full(width, limits, self._device)]
-        if config.stop:
-            stopping.append(StopStringCriteria(self._tokenizer, config.stop))
-        drawn = _Drawn(config, seeds, max(limits), self._device)
+        stopped = _Stopped(width, limits, config.stop, self._raw_text)
+        drawn = _Drawn(config, seeds, max(limits), self._ends[0], self._device)
         with torch.inference_mode():
             made = self._model.generate(
                 input_ids=torch.tensor(ids, device=self._device),
@@ -115,38 +121,54 @@ class CausalLM:
                     pad_token_id=self._ends[0],
                 ),
                 logits_processor=LogitsProcessorList([drawn]),
-                stopping_criteria=StoppingCriteriaList(stopping),
+                stopping_criteria=StoppingCriteriaList([stopped]),
             )
-        rows = zip(made[:, width:].tolist(), limits, drawn.logprobs(), strict=True)
-        return [self._cut(*row, config.stop) for row in rows]
+        rows = zip(made[:, width:].tolist(), stopped.counts, drawn.logprobs(), strict=True)
+        answers = [self._cut(*row, config.stop) for row in rows]
+        return [
+            None if is_broken else answer
+            for answer, is_broken in zip(answers, drawn.is_broken.tolist(), strict=True)
+        ]
 
     def _cut(
-        self, tokens: list[int], limit: int, logprobs: list[float], stop: Sequence[str]
+        self, tokens: list[int], stopped: int | None, logprobs: list[float], stop: Sequence[str]
     ) -> Answer:
-        """Take off what a row was filled up with while others in its batch went on."""
-        end = next((place for place, token in enumerate(tokens) if token in self._ends), None)
-        count = min(limit, len(tokens) if end is None else end + 1)
-        text = self._text(tokens[:count])
-        has_ended = end is not None and end < count
-        if found := [text.find(one) for one in stop if one in text]:
-            texts = (self._text(tokens[:upto]) for upto in range(1, count + 1))
-            count = 1 + next(at for at, some in enumerate(texts) if any(s in some for s in stop))
-            text, has_ended = text[: min(found)], True
+        """Take off what a row was filled up with while others in its batch went on.
+
+        ``stopped`` is where it met a stop text or its limit; None if it ended before.
+        """
+        upto = tokens[:stopped]
+        end = next((place for place, token in enumerate(upto) if token in self._ends), None)
+        count = len(upto) if end is None else end + 1
+        text = self._raw_text(upto[:count])
+        met = [text.find(one) for one in stop if one in text]
+        text = text[: min(met)] if met else text
+        for special in self._tokenizer.all_special_tokens:
+            text = text.replace(special, "")
+        has_ended = bool(met) or end is not None
         return Answer(text, count, has_ended, float(np.mean(logprobs[:count])))
 
-    def _text(self, tokens: list[int]) -> str:
-        return str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+    def _raw_text(self, tokens: list[int]) -> str:
+        """Return a text with its special tokens, which may be stop texts."""
+        return str(self._tokenizer.decode(tokens, skip_special_tokens=False))
 
 
 class _Drawn(LogitsProcessor):
     """Draws the next token of each row, and leaves that one alone as possible.
+
+    A row whose scores are not numbers is ended, and ``is_broken`` tells.
 
     ``transformers`` would draw all rows from one generator, so that a row's text would depend on
     the batch that it is in.
     """
 
     def __init__(
-        self, config: GenerateConfig, seeds: Sequence[int], longest: int, device: torch.device
+        self,
+        config: GenerateConfig,
+        seeds: Sequence[int],
+        longest: int,
+        end: int,
+        device: torch.device,
     ) -> None:
         self._is_greedy = config.temperature == 0
         self._warpers = LogitsProcessorList()
@@ -158,10 +180,13 @@ class _Drawn(LogitsProcessor):
             self._warpers.append(TopPLogitsWarper(config.top_p))
         uniform = [np.random.RandomState(seed).random_sample(longest) for seed in seeds]
         self._uniform = torch.tensor(np.array(uniform), device=device)  # (rows, tokens), float64
+        self._end = end
         self._logprobs: list[torch.Tensor] = []
+        self.is_broken = torch.zeros(len(seeds), dtype=torch.bool, device=device)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:  # noqa: ANN401 - the library's FloatTensor
-        tokens = self._draw(input_ids, scores)
+        self.is_broken |= ~torch.isfinite(scores.amax(-1))
+        tokens = self._draw(input_ids, scores).masked_fill(self.is_broken[:, None], self._end)
         self._logprobs.append(torch.log_softmax(scores, -1).gather(1, tokens)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)
 
@@ -181,11 +206,23 @@ class _Drawn(LogitsProcessor):
         return rows
 
 
-class _Full(StoppingCriteria):
-    """Ends each row at its own limit."""
+class _Stopped(StoppingCriteria):
+    """Ends each row at its own limit or at a stop text.
 
-    def __init__(self, width: int, limits: Sequence[int], device: torch.device) -> None:
-        self._width, self._limits = width, torch.tensor(limits, device=device)
+    Attributes:
+        counts: For each row, how many tokens it had then; None while it had neither.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        limits: Sequence[int],
+        stop: Sequence[str],
+        text_of: Callable[[list[int]], str],
+    ) -> None:
+        self._width, self._limits, self._stop, self._text_of = width, limits, stop, text_of
+        self._tail = max((len(one.encode()) for one in stop), default=0) + 4  # a byte to a token
+        self.counts: list[int | None] = [None] * len(limits)
 
     def __call__(
         self,
@@ -193,17 +230,34 @@ class _Full(StoppingCriteria):
         scores: torch.FloatTensor,
         **kwargs: Any,  # noqa: ANN401 - whatever the library passes
     ) -> Any:  # noqa: ANN401 - the library's BoolTensor
-        return self._limits <= input_ids.shape[1] - self._width
+        count = input_ids.shape[1] - self._width
+        tails: list[list[int]] = []
+        if self._stop:
+            tails = input_ids[:, max(self._width, input_ids.shape[1] - self._tail) :].tolist()
+        for row, limit in enumerate(self._limits):
+            if self.counts[row] is None and (count >= limit or self._has_met(tails, row)):
+                self.counts[row] = count
+        done = [upto is not None for upto in self.counts]
+        return torch.tensor(done, device=input_ids.device)
+
+    def _has_met(self, tails: list[list[int]], row: int) -> bool:
+        if not self._stop:
+            return False
+        text = self._text_of(tails[row])
+        return any(one in text for one in self._stop)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - classes of the library's choosing
-    """Return the tokens that end an answer, of the model's generation settings or tokenizer."""
-    ends = model.generation_config.eos_token_id
-    if ends is None:
-        ends = tokenizer.eos_token_id
-    if ends is None:
-        raise ValueError("neither the model nor its tokenizer has a token that ends a text")
-    return list(ends) if isinstance(ends, list) else [int(ends)]
+    """Return the tokens that end an answer: those of the model's settings and its tokenizer's.
+
+    Chat models are published with either one wrong: the other ends their answers.
+    """
+    own = model.generation_config.eos_token_id
+    ends = own if isinstance(own, list) else [own]
+    found = sorted({int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None})
+    if not found:
+        raise ModelError("neither generate.model nor its tokenizer has a token that ends a text.")
+    return found
 
 
 def _context(model: Any, tokenizer: Any) -> int:  # noqa: ANN401 - as above

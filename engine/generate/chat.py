@@ -36,7 +36,7 @@ def _has_chat_template(model: Model) -> bool:
         config = json.loads(path.read_text(encoding="utf-8")) if path else {}
     except ValueError:
         return False
-    return bool(config.get("chat_template"))
+    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
 def _file(model: Model, name: str) -> Path | None:
@@ -51,3 +51,8 @@ def _file(model: Model, name: str) -> Path | None:
         return Path(hf_hub_download(model.place, name, revision=model.revision))
     except EntryNotFoundError:  # on the hub, or in a cache that cannot ask the hub
         return None
+    except OSError as error:  # HTTP errors of the hub among them
+        raise ModelError(
+            f"generate.model is {model.place!r}, but {name} cannot be fetched from the hub: "
+            f"{error} If it is gated, accept its licence there and log in with `hf auth login`."
+        ) from error

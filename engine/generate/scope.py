@@ -81,10 +81,11 @@ def check_scope(folder: Path, task: Task, config: GenerateConfig) -> None:
         return
     toy = f"generate.model is {config.model!r}, a toy that can only be asked what it was taught: "
     advice = "Name another model to go beyond it."
+    hint = ' To replay generate.records: generate.engine = "recorded".' if config.records else ""
     if wording_digest(task, scope.strategies) not in scope.tasks.values():
         raise ConfigError(
             f"{toy}the tasks {', '.join(scope.tasks)}, worded as they are. {task.name!r} is "
-            f"another task, or worded in another way. {advice}"
+            f"another task, or worded in another way. {advice}{hint}"
         )
     if config.strategy not in scope.strategies:
         raise ConfigError(

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from engine.errors import InputError
 from engine.fingerprint import canonical, digest
-from engine.generate.engine import Completion, Prompt, Setup, engine_class
+from engine.generate.engine import Completion, Prompt, Setup, TextEngine, engine_class
 from engine.generate.pool import Pool, by_fingerprint
 from engine.schema import POOL, RowId
 from engine.seal import seal_table
@@ -85,6 +86,7 @@ def _generate_group(
     wants: Sequence[Want], store: Store, where: Resources, made: Callable[[Made], None]
 ) -> None:
     import ray.data
+    from ray.exceptions import RayTaskError
 
     gpus = _gpus(wants[0].pool, where)
     needs = {"CPU": where.engine_cpus, "GPU": gpus}
@@ -108,8 +110,20 @@ def _generate_group(
         num_gpus=gpus,
         compute=ray.data.ActorPoolStrategy(size=min(where.replicas, fit, len(calls))),
     )
-    for row in reports.iter_rows():
-        made(Made(**row))
+    try:
+        for row in reports.iter_rows():
+            made(Made(**row))
+    except RayTaskError as error:
+        if refusal := _refusal(error):
+            raise refusal from error
+        raise
+
+
+def _refusal(error: BaseException | None) -> InputError | None:
+    """Return what the user gave wrong, if that is why a task of Ray's failed."""
+    while error is not None and not isinstance(error, InputError):
+        error = getattr(error, "cause", None) or error.__cause__
+    return error
 
 
 def _gpus(pool: Pool, where: Resources) -> float:
@@ -171,10 +185,16 @@ class EngineActor:
     def __init__(self, pools: dict[str, Pool], setup: Setup) -> None:
         self._pools = pools
         self._store = setup.store
-        self._engine = engine_class(setup.config.engine)(setup)
+        self._engine: TextEngine | InputError
+        try:
+            self._engine = engine_class(setup.config.engine)(setup)
+        except InputError as error:  # said by the first call: a dead actor's words are lost
+            self._engine = error
 
     def __call__(self, call: pa.Table) -> Iterator[pa.Table]:
         """Answer one call's prompts; yield a row for each segment that is there now."""
+        if isinstance(self._engine, InputError):
+            raise self._engine
         filling = _Filling(self._store, self._pools, call.to_pylist())
         for completion in self._engine.complete(filling.prompts()):
             report = filling.add(completion)

@@ -1,5 +1,6 @@
 """Any causal language model with a chat template, run by ``transformers``, on a GPU or a CPU."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -47,6 +48,13 @@ class TransformersEngine:
             if name not in ENGINE_ARGS:
                 hint = did_you_mean(name, ENGINE_ARGS)
                 raise ConfigError(f"generate.engine_args: unknown argument {name!r}.{hint}")
+        for name, kind in (("trust_remote_code", bool), ("chat_template_kwargs", dict)):
+            value = config.engine_args.get(name, kind())
+            if not isinstance(value, kind):
+                raise ConfigError(
+                    f"generate.engine_args.{name} is {value!r}; it is "
+                    f"{'true or false' if kind is bool else 'a table'}."
+                )
         dtype = config.engine_args.get("dtype", "auto")
         if dtype not in DTYPES:
             hint = did_you_mean(str(dtype), DTYPES)
@@ -54,12 +62,16 @@ class TransformersEngine:
         return chat_model(task, config)
 
     def __init__(self, setup: Setup) -> None:
-        from engine.generate.causal_lm import CausalLM  # needs torch, which a plan does without
+        import torch  # which a plan does without
+
+        from engine.generate.causal_lm import CausalLM
 
         if setup.model is None:
             raise ValueError("this engine needs a model")
-        threads = max(1, round(setup.resources.engine_cpus))
-        self._lm = CausalLM(setup.model, setup.config.engine_args, threads)
+        where = setup.resources
+        threads = math.ceil(where.engine_cpus)
+        device = "cuda" if where.engine_gpus != 0 and torch.cuda.is_available() else "cpu"
+        self._lm = CausalLM(setup.model, setup.config.engine_args, device, threads)
         self._at_once = setup.resources.max_num_seqs
 
     def complete(self, prompts: Iterable[Prompt]) -> Iterator[Completion]:
@@ -76,9 +88,20 @@ class TransformersEngine:
             asked = _Asked(prompt, tokens, min(config.max_tokens, room))
             groups.setdefault(alike, []).append(asked)
         for group in groups.values():
-            group.sort(key=lambda asked: len(asked.tokens))  # little padding
-            for first in range(0, len(group), self._at_once):
-                yield from self._answer(group[first : first + self._at_once])
+            for batch in self._batches(group):
+                yield from self._answer(batch)
+
+    def _batches(self, group: list[_Asked]) -> Iterator[list[_Asked]]:
+        """Yield prompts of like length together, for little padding, within the model's context."""
+        batch: list[_Asked] = []
+        for asked in sorted(group, key=lambda asked: len(asked.tokens)):
+            longest = max([asked.limit, *(one.limit for one in batch)])
+            is_over = len(asked.tokens) + longest > self._lm.context
+            if batch and (is_over or len(batch) == self._at_once):
+                yield batch
+                batch = []
+            batch.append(asked)
+        yield batch
 
     def _answer(self, batch: Sequence[_Asked]) -> Iterator[Completion]:
         """Answer a batch; all of it has the same sampling settings."""
@@ -89,6 +112,10 @@ class TransformersEngine:
             batch[0].prompt.pool.config,
         )
         for asked, answer in zip(batch, answers, strict=True):
+            if answer is None:
+                error = "the model's probabilities were not numbers"
+                yield Completion(row=asked.prompt.row, text="", error=error)
+                continue
             yield Completion(
                 row=asked.prompt.row,
                 text=answer.text,

@@ -91,7 +91,9 @@ def _draws(findings: Findings) -> int:
 def scope(findings: Findings) -> str:
     """Return what the intervals speak of."""
     if findings.replicates == 1:
-        return f"over {findings.repeats} repeats; this pool"
+        upto = "up to " if findings.drawless and findings.repeats > 1 else ""
+        plural = "s" if findings.repeats > 1 else ""
+        return f"over {upto}{findings.repeats} repeat{plural}; this pool"
     return f"over the means of {findings.replicates} replicates"
 
 

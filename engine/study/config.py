@@ -8,7 +8,7 @@ where and how wide, and never enters one; neither does ``[quota]``, which says w
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from engine.models import EMBEDDED, PACKAGED_ENCODER
 from engine.tasks.reading import Lines, ModelName, Written
@@ -16,6 +16,16 @@ from engine.tasks.source import RecordSource, Source
 from engine.tasks.task import Split
 
 Share = Annotated[float, Field(ge=0, le=1)]
+LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers
+
+
+def _is_zero_or_large_enough(temperature: float) -> float:
+    if 0 < temperature < LEAST_TEMPERATURE:
+        raise ValueError(f"write 0, or {LEAST_TEMPERATURE} at least")
+    return temperature
+
+
+Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(_is_zero_or_large_enough)]
 
 
 class GenerateConfig(Written):
@@ -45,7 +55,7 @@ class GenerateConfig(Written):
     engine: str = "transformers"
     model: ModelName = EMBEDDED
     revision: str = "main"
-    temperature: float = Field(1.0, ge=0, le=10)
+    temperature: Temperature = 1.0
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
     max_tokens: int = Field(256, ge=1)

@@ -76,13 +76,16 @@ def _read_lines(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - what
         return value
     path = Path(_absolute(value, info))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"the file {path} cannot be read: {error}") from error
-    return [line.strip() for line in lines if line.strip()]
+    return [line for line in lines if line.strip()]
 
 
 def _all_differ(lines: list[str]) -> list[str]:
+    lines = [line.strip() for line in lines]
+    if not all(lines):
+        raise ValueError("one of them is empty")
     twice = [line for line, count in Counter(lines).items() if count > 1]
     if not lines:
         raise ValueError("the list is empty")

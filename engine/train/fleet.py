@@ -6,6 +6,7 @@ convenience: what is pending is derived from the store, and a run that is there 
 
 import contextlib
 import logging
+import math
 import shutil
 import time
 import uuid
@@ -98,7 +99,7 @@ def train_fleet(
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
         task = ray.remote(num_cpus=0, max_retries=0)(_fit)
-        threads = max(1, int(where.fleet_cpus))
+        threads = math.ceil(where.fleet_cpus)
         loop_config = {"queue": queue, "store": store, "threads": threads}
         resources = {"CPU": where.fleet_cpus, **({"GPU": gpus} if gpus else {})}
         fit = task.remote(workers, resources, 2 * len(runs), loop_config, storage)

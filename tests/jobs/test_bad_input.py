@@ -89,6 +89,18 @@ CASES = {
         edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = ["tea", "tea"]'),
         r"'tea' is listed twice",
     ),
+    "an empty topic": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = ["tea", " "]'),
+        r"generate\.topics.*one of them is empty",
+    ),
+    "temperature next to zero": (
+        edit(STUDY, '"recorded"', '"transformers"\ntemperature = 1e-9'),
+        r"generate\.temperature is 1e-09: write 0, or 0\.01 at least",
+    ),
+    "records without their engine": (
+        edit(STUDY, 'engine = "recorded"\n', ""),
+        r"'toy' is another task.*generate\.engine = \"recorded\"",
+    ),
     "a topic that is not shown": (
         edit(TASK, "[wording]", '[wording]\ntopic = "On a topic."'),
         r"wording\.topic.*its one slot must be \{topic\}",

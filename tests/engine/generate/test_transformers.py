@@ -11,8 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import ConfigError, ModelError
 from engine.generate.engine import Prompt, Setup
+from engine.generate.stage import Want, generate
 from engine.generate.transformers_engine import TransformersEngine
 from engine.plan import make_plan
+from engine.segments import grid
 from engine.store import Store
 from engine.study.config import Resources
 from engine.study.load import load_study
@@ -24,7 +26,7 @@ WORDS = ["a", "few", "words", "of", "several", "lengths", "that", "ask", "for", 
 def made(toy, tiny_llm):
     """Answer some prompts; return the completions by index."""
 
-    def run(count=12, at_once=64, text=None, turned=False, **settings):
+    def run(count=12, at_once=64, text=None, turned=False, texts=None, **settings):
         own = {"engine": "transformers", "model": str(tiny_llm), "max_tokens": 20, **settings}
         asked = [f"generate.{name}={json.dumps(value)}" for name, value in own.items()]
         file = load_study(toy / "study.toml", ["factors.quantity=[8]", "factors.real=[0]", *asked])
@@ -34,7 +36,9 @@ def made(toy, tiny_llm):
         engine = TransformersEngine(Setup(store, pool.config, resources, pool.model))
         # one fingerprint for all settings, so that their rows have the same random numbers
         pool = type(pool)(**{**vars(pool), "fingerprint": "f" * 64})
-        texts = [text or " ".join(WORDS[: 1 + index % len(WORDS)]) for index in range(count)]
+        texts = texts or [
+            text or " ".join(WORDS[: 1 + index % len(WORDS)]) for index in range(count)
+        ]
         prompts = [Prompt(pool.row("good", at), one, pool) for at, one in enumerate(texts)]
         answers = engine.complete(reversed(prompts) if turned else prompts)
         return [one for _, one in sorted((one.row.index, one) for one in answers)]
@@ -153,6 +157,45 @@ def test_a_prompt_longer_than_the_context_is_refused_with_its_reason(made):
     assert (over.text, over.finish_reason) == ("", None)
 
 
+def test_rows_near_the_end_of_the_context_do_not_push_others_over_it(made, tiny_gpt2):
+    lengths = [5, 290, 295, 200, 296, 80, 295]
+    settings = {"model": str(tiny_gpt2), "max_tokens": 150, "temperature": 3.0}
+    rows = made(texts=["x" * length for length in lengths], **settings)
+    assert [row.prompt_tokens for row in rows] == [length + 2 for length in lengths]
+    for row in rows:
+        assert row.prompt_tokens + row.completion_tokens <= 300
+    alone = made(texts=["x" * length for length in lengths], at_once=1, **settings)
+    assert [row.text for row in alone] == [row.text for row in rows]
+
+
+def test_a_special_token_may_be_a_stop_text(made):
+    settings = {"stop": ["<ask>"], "max_tokens": 150, "temperature": 3.0}
+    rows, alone = made(count=24, **settings), made(count=24, at_once=1, **settings)
+    told = [(row.text, row.completion_tokens, row.finish_reason) for row in rows]
+    assert told == [(row.text, row.completion_tokens, row.finish_reason) for row in alone]
+    assert not any("<ask>" in row.text or "<end>" in row.text for row in rows)
+    longer = made(count=24, max_tokens=150, temperature=3.0)
+    pairs = zip(rows, longer, strict=True)
+    assert any(one.completion_tokens < other.completion_tokens for one, other in pairs)
+
+
+def test_a_row_without_numbers_is_refused_and_the_others_are_not(made, tiny_llm, tmp_path):
+    broken = shutil.copytree(tiny_llm, tmp_path / "broken")
+    model = AutoModelForCausalLM.from_pretrained(broken)
+    letter = AutoTokenizer.from_pretrained(broken)("~")["input_ids"][0]
+    with torch.no_grad():
+        model.model.embed_tokens.weight[letter] = torch.nan
+    model.save_pretrained(broken)
+    rows = made(texts=["abc", "a~c", "xyz"], model=str(broken))
+    assert [row.error for row in rows] == [
+        None,
+        "the model's probabilities were not numbers",
+        None,
+    ]
+    plain = made(texts=["abc", "abc", "xyz"])
+    assert rows[0].text == plain[0].text
+
+
 def test_rows_with_settings_of_their_own_are_asked_together(toy, tiny_llm):
     asked = ["factors.temperature=[0.0, 1.0]", "factors.quantity=[8]", "factors.real=[0]"]
     asked += ["generate.engine=transformers", f"generate.model={tiny_llm}", "generate.max_tokens=6"]
@@ -179,9 +222,41 @@ def test_a_generator_that_cannot_be_asked_is_refused(toy, tiny_llm, lost, says):
 
 @pytest.mark.parametrize(
     ("args", "says"),
-    [("{dtyp='float32'}", "'dtyp'.*'dtype'"), ("{dtype='float31'}", "dtype is 'float31'")],
+    [
+        ("{dtyp='float32'}", "'dtyp'.*'dtype'"),
+        ("{dtype='float31'}", "dtype is 'float31'"),
+        ("{chat_template_kwargs=5}", "chat_template_kwargs is 5; it is a table"),
+        ("{trust_remote_code='yes'}", "trust_remote_code is 'yes'; it is true or false"),
+    ],
 )
 def test_an_unknown_engine_argument_is_refused(toy, tiny_llm, args, says):
     asked = ["generate.engine=transformers", f"generate.model={tiny_llm}"]
     with pytest.raises(ConfigError, match=says):
         make_plan(load_study(toy / "study.toml", [*asked, f"generate.engine_args={args}"]))
+
+
+def test_a_model_that_cannot_be_loaded_is_told_as_wrong_input(toy, tiny_llm, ray_up):
+    asked = ["generate.engine=transformers", f"generate.model={tiny_llm}"]
+    asked += ["generate.engine_args={attn_implementation='flash_attention_2'}"]
+    plan = make_plan(load_study(toy / "study.toml", asked))
+    store = Store.open(str(toy / "root"))
+    wants = [Want(plan.pools[0], segment) for segment in grid("good", 8)]
+    with pytest.raises(ModelError, match=r"cannot be loaded: .*[Ff]lash"):
+        generate(wants, store, Resources(), lambda _: None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_writes_what_the_cpu_writes(toy, tiny_llm):
+    asked = ["factors.quantity=[8]", "factors.real=[0]", "generate.temperature=0.0"]
+    asked += ["generate.engine=transformers", f"generate.model={tiny_llm}", "generate.max_tokens=9"]
+    pool = make_plan(load_study(toy / "study.toml", asked)).pools[0]
+    rows = {}
+    for gpus in (0.0, 1.0):
+        where = Resources(engine_gpus=gpus)
+        setup = Setup(Store.open(str(toy / "root")), pool.config, where, pool.model)
+        prompts = [Prompt(pool.row("good", at), "abc" * at, pool) for at in range(20)]
+        answers = TransformersEngine(setup).complete(prompts)
+        rows[gpus] = sorted((one.row.index, one.text, one.mean_logprob) for one in answers)
+    assert [row[:2] for row in rows[0.0]] == [row[:2] for row in rows[1.0]]
+    for one, other in zip(rows[0.0], rows[1.0], strict=True):
+        assert one[2] == pytest.approx(other[2], abs=1e-3)

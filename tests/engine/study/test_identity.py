@@ -66,7 +66,7 @@ def test_a_recipe_of_its_own_for_every_field_that_prompts_read(toy, override):
 
 
 def test_topics_count_by_what_they_are_and_only_where_they_are_asked(toy):
-    (toy / "topics.txt").write_text("tea\n\n  rye\n")
+    (toy / "topics.txt").write_text("\ufefftea\n\n  rye\n", encoding="utf-8")
 
     def pool(*overrides):
         return make_plan(load_study(toy / "study.toml", [*BASE, *overrides])).pools[0].fingerprint
@@ -248,6 +248,9 @@ def test_a_generator_counts_by_content_and_every_setting_that_it_reads(toy, tiny
         assert pool(tiny_llm, f"generate.{override}") != plain
     assert pool(tiny_llm, 'generate.engine_args={dtype="float32"}') != plain
     assert pool(tiny_llm, "resources.max_num_seqs=3", "resources.engine_cpus=1.0") == plain
+    (copy / "modeling_own.py").write_text("code = 1")
+    assert pool(copy) != plain
+    (copy / "modeling_own.py").unlink()
     settings = json.loads((copy / "generation_config.json").read_text())
     (copy / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 5}))
     assert pool(copy) != plain

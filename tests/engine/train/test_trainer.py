@@ -84,5 +84,5 @@ def test_a_study_of_a_trainer_without_draws_is_shown_as_one_of_one_repeat(toy, s
     found = write_results(plan, store)
     assert (found.repeats, found.runs, found.runs_made) == (1, 1, 1)
     report = (store.root / "studies" / "toy" / "report.md").read_text()
-    assert "over 1 repeats" in report
+    assert "over 1 repeat; this pool" in report
     assert "steps" not in report

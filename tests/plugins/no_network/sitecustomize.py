@@ -41,6 +41,14 @@ def connect(self, address):
     return _connect(self, address)
 
 
+def connect_ex(self, address):
+    try:
+        connect(self, address)
+    except OSError as error:
+        return error.errno or 101
+    return 0
+
+
 def getaddrinfo(host, *rest, **more):
     name = host.decode() if isinstance(host, bytes) else host
     if not _is_here(name):
@@ -50,4 +58,5 @@ def getaddrinfo(host, *rest, **more):
 
 if "NO_NETWORK_LOG" in os.environ:
     socket.socket.connect = connect
+    socket.socket.connect_ex = connect_ex
     socket.getaddrinfo = getaddrinfo
