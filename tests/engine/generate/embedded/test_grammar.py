@@ -4,6 +4,7 @@ import re
 from collections import Counter
 
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from engine.curate.text import normalised
 from engine.generate.embedded.grammar import grammar, sentences
@@ -61,6 +62,17 @@ def test_gold_rows_are_enough_and_all_different(task, gold):
     assert len(set(every)) == len(every)
     for rows in gold.values():
         assert len(set(Counter(row["label"] for row in rows).values())) == 1
+
+
+def test_no_gold_row_is_another_split_s_in_other_words(gold):
+    rows = [(split, row["text"]) for split, own in gold.items() for row in own]
+    vectors = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5)).fit_transform(
+        [text for _, text in rows]
+    )
+    alike = (vectors @ vectors.T).tocoo()
+    for one, other, cosine in zip(alike.row, alike.col, alike.data, strict=True):
+        if rows[one][0] != rows[other][0]:
+            assert cosine < 0.5, (rows[one], rows[other])
 
 
 def test_no_gold_row_is_the_grammar_s(gold):
