@@ -69,7 +69,6 @@ def quickstart(root: Root = DEFAULT_ROOT) -> None:
     """Do a whole small study of a demo task, in minutes: no network, no GPU, no account."""
     from jobs.quickstart import STUDY, overrides, what_next
 
-    os.environ["HF_HUB_OFFLINE"] = "1"  # all of it comes with the package
     findings = _run(STUDY, root, overrides())
     typer.echo(what_next())
     raise typer.Exit(1 if findings.problems else 0)

@@ -15,7 +15,8 @@ GUARD = REPOSITORY / "tests" / "plugins" / "no_network"
 def cut_off(folder):
     """Return an environment in which no Python process can reach another machine."""
     plain = environment(NO_NETWORK_LOG=str(folder / "reached.log"))
-    return {**plain, "PYTHONPATH": f"{GUARD}:{plain['PYTHONPATH']}"}
+    own = {"PYTHONPATH": f"{GUARD}:{plain['PYTHONPATH']}", "HF_HUB_OFFLINE": "0"}
+    return {**plain, **own}
 
 
 def quickstart(folder):

@@ -59,6 +59,27 @@ def test_more_texts_than_a_file_holds_come_back_in_their_order(store, tiny_model
         assert np.array_equal(made[place], alone[0])
 
 
+def test_what_another_worker_made_meanwhile_is_not_made_again(store, tiny_model):
+    texts = [f"the soup was {n}" for n in range(2 * COMMITTED_AT_ONCE + 9)]
+
+    class Overtaken(Embeddings):
+        made = 0
+
+        def _make(self, missing):
+            super()._make(missing)
+            if not self.made:
+                Embeddings(store, resolved(tiny_model), 64).vectors(texts)
+            self.made += len(missing)
+
+    cache = Overtaken(store, resolved(tiny_model), 64)
+    vectors = cache.vectors(texts)
+    assert 0 < cache.made <= COMMITTED_AT_ONCE
+    held = [key for one in keys(store, cache.folder).values() for key in one.to_pylist()]
+    assert len(held) == len(set(held)) == len(texts)
+    plain = Embeddings(store, resolved(tiny_model), 64).vectors(texts)
+    assert np.array_equal(vectors, plain)
+
+
 def test_a_cached_vector_is_that_of_the_text_alone(store, tmp_path, packaged):
     among_others = Embeddings(store, packaged, 64)
     among_others.vectors(TEXTS)
