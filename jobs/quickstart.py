@@ -28,10 +28,11 @@ def overrides() -> list[str]:
     """Return what fits the study to this machine; none of it enters a result."""
     cpus = min(MOST_CPUS, cpu_count())  # it knows of containers' quotas, as Ray does
     share = max(cpus - SPARED_CPUS, SPARED_CPUS)
+    workers = min(2, cpus)  # two of one thread each are faster than one of two
     return [
         f"resources.engine_cpus={share}",
-        f"resources.fleet_cpus={share}",
-        "resources.fleet=1",
+        f"resources.fleet={workers}",
+        f"resources.fleet_cpus={share / workers}",
     ]
 
 

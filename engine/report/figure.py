@@ -111,6 +111,8 @@ def _line(
         lows = [max(0.0, mean.low or 0.0) for mean in means]  # the scale ends there; t does not
         highs = [min(1.0, mean.high or 0.0) for mean in means]
         axis.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
+        if len(points) == 1:  # a band of one point has no width
+            axis.vlines(xs, lows, highs, color=colour, alpha=0.4, lw=2)
 
 
 def _recipe(one: ConditionScore) -> str:
