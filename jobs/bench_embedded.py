@@ -46,7 +46,7 @@ def bench_embedded(rows: int, model: str, json: bool) -> str:
 
     Asked label kept: the share of rows to which a classifier gives the label that was asked for; it
     is the packaged encoder, fine-tuned on all gold rows of the task. Slips, duplicates and texts
-    that are word for word among the lessons are counted over all zero-shot rows at temperature 1.0.
+    that are word for word among the lessons are counted over all rows at temperature 1.0.
 
     Args:
         rows: Rows of each task, strategy and temperature.
@@ -61,7 +61,7 @@ def bench_embedded(rows: int, model: str, json: bool) -> str:
         seconds = time.monotonic() - started
         found[name] = {
             "label_kept": _kept(task, written),
-            **_copies([one for one in written if one[:2] == ("zero_shot", 1.0)], taught),
+            **_copies([one for one in written if one.temperature == 1.0], taught),
             "rows_per_s": round(len(written) / seconds, 1),
             "tokens_per_s": round(tokens / seconds),
         }

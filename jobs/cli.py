@@ -131,7 +131,7 @@ def curate(
 def embedded(
     rows: Annotated[
         int, typer.Option(help="Rows of each task, strategy, temperature.", min=30)
-    ] = 1000,
+    ] = 250,
     model: Annotated[str, typer.Option(help="Another build of the model: its folder.")] = EMBEDDED,
     json: Json = False,
 ) -> None:
