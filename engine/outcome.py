@@ -1,6 +1,6 @@
 """From a plan and the store to what a study found, and to the list of what it refers to."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from typing import Any
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
-from engine.models import resolve_precision
+from engine.generate.engine import recipe_fields
+from engine.models import EMBEDDED, embedded_folder, resolve_precision
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
 from engine.seal import seal_document
@@ -17,6 +18,12 @@ from engine.survey import Ready, Survey
 from engine.train.fleet import Finished
 from engine.train.run import SCORED
 from engine.train.trainer import trainer_class, training_fields
+
+LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
+CAVEAT = (
+    f"The synthetic rows are the toy {EMBEDDED!r}'s, which knows the sentences of a small grammar: "
+    "these scores show how textmill works, and say nothing about LLMs or about the method."
+)
 
 
 def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> Findings:
@@ -44,6 +51,8 @@ def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> F
         runs=sum(plan.repeats(cell) for cell in plan.cells),
         problems=list(_problems(now, failed)),
         settings=_settings(plan),
+        recipe=_recipe(plan),
+        caveat=CAVEAT if _asks_the_toy(plan) else "",
         drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
     )
@@ -150,21 +159,37 @@ def cell_name(cell: Cell) -> str:
 
 def _settings(plan: Plan) -> dict[str, Any]:
     """Return the training settings that are the same in all conditions that read them."""
+    configs = [cell.condition.train for cell in plan.cells]
+    shared = _shared(config.model_dump(include=training_fields(config)) for config in configs)
+    if "precision" in shared:
+        shared["precision"] = resolve_precision(shared["precision"])
+    return shared
+
+
+def _recipe(plan: Plan) -> dict[str, Any]:
+    """Return the settings of generation that are the same in all recipes that read them."""
+    configs = [view.pool.config for view in plan.views]
+    return _shared(config.model_dump(include=recipe_fields(config) - LONG) for config in configs)
+
+
+def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, list[Any]] = {}
-    for config in (cell.condition.train for cell in plan.cells):
-        fields = training_fields(config) - {"revision"}
-        for name, value in config.model_dump(include=fields).items():
+    for own in settings:
+        for name, value in own.items():
             found.setdefault(name, []).append(value)
     shared = {
         name: values[0]
         for name, values in found.items()
-        if all(value == values[0] for value in values)
+        if name != "revision" and all(value == values[0] for value in values)
     }
     if "model" in shared and Path(shared["model"]).is_absolute():
         shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
-    if "precision" in shared:
-        shared["precision"] = resolve_precision(shared["precision"])
     return shared
+
+
+def _asks_the_toy(plan: Plan) -> bool:
+    toy = embedded_folder()
+    return any(pool.model and Path(pool.model.place) == toy for pool in plan.pools)
 
 
 def _drawless(plan: Plan) -> set[str]:

@@ -38,10 +38,14 @@ class Store:
         """
         if "://" in root:
             raise RootError(f"The root {root!r} is a URL; this version writes to a folder only.")
+        if not root.strip():
+            raise RootError("The root is empty; name a folder with --root or TEXTMILL_ROOT.")
         path = Path(root).expanduser().absolute()
         nearest = next(one for one in (path, *path.parents) if one.exists())
         if not nearest.is_dir():
-            raise RootError(f"The root {path} cannot be: {nearest} is a file; see --root.")
+            raise RootError(
+                f"The root cannot be {path}: {nearest} is a file. Name a folder: --root."
+            )
         return cls(path)
 
     def probe(self) -> None:

@@ -10,7 +10,7 @@ from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
-from engine.report.stage import drawless, scope, show_score
+from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
 from engine.steps import Step, as_json, steps
 from engine.store import Store
@@ -111,6 +111,14 @@ def findings(found: Findings, store: Store) -> str:
         )
         lines.append(f"  {show_score(one.scores['accuracy']):<20} {levels}")
     lines += [drawless(found)] if found.drawless else []
+    if has_few_draws(found):
+        lines.append(f"With fewer than {FEW_DRAWS} of them an interval says little.")
+    if pair := best(found):
+        levels = ", ".join(
+            f"{name} {level}" for name, level in pair[0].levels.items() if level is not None
+        )
+        lines.append(f"Best on validation, which is what to choose by: {levels}")
+    lines += [found.caveat] if found.caveat else []
     lines += [f"  {problem}" for problem in found.problems]
     lines.append(f"Report: {store.root / found.folder / 'report.html'}")
     return "\n".join(lines)

@@ -275,7 +275,8 @@ def test_generated_text_cannot_break_the_report(toy):
     nasty = "<script>alert(1)</script>"
     found = Findings(
         name="nasty", task=nasty, labels=[nasty], factors=[], results=[], sources=[], repeats=1,
-        replicates=1, runs=0, problems=[nasty], settings={}, drawless=[], gold_rows={},
+        replicates=1, runs=0, problems=[nasty], settings={}, drawless=[],
+        recipe={}, caveat="", gold_rows={},
     )  # fmt: skip
     write_report(found, store)
     assert "<script>" not in (store.root / "studies" / "nasty" / "report.html").read_text()

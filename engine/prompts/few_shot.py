@@ -27,7 +27,7 @@ class FewShot:
         if config.shots > len(shots):
             raise ConfigError(
                 f"generate.shots is {config.shots}, but there are only {len(shots)} real rows to "
-                "show; lower it, or raise generate.shot_rows."
+                "show; lower it, or raise generate.shot_rows if the train split has more."
             )
         check_shown(task, shots)
 

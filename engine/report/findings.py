@@ -51,6 +51,8 @@ class Findings:
         runs: How many runs the study has in all.
         problems: What failed or fell short, a sentence each.
         settings: What is the same in all conditions that read it, by name.
+        recipe: What is the same in the recipes of all synthetic rows, by name.
+        caveat: What a reader must know before any number, or "".
         drawless: The trainers among them that draw nothing, so that their repeats are one run.
         gold_rows: Rows of each split.
     """
@@ -66,6 +68,8 @@ class Findings:
     runs: int
     problems: Sequence[str]
     settings: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    caveat: str
     drawless: Sequence[str]
     gold_rows: Mapping[str, int]
 

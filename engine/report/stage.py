@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from engine.evaluate.intervals import Mean
 from engine.report.figure import as_png, as_svg, quantity_figure
-from engine.report.findings import METRICS, Findings, condition_scores, level_names
+from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store
 
@@ -77,11 +77,24 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "names": names,
         "rows": rows,
         "reasons": reasons,
-        "best": max(rows, key=lambda row: row[1].scores["accuracy"].value, default=None),
-        "few_draws": _draws(findings) < FEW_DRAWS,
+        "best": best(findings),
+        "few_draws": has_few_draws(findings),
         "scope": scope(findings),
         "drawless": drawless(findings),
     }
+
+
+def best(findings: Findings) -> tuple[ConditionScore, ConditionScore] | None:
+    """Return the test and validation scores of the condition that is best on validation."""
+    pairs = zip(
+        condition_scores(findings, "test"), condition_scores(findings, "validation"), strict=True
+    )
+    return max(pairs, key=lambda pair: pair[1].scores["accuracy"].value, default=None)
+
+
+def has_few_draws(findings: Findings) -> bool:
+    """Tell whether intervals are over so few draws that they say little."""
+    return _draws(findings) < FEW_DRAWS
 
 
 def _draws(findings: Findings) -> int:

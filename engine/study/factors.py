@@ -184,7 +184,10 @@ def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str
             for level in levels if isinstance(levels, list) else [levels]:
                 if level not in known:
                     hint = did_you_mean(str(level), map(str, known))
-                    raise ConfigError(f"{where}, [[exclude]]: {name} has no level {level!r}.{hint}")
+                    raise ConfigError(
+                        f"{where}, [[exclude]]: {name} has no level {level!r}.{hint} Take it "
+                        "out of the exclusion, or the exclusion out of the study."
+                    )
 
 
 def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bool:

@@ -78,7 +78,8 @@ def _read_lines(value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - what
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file {path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ValueError(f"{path} cannot be read: {reason}") from error
     return [line for line in lines if line.strip()]
 
 

@@ -19,6 +19,7 @@ def findings(results, factors=(), replicates=1):
     return Findings(
         name="x", task="t", labels=["a", "b"], factors=factors, results=results, sources=[],
         repeats=2, replicates=replicates, runs=len(results), problems=[], settings={}, drawless=[],
+        recipe={}, caveat="",
         gold_rows={},
     )  # fmt: skip
 
