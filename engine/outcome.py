@@ -21,8 +21,8 @@ from engine.train.trainer import trainer_class, training_fields
 
 LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
 CAVEAT = (
-    f"The synthetic rows are the toy {EMBEDDED!r}'s, which knows the sentences of a small grammar: "
-    "these scores show how textmill works, and say nothing about LLMs or about the method."
+    f"The synthetic rows were written by the toy {EMBEDDED}, which knows the sentences of a small "
+    "grammar: these scores show how textmill works, and say nothing about LLMs or the method."
 )
 
 
@@ -180,7 +180,9 @@ def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     shared = {
         name: values[0]
         for name, values in found.items()
-        if name != "revision" and all(value == values[0] for value in values)
+        if name != "revision"
+        and values[0] not in ([], {})
+        and all(value == values[0] for value in values)
     }
     if "model" in shared and Path(shared["model"]).is_absolute():
         shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
