@@ -137,6 +137,7 @@ def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # the error below says it all
     datasets.disable_progress_bars()
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False  # else reading a local file calls home
     try:
         if isinstance(source, FileSource):
             yield from _file(source)
