@@ -9,7 +9,8 @@ from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.generate.engine import recipe_fields
-from engine.models import EMBEDDED, embedded_folder, resolve_precision
+from engine.generate.scope import load_scope
+from engine.models import resolve_precision
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
 from engine.seal import seal_document
@@ -21,8 +22,8 @@ from engine.train.trainer import trainer_class, training_fields
 
 LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
 CAVEAT = (
-    f"The synthetic rows were written by the toy {EMBEDDED}, which knows the sentences of a small "
-    "grammar: these scores show how textmill works, and say nothing about LLMs or the method."
+    "Synthetic rows were written by a toy, which knows the sentences of a small grammar: these "
+    "scores show how textmill works, and say nothing about LLMs or the method."
 )
 
 
@@ -190,8 +191,8 @@ def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _asks_the_toy(plan: Plan) -> bool:
-    toy = embedded_folder()
-    return any(pool.model and Path(pool.model.place) == toy for pool in plan.pools)
+    models = [pool.model for pool in plan.pools if pool.model]
+    return any(load_scope(Path(one.place)) for one in models if one.revision is None)
 
 
 def _drawless(plan: Plan) -> set[str]:

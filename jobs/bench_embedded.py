@@ -3,6 +3,7 @@
 import json as jsonlib
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,21 +140,11 @@ def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]
     known, unknown = (encode(tokenizer, own, labels, JUDGE.max_length) for own in (gold, asked))
     precision = resolve_precision("auto")
     judged = train(known, {"test": unknown}, model, JUDGE, precision, labels, 0)
-    kept = [
-        labels[predicted] == one.label
-        for predicted, one in zip(judged.predictions["test"], written, strict=True)
-    ]
+    kept: dict[tuple[str, float], list[bool]] = defaultdict(list)
+    for predicted, one in zip(judged.predictions["test"], written, strict=True):
+        kept[one.strategy, one.temperature].append(labels[predicted] == one.label)
     return {
-        strategy: {
-            f"T {temperature}": _share(
-                [
-                    is_kept
-                    for is_kept, one in zip(kept, written, strict=True)
-                    if one[:2] == (strategy, temperature)
-                ]
-            )
-            for temperature in TEMPERATURES
-        }
+        strategy: {f"T {degree}": _share(kept[strategy, degree]) for degree in TEMPERATURES}
         for strategy in STRATEGIES
     }
 

@@ -41,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class CausalLM:
-    """A model with its tokenizer, on the GPU if there is one.
+    """A model with its tokenizer, on the device that it is given.
 
     Args:
         model: The model.

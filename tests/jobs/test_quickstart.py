@@ -60,7 +60,10 @@ def test_quickstart_does_a_whole_study_offline_and_then_has_nothing_to_do(tmp_pa
     assert done.returncode == 0, done.stdout + done.stderr
     assert reached(tmp_path) <= RAY_LOOKS_UP
     report = Path(re.search(r"Report: (\S+)", done.stdout)[1])
-    assert "finetune" in report.read_text(encoding="utf-8")
+    page = report.read_text(encoding="utf-8")
+    assert "finetune" in page
+    assert "written by a toy" in page
+    assert "model textmill-demo, temperature 1.0" in page
     assert "textmill run my-study.toml" in done.stdout
     results = pq.read_table(report.parent / "results.parquet").to_pylist()
     test = [row for row in results if row["split"] == "test"]

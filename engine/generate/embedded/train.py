@@ -2,7 +2,7 @@
 
 A Llama of 3.8 million parameters (4 layers of width 256, heads of 64), with a byte-level BPE of
 3,072 tokens, is taught the lessons once, none twice; the loss is on the answers alone. It takes
-about 25 minutes on two cores. The same seed gives the same lessons and the same tokenizer
+about half an hour on two cores. The same seed gives the same lessons and the same tokenizer
 anywhere; the weights are the same only where the arithmetic is.
 """
 

@@ -159,19 +159,18 @@ def run_prints(toy, *overrides):
     return {run.fingerprint for cell in plan.cells for run in plan.runs(cell, cell.mix, rows)}
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "train.steps=7",
-        "train.batch_size=9",
-        "train.learning_rate=1e-4",
-        "train.weight_decay=0.5",
-        "train.warmup=0.5",
-        "train.max_length=32",
-        "train.max_grad_norm=2.0",
-        "train.precision=bfloat16",
-    ],
-)
+FINE_TUNING = [
+    "train.steps=7",
+    "train.batch_size=9",
+    "train.learning_rate=1e-4",
+    "train.weight_decay=0.5",
+    "train.warmup=0.5",
+    "train.max_grad_norm=2.0",
+    "train.precision=bfloat16",
+]
+
+
+@pytest.mark.parametrize("override", [*FINE_TUNING, "train.max_length=32"])
 def test_every_field_that_fine_tuning_reads_counts_for_its_runs(toy, override):
     assert not run_prints(toy) & run_prints(toy, override)
 
@@ -184,19 +183,7 @@ def test_what_a_head_reads_counts_for_its_runs(toy, override):
     assert not run_prints(toy, HEAD) & run_prints(toy, HEAD, override)
 
 
-@pytest.mark.parametrize(
-    "override",
-    [
-        "train.steps=7",
-        "train.batch_size=9",
-        "train.learning_rate=1e-4",
-        "train.weight_decay=0.5",
-        "train.warmup=0.5",
-        "train.max_grad_norm=2.0",
-        "train.precision=bfloat16",
-        "repeats=3",
-    ],
-)
+@pytest.mark.parametrize("override", [*FINE_TUNING, "repeats=3"])
 def test_what_a_head_does_not_read_does_not_count_for_its_runs(toy, override):
     assert run_prints(toy, HEAD) == run_prints(toy, HEAD, override)
     assert len(run_prints(toy, HEAD, override)) == 1
