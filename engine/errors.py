@@ -8,6 +8,7 @@ TextmillError          message complete: what is wrong, where, what to do
     PluginError        a name that cannot be loaded
     RootError          the root cannot be used
   DamagedError         a file of the store is cut short, altered or gone
+  EngineLost           an engine died, hangs or cannot be reached; another may do
   TrainingError        the training fleet ended before its runs did
 
 ValueError and TypeError mean that a caller inside textmill broke a function's contract: a bug, so
@@ -52,6 +53,10 @@ class DamagedError(TextmillError):
 
     def __str__(self) -> str:
         return f"{self.name} is damaged ({self.why})."
+
+
+class EngineLost(TextmillError):
+    """An engine died, hangs, or cannot be reached: it is replaced, or given up after some tries."""
 
 
 class TrainingError(TextmillError):

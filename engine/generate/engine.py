@@ -1,6 +1,6 @@
 """What answers prompts: the seam for engines, and their table."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
@@ -14,6 +14,8 @@ from engine.study.config import GenerateConfig, Resources
 from engine.tasks.task import Task
 
 ENGINES: Mapping[str, str] = {
+    "vllm": "engine.generate.vllm_engine:VllmEngine",
+    "openai": "engine.generate.openai_engine:OpenAIEngine",
     "transformers": "engine.generate.transformers_engine:TransformersEngine",
     "recorded": "engine.generate.recorded_engine:RecordedEngine",
     "verbatim": "engine.generate.verbatim_engine:VerbatimEngine",
@@ -46,6 +48,7 @@ class Completion:
         completion_tokens: Tokens of the completion.
         finish_reason: "stop" (it ended by itself) or "length" (it was cut off).
         mean_logprob: Mean natural-log probability of the completion's tokens.
+        cached_tokens: Tokens of the prompt whose work was found in the engine's prefix cache.
         error: Why there is no answer.
     """
 
@@ -55,33 +58,46 @@ class Completion:
     completion_tokens: int | None = None
     finish_reason: Literal["stop", "length"] | None = None
     mean_logprob: float | None = None
+    cached_tokens: int | None = None
     error: str | None = None
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What an engine is built from: its ``starts_with`` fields of ``config``, and where it runs."""
+    """What an engine is built from.
+
+    Attributes:
+        store: The root.
+        config: A recipe; only the engine's ``starts_with`` fields count.
+        resources: Where it runs, and how wide.
+        model: The model, if it asks one.
+        adapters: The LoRA adapters that recipes name.
+    """
 
     store: Store
     config: GenerateConfig
     resources: Resources
     model: Model | None
+    adapters: Sequence[Model] = ()
 
 
 class TextEngine(Protocol):
-    """Built once per actor. Answers come in any order; prompts are pulled as there is room.
+    """Built once per actor, where it runs. Answers come in any order.
 
     Attributes:
         reads: The fields of GenerateConfig that the engine reads, row by row or at its start.
         starts_with: Those that it reads at its start: pools that differ in them cannot share one.
         asks: Whether it reads prompts; if not, there is no strategy.
         uses_gpu: Whether it runs on a GPU where there is one.
+        is_concurrent: Whether ``complete`` may be called from several threads at a time. If so it
+            is, and the engine shares its room among them.
     """
 
     reads: ClassVar[frozenset[str]]
     starts_with: ClassVar[frozenset[str]]
     asks: ClassVar[bool]
     uses_gpu: ClassVar[bool]
+    is_concurrent: ClassVar[bool]
 
     @staticmethod
     def model(task: Task, config: GenerateConfig) -> Model | None:
@@ -95,11 +111,20 @@ class TextEngine(Protocol):
     def __init__(self, setup: Setup) -> None: ...
 
     def complete(self, prompts: Iterable[Prompt]) -> Iterator[Completion]:
-        """Answer every prompt once."""
+        """Answer every prompt once.
+
+        Raises:
+            InputError: The recipe cannot be made with it, which it takes the model to tell.
+            EngineLost: No answers will come from this engine any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of memory, processes and connections."""
         ...
 
 
-NEEDS = ("reads", "starts_with", "asks", "uses_gpu", "model", "complete")
+NEEDS = ("reads", "starts_with", "asks", "uses_gpu", "is_concurrent", "model", "complete", "close")
 
 
 def engine_class(name: str) -> type[TextEngine]:

@@ -17,6 +17,7 @@ class RecordedEngine:
     reads: ClassVar[frozenset[str]] = frozenset({"records"})
     starts_with: ClassVar[frozenset[str]] = frozenset()
     asks: ClassVar[bool] = False
+    is_concurrent: ClassVar[bool] = False
     uses_gpu: ClassVar[bool] = False
 
     @staticmethod
@@ -53,3 +54,6 @@ def _completion(text: str, text_pair: str | None) -> str:
     if text_pair is None:
         return text
     return json.dumps({"text": text, "text_pair": text_pair}, ensure_ascii=False)
+
+    def close(self) -> None:
+        """Do nothing: what it holds ends with its process."""

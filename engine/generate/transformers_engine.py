@@ -39,6 +39,7 @@ class TransformersEngine:
     starts_with: ClassVar[frozenset[str]] = frozenset({"model", "revision", "engine_args"})
     reads: ClassVar[frozenset[str]] = starts_with | SAMPLING
     asks: ClassVar[bool] = True
+    is_concurrent: ClassVar[bool] = False
     uses_gpu: ClassVar[bool] = True
 
     @staticmethod
@@ -124,3 +125,6 @@ class TransformersEngine:
                 finish_reason="stop" if answer.has_ended else "length",
                 mean_logprob=answer.mean_logprob,
             )
+
+    def close(self) -> None:
+        """Do nothing: what it holds ends with its process."""

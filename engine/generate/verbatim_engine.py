@@ -14,6 +14,7 @@ class VerbatimEngine:
     reads: ClassVar[frozenset[str]] = frozenset()
     starts_with: ClassVar[frozenset[str]] = frozenset()
     asks: ClassVar[bool] = True
+    is_concurrent: ClassVar[bool] = False
     uses_gpu: ClassVar[bool] = False
 
     @staticmethod
@@ -27,3 +28,6 @@ class VerbatimEngine:
         """Answer every prompt once."""
         for prompt in prompts:
             yield Completion(row=prompt.row, text=prompt.text, finish_reason="stop")
+
+    def close(self) -> None:
+        """Do nothing: what it holds ends with its process."""

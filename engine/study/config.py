@@ -25,7 +25,29 @@ def _is_zero_or_large_enough(temperature: float) -> float:
     return temperature
 
 
+Count = Annotated[int, Field(ge=1)]
 Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(_is_zero_or_large_enough)]
+
+
+class Structured(Written):
+    """The form that a completion is held to while it is written: one of these.
+
+    Attributes:
+        choice: The completion is one of these texts.
+        json_schema: It is JSON of this schema.
+        regex: It matches this regular expression.
+    """
+
+    choice: list[Annotated[str, Field(min_length=1)]] | None = None
+    json_schema: dict[str, Any] | None = None
+    regex: str | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Structured":
+        given = [name for name in ("choice", "json_schema", "regex") if getattr(self, name)]
+        if len(given) != 1:
+            raise ValueError("give one of choice, json_schema and regex")
+        return self
 
 
 class GenerateConfig(Written):
@@ -40,8 +62,16 @@ class GenerateConfig(Written):
             likeliest.
         top_p: Tokens are drawn from the likeliest that together have this probability.
         top_k: Tokens are drawn from so many of the likeliest; 0 for all.
+        min_p: Tokens less likely than this share of the likeliest are not drawn.
+        presence_penalty: Taken off the logits of tokens that the completion has already.
+        frequency_penalty: The same, once for each time.
+        repetition_penalty: Logits of tokens that prompt or completion have are divided by it, or
+            multiplied if negative.
+        min_tokens: Shortest completion, in tokens.
         max_tokens: Longest completion, in tokens.
         stop: Texts at which a completion ends; they are left out of it.
+        structured: The form that a completion is held to.
+        adapter: A LoRA adapter of the model: a folder, or a hub name.
         engine_args: What the engine's library is told besides, such as ``{dtype = "float32"}``.
         topics: What rows can be about (``topic``): a list, or a file of lines; else the task's.
         shots: Real rows shown in each prompt (``few_shot``; ``one_shot`` shows one).
@@ -58,8 +88,15 @@ class GenerateConfig(Written):
     temperature: Temperature = 1.0
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0)
+    min_p: Share = 0
+    presence_penalty: float = Field(0, ge=-2, le=2)
+    frequency_penalty: float = Field(0, ge=-2, le=2)
+    repetition_penalty: float = Field(1, gt=0, le=10)
+    min_tokens: int = Field(0, ge=0)
     max_tokens: int = Field(256, ge=1)
     stop: list[Annotated[str, Field(min_length=1)]] = []
+    structured: Structured | None = None
+    adapter: ModelName | None = None
     engine_args: dict[str, Any] = {}
     strategy: str = "zero_shot"
     topics: Lines | None = None
@@ -76,6 +113,12 @@ class GenerateConfig(Written):
             if not values:
                 raise ValueError(f"{name!r} is an empty list")
         return lists
+
+    @model_validator(mode="after")
+    def _some_length_is_left(self) -> "GenerateConfig":
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(f"min_tokens is {self.min_tokens}, more than max_tokens")
+        return self
 
 
 class CurateConfig(Written):
@@ -157,26 +200,57 @@ class Resources(Written):
     """Where and how wide. Never part of a fingerprint: changing it does not change the data.
 
     Attributes:
-        replicas: Engine actors, each with its own copy of the model.
+        replicas: Engine actors, each with its own copy of the model: so many, or ``[least, most]``
+            as there is work for them.
         engine_cpus: CPUs that one engine actor reserves.
-        engine_gpus: GPUs of one engine actor; if absent 1 where the cluster has any and the engine
-            can use it, else 0.
+        engine_gpus: GPUs of one engine actor; if absent, where the cluster has any and the engine
+            can use them, as many as its model is split over; else 0.
+        tensor_parallel: GPUs that each layer of the model is split over (``vllm``).
+        pipeline_parallel: Groups of such GPUs that its layers are dealt to (``vllm``).
+        memory_share: Share of a GPU's memory that an engine takes (``vllm``); on a CPU, of the
+            machine's.
         max_num_seqs: Prompts that an engine answers at a time, at most; fewer take less memory.
         rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
             512 rows) at least.
+        calls_in_flight: Calls that an engine works on at a time, if it can work on several.
+        patience_s: Seconds that an engine may take to start, or give no sign of life, before it is
+            replaced.
+        endpoint: URL of an OpenAI-compatible server (``openai``); if absent the environment
+            variable OPENAI_BASE_URL, or else OpenAI's own.
+        api_key_env: Name of the environment variable that holds the key (``openai``).
+        request_timeout_s: Seconds until an unanswered request is asked again (``openai``).
+        requests_per_minute: Requests that are sent, at most (``openai``).
+        tokens_per_minute: Tokens of prompts and completions, at most (``openai``).
         fleet: Training workers; as many as fit the GPUs, or else CPUs, if absent, at most 8.
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.
     """
 
-    replicas: int = Field(1, ge=1)
+    replicas: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = 1
     engine_cpus: float = Field(0.5, gt=0)
     engine_gpus: float | None = Field(None, ge=0)
+    tensor_parallel: int = Field(1, ge=1)
+    pipeline_parallel: int = Field(1, ge=1)
+    memory_share: float | None = Field(None, gt=0, le=1)
     max_num_seqs: int = Field(128, ge=1)
-    rows_per_call: int = Field(512, ge=1)
+    rows_per_call: int = Field(256, ge=1)
+    calls_in_flight: int = Field(8, ge=1)
+    patience_s: float = Field(900, gt=0)
+    endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    request_timeout_s: float = Field(120, gt=0)
+    requests_per_minute: float | None = Field(None, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
     fleet: int | None = Field(None, ge=1)
     fleet_cpus: float = Field(1, gt=0)
     fleet_gpus: float | None = Field(None, ge=0)
+
+    @field_validator("replicas")
+    @classmethod
+    def _least_is_not_most(cls, replicas: int | list[int]) -> int | list[int]:
+        if isinstance(replicas, list) and replicas[0] > replicas[1]:
+            raise ValueError("write [least, most]")
+        return replicas
 
 
 class Quota(Written):
