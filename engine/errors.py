@@ -8,7 +8,7 @@ TextmillError          message complete: what is wrong, where, what to do
     PluginError        a name that cannot be loaded
     RootError          the root cannot be used
   DamagedError         a file of the store is cut short, altered or gone
-  EngineLost           an engine died, hangs or cannot be reached; another may do
+  EngineLostError      an engine died, hangs or cannot be reached; another may do
   TrainingError        the training fleet ended before its runs did
 
 ValueError and TypeError mean that a caller inside textmill broke a function's contract: a bug, so
@@ -55,8 +55,19 @@ class DamagedError(TextmillError):
         return f"{self.name} is damaged ({self.why})."
 
 
-class EngineLost(TextmillError):
-    """An engine died, hangs, or cannot be reached: it is replaced, or given up after some tries."""
+class EngineLostError(TextmillError):
+    """An engine died, hangs, or cannot be reached: it is replaced, or given up after some tries.
+
+    Attributes:
+        is_for_good: Whether another in its place could do no better.
+    """
+
+    def __init__(self, cause: str, *, is_for_good: bool = False) -> None:
+        super().__init__(cause)
+        self.is_for_good = is_for_good
+
+    def __reduce__(self) -> tuple[type["EngineLostError"], tuple[str], dict[str, bool]]:
+        return EngineLostError, self.args, {"is_for_good": self.is_for_good}
 
 
 class TrainingError(TextmillError):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,8 @@ _READ_BY_LIBRARIES = re.compile(
 )
 _WEIGHTS = re.compile(r".*\.(safetensors|bin)")
 _TOKENIZER = re.compile(r"tokenizer\.json|vocab\..*|.*\.model|spiece.*")
+_WHOLE = (_WEIGHTS, _TOKENIZER)
+_ADAPTER = (re.compile(r"adapter_model\..*"),)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,24 @@ def resolve_model(name: str, revision: str, field: str) -> Model:
     if folder.is_absolute():
         return _folder(folder, name, field)
     return _hub(name, revision, field)
+
+
+def resolve_adapter(name: str) -> Model:
+    """Find the LoRA adapter that a study names: an absolute folder, or a hub name.
+
+    Raises:
+        ModelError: It is not there, or is no adapter.
+    """
+    folder = Path(name)
+    if not folder.is_absolute():
+        return _hub(name, "main", "generate.adapter", _ADAPTER)
+    files = [folder / "adapter_config.json", *sorted(folder.glob("adapter_model.*"))]
+    if len(files) < 2 or not files[0].is_file():
+        raise ModelError(
+            f"generate.adapter is {name!r}, but there is no adapter_config.json beside an "
+            "adapter_model.safetensors, as PEFT writes them."
+        )
+    return Model(name, None, digest({path.name: _sha256(path) for path in files}))
 
 
 def embedded_folder() -> Path:
@@ -128,8 +149,8 @@ def _is_read(path: Path) -> bool:
     return path.is_file() and bool(_READ_BY_LIBRARIES.fullmatch(path.name))
 
 
-def _hub(name: str, revision: str, field: str) -> Model:
-    commit = _cached_commit(name, revision)
+def _hub(name: str, revision: str, field: str, whole: Sequence[re.Pattern[str]] = _WHOLE) -> Model:
+    commit = _cached_commit(name, revision, whole)
     if commit is None:
         from huggingface_hub import model_info
 
@@ -147,22 +168,21 @@ def _hub(name: str, revision: str, field: str) -> Model:
     return Model(name, commit, {"hub": name, "commit": commit})
 
 
-def _cached_commit(name: str, revision: str) -> str | None:
-    """Return the commit of a model that lies whole in the cache, or None."""
+def _cached_commit(name: str, revision: str, whole: Sequence[re.Pattern[str]]) -> str | None:
+    """Return the commit of a model that lies in the cache with a file of each kind, or None."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
     try:
-        config = try_to_load_from_cache(name, "config.json", revision=revision)
+        known = "adapter_config.json" if whole is _ADAPTER else "config.json"
+        config = try_to_load_from_cache(name, known, revision=revision)
     except HFValidationError:
         return None
     if not isinstance(config, str):
         return None
     names = [path.name for path in Path(config).parent.iterdir()]
-    whole = all(
-        any(pattern.fullmatch(name) for name in names) for pattern in (_WEIGHTS, _TOKENIZER)
-    )
-    return Path(config).parent.name if whole else None
+    is_whole = all(any(pattern.fullmatch(name) for name in names) for pattern in whole)
+    return Path(config).parent.name if is_whole else None
 
 
 def _sha256(path: Path) -> str:

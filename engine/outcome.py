@@ -27,7 +27,9 @@ CAVEAT = (
 )
 
 
-def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> Findings:
+def find(
+    plan: Plan, now: Survey, store: Store, failed: Sequence[Finished], troubles: Sequence[str]
+) -> Findings:
     """Gather what a study found so far.
 
     Args:
@@ -35,6 +37,7 @@ def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> F
         now: What of it is there.
         store: The root.
         failed: Runs that failed just now.
+        troubles: What else went wrong just now, a sentence each.
 
     Raises:
         DamagedError: A run's file is damaged.
@@ -50,7 +53,7 @@ def find(plan: Plan, now: Survey, store: Store, failed: Sequence[Finished]) -> F
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=list(_problems(now, failed)),
+        problems=[*troubles, *_problems(now, failed)],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=CAVEAT if _asks_the_toy(plan) else "",

@@ -10,10 +10,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from engine.curate.stage import Curated, curate, is_current
-from engine.curate.view import View
+from engine.curate.stage import Curated, Judging
+from engine.demand import Demand
 from engine.errors import DamagedError
-from engine.generate.stage import Made, Want, generate
+from engine.generate.ledger import Event, GivenUp, Lost, Made
+from engine.generate.stage import JUDGING_CPUS, Generation
 from engine.outcome import find, write_references
 from engine.plan import Plan
 from engine.report.findings import Findings
@@ -21,9 +22,11 @@ from engine.report.stage import write_report
 from engine.session import ray_session
 from engine.store import Store
 from engine.study.config import Resources
-from engine.survey import damaged_files, survey, wants
+from engine.survey import damaged_files, survey
 from engine.train.fleet import Finished, check_fleet, train_fleet
 from engine.train.run import Run
+
+POLL_S = 0.2
 
 
 class Progress(NamedTuple):
@@ -31,7 +34,7 @@ class Progress(NamedTuple):
 
     Attributes:
         stage: "generate", "curate", "train", or "mend" for a file that was damaged.
-        total: What the stage has to do this time, in rows or runs.
+        total: What the stage has to do this time, in rows or runs, as far as is known yet.
         done: What it has done of that.
         tokens: Completion tokens among it; 0 where none are counted.
         note: Something to say, or "".
@@ -85,15 +88,14 @@ def mend(name: str, store: Store, watch: Watch, why: str) -> None:
 
 def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> Findings:
     publish_inputs(plan, store)
-    write_references(plan, survey(plan, store), store)  # first, so that nobody cleans them away
-    fill_views(plan, store, watch, ray_needed)
+    troubles = fill_views(plan, store, watch, ray_needed)
     now = survey(plan, store)
     write_references(plan, now, store)
     failed: list[Finished] = []
     if missing := now.missing():
         ray_needed()
         failed = train_runs(missing, plan, store, watch)
-    return write_results(plan, store, failed)
+    return write_results(plan, store, failed, troubles)
 
 
 class _Lazily:
@@ -109,14 +111,22 @@ class _Lazily:
             self._is_up = True
 
 
-def write_results(plan: Plan, store: Store, failed: Sequence[Finished] = ()) -> Findings:
+def write_results(
+    plan: Plan, store: Store, failed: Sequence[Finished] = (), troubles: Sequence[str] = ()
+) -> Findings:
     """Write the report of what is there, and return it.
+
+    Args:
+        plan: The study's steps.
+        store: The root.
+        failed: Runs that failed just now.
+        troubles: What else went wrong just now, a sentence each.
 
     Raises:
         DamagedError: A file of a view or a run is damaged.
     """
     now = survey(plan, store)
-    findings = find(plan, now, store, failed)
+    findings = find(plan, now, store, failed, troubles)
     write_references(plan, now, store)
     write_report(findings, store)
     return findings
@@ -128,49 +138,76 @@ def publish_inputs(plan: Plan, store: Store) -> None:
         rows.publish(store)
 
 
-def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> None:
-    """Extend pools and judge their rows, in turns, until every quota is met or given up."""
-    while True:
-        outdated = [view for view in plan.views if not is_current(store, view)]
-        if outdated:
-            ray_needed()
-            curate_views(outdated, plan, store, watch)
-        missing = wants(plan, store)
-        if missing:
-            ray_needed()
-            generate_rows(missing, plan, store, watch)
-        elif not outdated:
-            return
+def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> list[str]:
+    """Extend pools and judge their rows, side by side, until every quota is met or given up.
+
+    Returns:
+        What went wrong with engines, a sentence each.
+    """
+    demand = Demand(plan, store)
+    wanted = demand.wants()
+    if demand.is_settled:
+        return []
+    ray_needed()
+    with Generation(demand.open_pools, store, plan.file.study.resources) as generation:
+        generation.want(wanted)
+        # while engines start; and first, so that nobody cleans away what they will make
+        write_references(plan, survey(plan, store), store)
+        return _Filling(demand, generation, Judging(store, JUDGING_CPUS), watch).fill()
 
 
-def generate_rows(missing: Sequence[Want], plan: Plan, store: Store, watch: Watch) -> None:
-    """Make segments of pools, and report progress."""
-    total = sum(want.rows for want in missing)
-    done = tokens = 0
-    watch(Progress("generate", total, 0))
+class _Filling:
+    """The loop of ``fill_views``: what is made is judged, and what is judged tells what to make."""
 
-    def made(segment: Made) -> None:
-        nonlocal done, tokens
-        done, tokens = done + segment.rows, tokens + segment.tokens
-        watch(Progress("generate", total, done, tokens))
+    def __init__(
+        self, demand: Demand, generation: Generation, judging: Judging, watch: Watch
+    ) -> None:
+        self._demand, self._generation, self._judging = demand, generation, judging
+        self._watch = watch
+        self._made = self._tokens = self._judged = 0
+        self._troubles: list[str] = []
 
-    generate(missing, store, plan.file.study.resources, made)
+    def fill(self) -> list[str]:
+        self._show()
+        while True:
+            for view, slot in self._demand.to_judge():
+                self._judging.begin(view, slot)
+            self._generation.want(self._demand.wants())
+            self._generation.finish({pool.fingerprint for pool in self._demand.open_pools})
+            if self._demand.is_settled:
+                return self._troubles
+            is_making = bool(self._demand.awaited_rows)
+            for event in self._generation.hear(POLL_S if is_making else 0):
+                self._hear(event)
+            for done in self._judging.finished(0 if is_making else POLL_S):
+                self._take(done)
 
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Made):
+            self._demand.made(event.part)
+            self._made += event.part.rows
+            self._tokens += event.tokens
+            self._show()
+        if isinstance(event, Lost):
+            self._show(f"an engine was lost and is replaced: {event.cause}")
+        if isinstance(event, GivenUp):
+            self._demand.stop(self._generation.pools_of(event.group))
+            self._troubles.append(f"No engine was left that works: {event.cause}")
+            self._show(self._troubles[-1])
 
-def curate_views(outdated: Sequence[View], plan: Plan, store: Store, watch: Watch) -> None:
-    """Bring views up to date, and report progress."""
-    publish_inputs(plan, store)  # again: a damaged file of gold rows may have been set aside
-    total = sum(len(view.pool.slots) for view in outdated)
-    done = 0
-    watch(Progress("curate", total, 0))
+    def _take(self, done: Curated) -> None:
+        self._demand.judged(done)
+        self._judged += done.rows
+        notes = [f"{name} was damaged and is made again" for name in done.damaged]
+        unjudged = self._demand.unjudged_rows
+        self._watch(
+            Progress("curate", self._judged + unjudged, self._judged, note="; ".join(notes))
+        )
 
-    def made(curated: Curated) -> None:
-        nonlocal done
-        done += 1
-        notes = [f"{name} was damaged and is made again" for name in curated.damaged]
-        watch(Progress("curate", total, done, note="; ".join(notes)))
-
-    curate(outdated, store, made)
+    def _show(self, note: str = "") -> None:
+        total = self._made + self._demand.awaited_rows
+        if total or note:
+            self._watch(Progress("generate", total, self._made, self._tokens, note))
 
 
 def train_runs(missing: Sequence[Run], plan: Plan, store: Store, watch: Watch) -> list[Finished]:

@@ -14,7 +14,7 @@ from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool, shot_rows
 from engine.mix.prior import quotas
 from engine.mix.stage import Mix, TrainingSet
-from engine.models import Model, resolve_model, resolve_precision
+from engine.models import Model, resolve_adapter, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
@@ -168,6 +168,10 @@ class _Graph:
         model = engine.model(self._task, config)
         if model:
             inputs["model"] = model.identity
+        adapter = None
+        if config.adapter and "adapter" in engine.reads:
+            adapter = resolve_adapter(config.adapter)
+            inputs["adapter"] = adapter.identity
         if config.records and "records" in engine.reads:
             records = self._records[_source_key(config)]
             inputs["records"], files["records"] = records.content, records.name
@@ -181,7 +185,17 @@ class _Graph:
             name = (config.strategy if engine.asks else config.engine).rpartition(":")[2]
             label = f"{self._task.name}-{name}"
             pool = Pool(
-                identity, label, self._task, config, replicate, reads, inputs, files, limits, model
+                fingerprint=identity,
+                label=label,
+                task=self._task,
+                config=config,
+                replicate=replicate,
+                reads=reads,
+                inputs=inputs,
+                files=files,
+                limits=limits,
+                model=model,
+                adapter=adapter,
             )
             if engine.asks:  # a recipe that cannot be worded is found here
                 pool.strategy_on(self._gold["train"].table)

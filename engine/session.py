@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.errors import ConfigError
@@ -55,29 +55,87 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
-def how_many_fit(needs: Mapping[str, float], what: str, spared_cpus: float = 0) -> int:
-    """Return how many times what is needed fits into the cluster, at least once.
+class Room:
+    """What a cluster's nodes have left for actors, each of which must fit on one node.
 
-    Ray would wait for ever for what does not fit.
+    Ray would wait for ever for one that does not.
 
     Args:
-        needs: Amounts by resource, such as ``{"CPU": 1, "GPU": 0.5}``.
-        what: The fields of ``[resources]`` that ask for it, for the message.
-        spared_cpus: CPUs that must be left for other work beside it.
-
-    Raises:
-        ConfigError: It does not fit once.
+        spared_cpus: CPUs that are left for other work beside them, on the roomiest node.
     """
+
+    def __init__(self, spared_cpus: float = 0) -> None:
+        self._spared = spared_cpus
+        self._free: list[dict[str, float]] = [
+            dict(node["Resources"]) for node in _nodes() if node["Alive"]
+        ]
+        roomiest = max(self._free, key=lambda node: node.get("CPU", 0))
+        roomiest["CPU"] = roomiest.get("CPU", 0) - spared_cpus
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether any node has a GPU."""
+        return any(node.get("GPU") for node in self._free)
+
+    def fit(self, needs: Mapping[str, float], what: str) -> int:
+        """Return how many actors with these needs fit, at least one.
+
+        Args:
+            needs: Amounts by resource, such as ``{"CPU": 1, "GPU": 0.5}``.
+            what: The fields of ``[resources]`` that ask for it, for the message.
+
+        Raises:
+            ConfigError: Not one does.
+        """
+        fit = sum(_fit(node, needs) for node in self._free)
+        if not fit:
+            wanted = ", ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
+            have = "; ".join(
+                ", ".join(f"{node.get(name, 0):g} {name}" for name in needs) for node in self._free
+            )
+            spared = f", {self._spared:g} CPU set aside for the work beside it"
+            raise ConfigError(
+                f"{what} ask for {wanted} on one node, but the nodes have: {have}"
+                f"{spared if self._spared else ''}."
+            )
+        return fit
+
+    def take(self, needs: Mapping[str, float], count: int) -> list[int]:
+        """Take what so many actors need; return the nodes, or none if they do not all fit."""
+        nodes: list[int] = []
+        for place, node in enumerate(self._free):
+            nodes += [place] * min(_fit(node, needs), count - len(nodes))
+        if len(nodes) < count:
+            return []
+        for place in nodes:
+            for name, amount in needs.items():
+                self._free[place][name] = self._free[place].get(name, 0) - amount
+        return nodes
+
+    def give_back(self, needs: Mapping[str, float], nodes: Iterable[int]) -> None:
+        """Give back what was taken."""
+        for place in nodes:
+            for name, amount in needs.items():
+                self._free[place][name] += amount
+
+
+def _nodes() -> list[dict[str, Any]]:
     import ray
 
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    have = {**have, "CPU": have.get("CPU", 0) - spared_cpus}
-    fit = min(int(have.get(name, 0) / amount) for name, amount in needs.items() if amount)
-    if fit < 1:
-        wanted, there = ({name: each.get(name, 0) for name in needs} for each in (needs, have))
-        spared = f", {spared_cpus} CPUs set aside" if spared_cpus else ""
-        raise ConfigError(f"{what} ask for {wanted}, but the cluster has {there} in all{spared}.")
-    return fit
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return found
+
+
+def _fit(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    asked = {name: amount for name, amount in needs.items() if amount}
+    return min(int(node.get(name, 0) / amount + 1e-6) for name, amount in asked.items())
+
+
+def at_home() -> dict[str, str]:
+    """Return the label selector of this process's node: what runs there ends with it."""
+    import ray
+
+    return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
 
 
 @contextlib.contextmanager

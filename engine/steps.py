@@ -106,7 +106,7 @@ def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known
     standings = {look.standing for look in looks.values()}
     state: State = "partly" if rows else "missing"
     to_judge = max(0, pool_rows - rows)
-    if to_judge or not is_current(store, view):
+    if to_judge or not all(is_current(store, view, slot) for slot in view.pool.slots):
         why = f"{to_judge} rows of its pool are to be judged"
     elif "wanting" in standings:
         why = "its pool is to be extended"

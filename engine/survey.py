@@ -1,16 +1,17 @@
 """What of a plan is there and what is missing, derived from the store's files alone."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from engine.curate.stage import tallies
+from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
+from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.mix.stage import TrainingSet, ordered_rows, training_set
 from engine.plan import Cell, Plan
-from engine.segments import grid
+from engine.segments import Segment, grid
 from engine.store import Store
 from engine.study.config import Quota
 from engine.train.run import Run
@@ -38,20 +39,41 @@ class Outlook(NamedTuple):
     upto: int
 
 
-def outlook(view: View, label: str, quota: int, tally: Tally, config: Quota) -> Outlook:
-    """Judge whether one label of a view has its quota, and how many rows that may take."""
+def outlook(  # noqa: PLR0913 - a label's outlook has these sources
+    view: View, label: str, quota: int, tally: Tally, config: Quota, *, awaits: bool = False
+) -> Outlook:
+    """Judge whether one label of a view has its quota, and how many rows that may take.
+
+    Args:
+        view: The view.
+        label: The label.
+        quota: Accepted rows wanted.
+        tally: What the rows that are judged came to.
+        config: When to give up.
+        awaits: Whether further rows are being made or judged. Then nothing is given up yet, and
+            only as many rows are called for as will be needed whatever those come to.
+    """
     cap = math.ceil(config.attempts * quota)
     cap = min(cap, view.pool.limits.get(label, cap))
     if tally.accepted >= quota:
         return Outlook("enough", quota, tally, tally.rows)
     share = tally.accepted / tally.rows if tally.rows else 1.0
     if tally.rows >= config.judged_after and share < 1 - config.max_refused:
-        return Outlook("hopeless", quota, tally, tally.rows)
+        return Outlook("wanting" if awaits else "hopeless", quota, tally, tally.rows)
     if tally.rows >= cap:
-        return Outlook("short", quota, tally, tally.rows)
-    likely = tally.rows + math.ceil((quota - tally.accepted) / max(share, LEAST_SHARE))
+        return Outlook("wanting" if awaits else "short", quota, tally, tally.rows)
+    hoped = _best_share(tally) if awaits else max(share, LEAST_SHARE)
+    likely = tally.rows + math.ceil((quota - tally.accepted) / hoped)
     pilot = PILOT if tally.rows < config.judged_after else likely
     return Outlook("wanting", quota, tally, min(cap, likely, pilot))
+
+
+def _best_share(tally: Tally) -> float:
+    """Return the largest share of accepted rows that a tally is likely to come to."""
+    if tally.rows < PILOT:
+        return 1.0
+    share = tally.accepted / tally.rows
+    return min(1.0, share + 2 * math.sqrt(share * (1 - share) / tally.rows))
 
 
 def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:
@@ -60,27 +82,39 @@ def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:
     Raises:
         DamagedError: A footer cannot be read.
     """
-    counted, config = tallies(store, view), plan.file.study.quota
+    config = plan.file.study.quota
     return {
-        label: outlook(view, label, quota, counted[label], config)
+        label: outlook(view, label, quota, tally_of(store, view, label), config)
         for label, quota in plan.demand(view).items()
     }
 
 
 def wants(plan: Plan, store: Store) -> list[Want]:
     """Return the segments that are missing, for the quotas or in between, labels in turn."""
-    target: dict[str, dict[str, int]] = {}
+    target: dict[tuple[str, str], int] = {}
     for view in plan.views:
-        own = target.setdefault(view.pool.fingerprint, {})
         for label, look in outlooks(plan, store, view).items():
-            own[label] = max(own.get(label, 0), look.upto)
-    missing = []
-    for pool in plan.pools:
-        there = pool.segments(store)
-        for label, upto in target[pool.fingerprint].items():
-            present = set(there[label])
-            missing += [Want(pool, one) for one in grid(label, upto) if one not in present]
-    return sorted(missing, key=lambda want: want.segment.start)
+            key = (view.pool.fingerprint, label)
+            target[key] = max(target.get(key, 0), look.upto)
+    there = {pool.fingerprint: pool.segments(store) for pool in plan.pools}
+    return in_turn(
+        want
+        for pool in plan.pools
+        for label in pool.slots
+        for want in lacking(
+            pool, label, target[pool.fingerprint, label], there[pool.fingerprint][label]
+        )
+    )
+
+
+def lacking(pool: Pool, label: str, upto: int, there: Collection[Segment]) -> list[Want]:
+    """Return the segments of a pool's label that are not there, of its first ``upto`` rows."""
+    return [Want(pool, one) for one in grid(label, upto) if one not in there]
+
+
+def in_turn(wants: Iterable[Want]) -> list[Want]:
+    """Return segments so that all labels of all pools come forward together."""
+    return sorted(wants, key=lambda want: want.segment.start)
 
 
 def damaged_files(plan: Plan, store: Store) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -25,32 +25,58 @@ class Curated(NamedTuple):
     """What one task found.
 
     Attributes:
+        view: The view.
+        slot: The label.
         rows: Rows that it judged now.
+        tally: What all rows that are judged came to.
         damaged: Files that were damaged and are set aside: their rows are to be made again.
     """
 
+    view: View
+    slot: str
     rows: int
+    tally: Tally
     damaged: list[str]
 
 
-def curate(views: Sequence[View], store: Store, made: Callable[[Curated], None]) -> None:
-    """Judge every row that pools have and views have not.
+class Judging:
+    """Judges rows in Ray tasks, one for each label of a view at a time.
 
     Args:
-        views: The views to bring up to date.
         store: Where pools are read and views committed.
-        made: Told of each label's outcome.
+        cpus: What a task reserves.
     """
-    import ray
 
-    for view in views:
-        commit_recipe(store, view.folder, view.recipe())
-    task = ray.remote(num_cpus=0.5, max_retries=3)(curate_slot)
-    waiting = [task.remote(store, view, slot) for view in views for slot in view.pool.slots]
-    while waiting:
-        ready, waiting = ray.wait(waiting, num_returns=1)
-        for curated in ray.get(ready):
-            made(curated)
+    def __init__(self, store: Store, cpus: float) -> None:
+        import ray
+
+        self._store = store
+        self._task: Any = ray.remote(num_cpus=cpus, max_retries=3)(curate_slot)
+        self._busy: dict[Any, tuple[str, str]] = {}
+
+    def begin(self, view: View, slot: str) -> None:
+        """Judge every row of a label that the pool has and the view has not."""
+        commit_recipe(self._store, view.folder, view.recipe())
+        task = self._task.remote(self._store, view, slot)
+        self._busy[task] = (view.fingerprint, slot)
+
+    def is_busy(self, view: View, slot: str) -> bool:
+        """Say whether a label is being judged."""
+        return (view.fingerprint, slot) in self._busy.values()
+
+    def finished(self, seconds: float) -> list[Curated]:
+        """Return what was judged since the last time; wait so long for the first, if any is on."""
+        import ray
+
+        if not self._busy:
+            return []
+        waiting = list(self._busy)
+        ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
+        ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if ready else ([], [])
+        for task in ready:
+            del self._busy[task]
+        found: list[Curated] = ray.get(ready)
+        return found
 
 
 def curate_slot(store: Store, view: View, slot: str) -> Curated:
@@ -73,51 +99,46 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
                 judge = None  # it has not seen these rows; another will be resumed if need be
                 continue
             judge = judge or _Judge.resumed(store, view, slot, kept)
-            table, tally = judge.judge(store.table(source).table)
+            table, found = judge.judge(store.table(source).table)
         except DamagedError as damage:
             store.set_aside(damage.name)
-            return Curated(rows, [damage.name])
+            return Curated(view, slot, rows, tally_of(store, view, slot), [damage.name])
         notes: dict[str, Plain] = {
             "chain": chain,
-            "rows": tally.rows,
-            "accepted": tally.accepted,
-            "refused": dict(tally.refused),
+            "rows": found.rows,
+            "accepted": found.accepted,
+            "refused": dict(found.refused),
         }
         store.commit(target, seal_table(table, notes))
         kept.append(segment)
-        rows += tally.rows
-    return Curated(rows, [])
+        rows += found.rows
+    return Curated(view, slot, rows, tally_of(store, view, slot), [])
 
 
-def tallies(store: Store, view: View) -> dict[str, Tally]:
-    """Count each label's outcomes from the footers, up to the first row without one.
+def tally_of(store: Store, view: View, slot: str) -> Tally:
+    """Count a label's outcomes from the footers, up to the first row without one.
 
     Raises:
         DamagedError: A footer cannot be read.
     """
-    counted = {}
-    for slot, segments in view.segments(store).items():
-        tally = Tally()
-        for segment in unbroken(segments):
-            notes, _ = store.notes(f"{view.folder}/{segment.name}")
-            tally += Tally(notes["rows"], notes["accepted"], notes["refused"])
-        counted[slot] = tally
-    return counted
+    tally = Tally()
+    for segment in unbroken(view.segments(store)[slot]):
+        notes, _ = store.notes(f"{view.folder}/{segment.name}")
+        tally += Tally(notes["rows"], notes["accepted"], notes["refused"])
+    return tally
 
 
-def is_current(store: Store, view: View) -> bool:
-    """Say whether a view has judged every row that its pool has, as it is now."""
-    there = view.segments(store)
-    for slot, segments in view.pool.segments(store).items():
-        chain = ""
-        for segment in unbroken(segments):
-            try:
-                chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
-                judged = f"{view.folder}/{segment.name}"
-                if segment not in there[slot] or store.notes(judged)[0]["chain"] != chain:
-                    return False
-            except DamagedError:
+def is_current(store: Store, view: View, slot: str) -> bool:
+    """Say whether a view has judged every row of a label that its pool has, as it is now."""
+    there, chain = set(view.segments(store)[slot]), ""
+    for segment in unbroken(view.pool.segments(store)[slot]):
+        try:
+            chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
+            judged = f"{view.folder}/{segment.name}"
+            if segment not in there or store.notes(judged)[0]["chain"] != chain:
                 return False
+        except DamagedError:
+            return False
     return True
 
 

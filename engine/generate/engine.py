@@ -115,7 +115,7 @@ class TextEngine(Protocol):
 
         Raises:
             InputError: The recipe cannot be made with it, which it takes the model to tell.
-            EngineLost: No answers will come from this engine any more.
+            EngineLostError: No answers will come from this engine any more.
         """
         ...
 

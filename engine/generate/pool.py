@@ -30,10 +30,11 @@ class Pool:
         replicate: Number of the draw.
         reads: What the fingerprint is made of, besides inputs.
         inputs: What identifies what it reads, by role: ``shots`` (only the real rows that can be
-            shown), ``records``, ``model``.
+            shown), ``records``, ``model``, ``adapter``.
         files: The store's files with those rows, by role.
         limits: How many rows of a slot there can be at all, where that is known.
         model: The model that is asked; None where there is none.
+        adapter: The LoRA adapter that it is asked with, if any.
     """
 
     fingerprint: str
@@ -46,6 +47,7 @@ class Pool:
     files: Mapping[str, str] = field(repr=False)
     limits: Mapping[str, int] = field(repr=False)
     model: Model | None = field(repr=False)
+    adapter: Model | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> str:

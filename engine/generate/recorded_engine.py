@@ -48,12 +48,12 @@ class RecordedEngine:
             self._texts[name] = by_label
         return self._texts[name]
 
+    def close(self) -> None:
+        """Do nothing: what it holds ends with its process."""
+
 
 def _completion(text: str, text_pair: str | None) -> str:
     """Return a record as a completion; a pair as JSON, so that no text can break the form."""
     if text_pair is None:
         return text
     return json.dumps({"text": text, "text_pair": text_pair}, ensure_ascii=False)
-
-    def close(self) -> None:
-        """Do nothing: what it holds ends with its process."""

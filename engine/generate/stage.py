@@ -1,35 +1,28 @@
-"""Make the missing segments of pools: Ray Data shards them in calls over engine actors."""
+"""Make segments of pools: passes of Ray Data over engine actors, fed while they run."""
 
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-
-from engine.errors import InputError
-from engine.fingerprint import canonical, digest
-from engine.generate.engine import Completion, Prompt, Setup, TextEngine, engine_class
+from engine.errors import EngineLostError, InputError
+from engine.fingerprint import digest
+from engine.generate.actor import Desk, EngineActor, ask, hand_out
+from engine.generate.engine import Setup, engine_class
+from engine.generate.ledger import Event, GivenUp, Ledger, Lost, Made, Part, Refused, Terms
 from engine.generate.pool import Pool, by_fingerprint
-from engine.schema import POOL, RowId
-from engine.seal import seal_table
-from engine.segments import Segment, commit_recipe
-from engine.session import how_many_fit
+from engine.segments import SMALLEST, Segment, commit_recipe
+from engine.session import Room, at_home
 from engine.store import Store
 from engine.study.config import Resources
 
 ASKING_CPUS = 0.25  # of a task that words prompts
-ASKED = pa.schema(
-    [
-        ("pool", pa.string()),
-        ("slot", pa.string()),
-        ("start", pa.int64()),
-        ("stop", pa.int64()),
-        ("index", pa.int64()),
-        ("prompt", pa.string()),
-        ("attributes", pa.string()),
-    ]
-)
+JUDGING_CPUS = 0.5  # of one that judges rows, beside the engines
+AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
+ROOM = 8192  # rows whose prompts may be worded before their turn, at least
+TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
 
 
 class Want(NamedTuple):
@@ -44,79 +37,262 @@ class Want(NamedTuple):
         return self.segment.stop - self.segment.start
 
 
-class Made(NamedTuple):
-    """A segment that was committed."""
+@dataclass
+class _Group:
+    """Pools whose engines start alike, and the pass that makes them, once it has begun."""
 
-    pool: str
-    rows: int
-    errors: int
-    tokens: int
+    name: str
+    pools: dict[str, Pool]
+    is_concurrent: bool
+    needs: dict[str, float]
+    least: int
+    most: int
+    wanted: set[Part] = field(default_factory=set)
+    nodes: list[int] = field(default_factory=list)  # where each replica is
+    thread: threading.Thread | None = None
+    failure: Exception | None = None
+    ends: int = 0  # of passes, in a row, that ended by themselves
+    is_over: bool = False
 
 
-def generate(
-    wants: Sequence[Want], store: Store, where: Resources, made: Callable[[Made], None]
-) -> None:
-    """Make segments of pools and commit them.
+class Generation:
+    """The engines of some pools, from their start until nothing more is wanted.
 
-    Pools whose engines start alike are made together, by the same actors. A segment that somebody
-    else commits meanwhile is left as theirs.
+    Pools whose engines start alike are made together, in one pass of Ray Data. Passes run side by
+    side where the cluster has room for their engines, else one after another; a pass begins, and
+    its engines start, with the first segment that is wanted of it. Use it as a context manager.
 
     Args:
-        wants: The segments, the most urgent first.
-        store: Where they are committed.
-        where: Actors and rows per call.
-        made: Told of each segment that is there now.
+        pools: The pools.
+        store: Where segments are committed.
+        where: Engines' resources.
+
+    Raises:
+        ConfigError: An engine does not fit into the cluster.
     """
-    for pool in by_fingerprint(want.pool for want in wants).values():
-        commit_recipe(store, pool.folder, pool.recipe())
-    groups: dict[str, list[Want]] = {}
-    for want in wants:
-        groups.setdefault(_engine_key(want.pool), []).append(want)
-    for group in groups.values():
-        _generate_group(group, store, where, made)
+
+    def __init__(self, pools: Iterable[Pool], store: Store, where: Resources) -> None:
+        self._store, self._where = store, where
+        self._room = Room(spared_cpus=ASKING_CPUS + JUDGING_CPUS)
+        grouped: dict[str, dict[str, Pool]] = {}
+        for pool in by_fingerprint(pools).values():
+            grouped.setdefault(_engine_key(pool), {})[pool.fingerprint] = pool
+        self._groups = {name: self._group(name, own) for name, own in grouped.items()}
+        self._group_of = {pool: name for name, own in grouped.items() for pool in own}
+        self._ledger: Any = None
+
+    def __enter__(self) -> "Generation":
+        import ray
+
+        for group in self._groups.values():
+            for pool in group.pools.values():
+                commit_recipe(self._store, pool.folder, pool.recipe())
+        terms = {name: self._terms(group) for name, group in self._groups.items()}
+        actor: Any = ray.remote(Ledger)
+        self._ledger = actor.options(num_cpus=0, label_selector=at_home()).remote(terms)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        import ray
+
+        for group in self._groups.values():
+            self._desk(group).call("withdraw")
+            self._desk(group).call("close")
+        for group in self._groups.values():
+            if group.thread and kind is None:
+                group.thread.join()  # so that its memory is free when this returns
+        if kind is None:
+            ray.kill(self._ledger)
+
+    def want(self, wants: Sequence[Want]) -> None:
+        """Ask for segments, the most urgent first; each once."""
+        by_group: dict[str, list[Part]] = {}
+        for want in wants:
+            part = Part(want.pool.fingerprint, want.segment)
+            group = self._groups[self._group_of[part.pool]]
+            if part not in group.wanted and not group.is_over:
+                group.wanted.add(part)
+                by_group.setdefault(group.name, []).append(part)
+        for name, parts in by_group.items():
+            self._desk(self._groups[name]).call("want", parts)
+        self._begin_passes()
+
+    def pools_of(self, group: str) -> list[str]:
+        """Return the fingerprints of a group's pools."""
+        return list(self._groups[group].pools)
+
+    def withdraw(self) -> list[Part]:
+        """Take back what no engine has been given yet, and return it."""
+        taken: list[Part] = []
+        for group in self._groups.values():
+            own = self._desk(group).call("withdraw")
+            group.wanted -= set(own)
+            taken += own
+        return taken
+
+    def finish(self, still_open: Collection[str]) -> None:
+        """End the passes of all pools but these (fingerprints), once what they want is there."""
+        for group in self._groups.values():
+            if not group.wanted and not group.pools.keys() & set(still_open):
+                self._end(group)
+        self._begin_passes()
+
+    def hear(self, seconds: float) -> list[Event]:
+        """Return what happened since the last time, after so many seconds at most.
+
+        Raises:
+            InputError: An engine cannot do what the user asked of it.
+        """
+        import ray
+
+        events: list[Event] = ray.get(self._ledger.hear.remote(seconds))
+        for event in events:
+            group = self._groups[event.group]
+            if isinstance(event, Refused):
+                raise event.error
+            if isinstance(event, Made):
+                group.wanted.discard(event.part)
+                group.ends = 0
+            if isinstance(event, GivenUp):
+                group.wanted.clear()
+                self._end(group)
+        return [*events, *self._look_after_passes()]
+
+    def _look_after_passes(self) -> list[Event]:
+        """Begin passes anew that ended before they should, and those that there is room for now."""
+        events: list[Event] = []
+        for group in self._groups.values():
+            if group.thread is None or group.thread.is_alive():
+                continue
+            group.thread = None
+            self._room.give_back(group.needs, group.nodes)
+            if group.is_over:
+                continue
+            if isinstance(group.failure, InputError) or not _is_rays(group.failure):
+                raise group.failure or RuntimeError("a pass ended before it was told to")
+            group.ends += 1
+            cause = _said(group.failure)
+            if group.ends >= TRIES:
+                self._end(group)
+                group.wanted.clear()
+                events.append(GivenUp(group.name, cause))
+                continue
+            events.append(Lost(group.name, "", cause))
+            self._desk(group).call("begin_anew")
+        self._begin_passes()
+        return events
+
+    def _end(self, group: _Group) -> None:
+        if not group.is_over:
+            group.is_over = True
+            self._desk(group).call("close")
+
+    def _begin_passes(self) -> None:
+        """Begin the passes that there is room for, in order, at their least width, then widen."""
+        idle = [one for one in self._groups.values() if one.wanted and one.thread is None]
+        for group in idle:
+            group.nodes = self._room.take(group.needs, group.least)
+        begun = [group for group in idle if group.nodes]
+        for group in begun:
+            while len(group.nodes) < group.most and (more := self._room.take(group.needs, 1)):
+                group.nodes += more
+            group.failure = None
+            group.thread = threading.Thread(target=self._run_pass, args=(group,), daemon=True)
+            group.thread.start()
+
+    def _run_pass(self, group: _Group) -> None:
+        try:
+            for _ in self._pass(group).iter_rows():
+                pass
+        except Exception as error:  # noqa: BLE001 - the caller's thread judges it
+            group.failure = _refusal(error) or error
+
+    def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
+        import ray.data
+
+        desk = self._desk(group)
+        first = next(iter(group.pools.values()))
+        adapters = {
+            pool.adapter.place: pool.adapter for pool in group.pools.values() if pool.adapter
+        }
+        setup = Setup(self._store, first.config, self._where, first.model, tuple(adapters.values()))
+        in_flight = self._calls_in_flight(group)
+        begun = ray.data.from_items([0])
+        begun.context.target_max_block_size = 1  # else what the source yields waits for company
+        begun.context.execution_no_progress_timeout_s = -1  # a call may take hours
+        calls = begun.map_batches(
+            hand_out,  # type: ignore[arg-type]  # Ray's type knows no further arguments
+            fn_args=(desk,),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=0,
+            label_selector=at_home(),
+        )
+        asked = calls.map_batches(
+            ask,  # type: ignore[arg-type]
+            fn_args=(group.pools, self._store),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=ASKING_CPUS,
+        )
+        return asked.map_batches(
+            EngineActor,
+            fn_constructor_args=(desk, group.pools, setup),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=group.needs["CPU"],
+            num_gpus=group.needs["GPU"],
+            compute=ray.data.ActorPoolStrategy(
+                min_size=group.least if self._is_elastic else len(group.nodes),
+                max_size=len(group.nodes),
+                max_concurrent_calls_per_actor=in_flight,
+                max_tasks_in_flight_per_actor=in_flight + AHEAD,
+                enable_true_multi_threading=True,
+            ),
+        )
+
+    @property
+    def _is_elastic(self) -> bool:
+        return isinstance(self._where.replicas, list)
+
+    def _calls_in_flight(self, group: _Group) -> int:
+        return self._where.calls_in_flight if group.is_concurrent else 1
+
+    def _group(self, name: str, pools: dict[str, Pool]) -> _Group:
+        where = self._where
+        kind = engine_class(next(iter(pools.values())).config.engine)
+        split = where.tensor_parallel * where.pipeline_parallel
+        gpus = float(split) if where.engine_gpus is None else where.engine_gpus
+        has_any = kind.uses_gpu and (where.engine_gpus is not None or self._room.has_gpu)
+        needs = {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0}
+        fit = self._room.fit(needs, "resources.engine_cpus and engine_gpus")
+        least, most = (
+            where.replicas if isinstance(where.replicas, list) else (where.replicas, where.replicas)
+        )
+        return _Group(name, pools, kind.is_concurrent, needs, min(least, fit), min(most, fit))
+
+    def _terms(self, group: _Group) -> Terms:
+        where, calls = self._where, self._calls_in_flight(group)
+        return Terms(
+            room=max(ROOM, group.most * (calls + AHEAD) * where.rows_per_call),
+            least=max(SMALLEST, -(-where.max_num_seqs // calls)),
+            most=where.rows_per_call,
+            ways=2 * group.most * calls,
+        )
+
+    def _desk(self, group: _Group) -> Desk:
+        return Desk(self._ledger, group.name)
 
 
 def _engine_key(pool: Pool) -> str:
     starts_with = set(engine_class(pool.config.engine).starts_with)
     model = pool.model.identity if pool.model else None
     return digest([pool.config.model_dump(include={"engine"} | starts_with), model])
-
-
-def _generate_group(
-    wants: Sequence[Want], store: Store, where: Resources, made: Callable[[Made], None]
-) -> None:
-    import ray.data
-    from ray.exceptions import RayTaskError
-
-    gpus = _gpus(wants[0].pool, where)
-    needs = {"CPU": where.engine_cpus, "GPU": gpus}
-    fit = how_many_fit(needs, "resources.engine_cpus and engine_gpus", spared_cpus=ASKING_CPUS)
-    pools = by_fingerprint(want.pool for want in wants)
-    setup = Setup(store, wants[0].pool.config, where, wants[0].pool.model)
-    calls = [_call_table(call) for call in _calls(wants, where.rows_per_call)]
-    asked = ray.data.from_arrow(calls).map_batches(  # one block is one call
-        ask,  # type: ignore[arg-type]  # Ray's type knows no further arguments
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=ASKING_CPUS,
-        fn_args=(pools, store),
-    )
-    reports = asked.map_batches(
-        EngineActor,
-        fn_constructor_args=(pools, setup),
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=where.engine_cpus,
-        num_gpus=gpus,
-        compute=ray.data.ActorPoolStrategy(size=min(where.replicas, fit, len(calls))),
-    )
-    try:
-        for row in reports.iter_rows():
-            made(Made(**row))
-    except RayTaskError as error:
-        if refusal := _refusal(error):
-            raise refusal from error
-        raise
 
 
 def _refusal(error: BaseException | None) -> InputError | None:
@@ -126,143 +302,18 @@ def _refusal(error: BaseException | None) -> InputError | None:
     return error
 
 
-def _gpus(pool: Pool, where: Resources) -> float:
-    """Return the GPUs of one engine actor."""
-    import ray
+def _is_rays(error: Exception | None) -> bool:
+    """Say whether a pass ended by a fault of a process or a node, rather than of our code."""
+    from ray.exceptions import RayError, RayTaskError
 
-    if not engine_class(pool.config.engine).uses_gpu:
-        return 0
-    if where.engine_gpus is not None:
-        return where.engine_gpus
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return float(have.get("GPU", 0) > 0)
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    return isinstance(error, RayError | EngineLostError)
 
 
-def _calls(wants: Sequence[Want], rows_per_call: int) -> Iterator[list[Want]]:
-    call: list[Want] = []
-    for want in wants:
-        if call and sum(other.rows for other in call) + want.rows > rows_per_call:
-            yield call
-            call = []
-        call.append(want)
-    if call:
-        yield call
-
-
-def _call_table(call: Sequence[Want]) -> pa.Table:
-    rows = [{"pool": want.pool.fingerprint, **want.segment._asdict()} for want in call]
-    return pa.Table.from_pylist(rows)
-
-
-def ask(calls: pa.Table, pools: dict[str, Pool], store: Store) -> pa.Table:
-    """Word the prompts of whole segments; one row for each row to be made.
-
-    A segment that has come to be there, by a retry or another command, is asked for no more.
-    """
-    strategies: dict[str, Any] = {}
-    rows = []
-    for call in calls.to_pylist():
-        pool = pools[call["pool"]]
-        segment = Segment(call["slot"], call["start"], call["stop"])
-        if store.has(f"{pool.folder}/{segment.name}"):
-            continue
-        asks = engine_class(pool.config.engine).asks
-        if asks and pool.fingerprint not in strategies:
-            strategies[pool.fingerprint] = pool.strategy(store)
-        for index in range(call["start"], call["stop"]):
-            row = {**call, "index": index, "prompt": "", "attributes": "{}"}
-            if asks:
-                asked = strategies[pool.fingerprint].ask(pool.row(call["slot"], index))
-                row["prompt"] = asked.text
-                row["attributes"] = canonical(asked.attributes).decode()
-            rows.append(row)
-    return pa.Table.from_pylist(rows, schema=ASKED)
-
-
-class EngineActor:
-    """One engine per actor: built once, then fed calls; commits each segment as it fills."""
-
-    def __init__(self, pools: dict[str, Pool], setup: Setup) -> None:
-        self._pools = pools
-        self._store = setup.store
-        self._engine: TextEngine | InputError
-        try:
-            self._engine = engine_class(setup.config.engine)(setup)
-        except InputError as error:  # said by the first call: a dead actor's words are lost
-            self._engine = error
-
-    def __call__(self, call: pa.Table) -> Iterator[pa.Table]:
-        """Answer one call's prompts; yield a row for each segment that is there now."""
-        if isinstance(self._engine, InputError):
-            raise self._engine
-        filling = _Filling(self._store, self._pools, call.to_pylist())
-        for completion in self._engine.complete(filling.prompts()):
-            report = filling.add(completion)
-            if report:
-                yield pa.Table.from_pylist([report._asdict()])
-        filling.check_complete()
-
-
-class _Filling:
-    """The segments of one call, as their rows are answered in whatever order."""
-
-    def __init__(self, store: Store, pools: dict[str, Pool], rows: list[dict[str, Any]]) -> None:
-        self._store, self._pools = store, pools
-        self._open = {RowId(row["pool"], row["slot"], row["index"]): row for row in rows}
-        self._done: dict[tuple[str, Segment], dict[int, dict[str, Any]]] = {}
-        self._started = time.monotonic()
-
-    def prompts(self) -> Iterator[Prompt]:
-        """Yield the prompts."""
-        for identity, row in list(self._open.items()):
-            yield Prompt(identity, row["prompt"], self._pools[row["pool"]])
-
-    def add(self, completion: Completion) -> Made | None:
-        """Take an answer; commit its segment if that was the last one it lacked."""
-        asked = self._open.pop(completion.row, None)
-        if asked is None:
-            raise RuntimeError(f"the engine answered row {completion.row} twice, or unasked")
-        segment = Segment(asked["slot"], asked["start"], asked["stop"])
-        rows = self._done.setdefault((asked["pool"], segment), {})
-        rows[asked["index"]] = _pool_row(asked, completion)
-        if len(rows) < segment.stop - segment.start:
-            return None
-        return self._commit(self._pools[asked["pool"]], segment)
-
-    def check_complete(self) -> None:
-        """Make sure that every prompt was answered."""
-        if self._open:
-            raise RuntimeError(f"the engine left {len(self._open)} prompts unanswered")
-        if self._done:
-            raise RuntimeError(f"a call held a part of the segments {list(self._done)}")
-
-    def _commit(self, pool: Pool, segment: Segment) -> Made:
-        rows = [row for _, row in sorted(self._done.pop((pool.fingerprint, segment)).items())]
-        table = pa.Table.from_pylist(rows, schema=POOL)
-        errors = sum(row["error"] is not None for row in rows)
-        tokens = sum(row["completion_tokens"] or 0 for row in rows)
-        now = time.monotonic()  # since the segment before it, so that seconds add up
-        seconds, self._started = round(now - self._started, 3), now
-        notes = {"rows": len(rows), "errors": errors, "tokens": tokens, "seconds": seconds}
-        self._store.commit(f"{pool.folder}/{segment.name}", seal_table(table, notes))
-        return Made(pool.fingerprint, len(rows), errors, tokens)
-
-
-def _pool_row(asked: dict[str, Any], completion: Completion) -> dict[str, Any]:
-    return {
-        "id": str(completion.row),
-        "slot": completion.row.slot,
-        "index": completion.row.index,
-        "prompt": asked["prompt"],
-        # a lone surrogate, which a byte-level tokenizer can leave behind, has no place in Parquet
-        "completion": completion.text.encode("utf-8", "replace").decode(),
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-        "finish_reason": completion.finish_reason,
-        "mean_logprob": completion.mean_logprob,
-        "attributes": asked["attributes"],
-        "error": completion.error,
-    }
+def _said(error: Exception | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def shots_of(attributes: str) -> list[str]:

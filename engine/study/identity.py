@@ -39,12 +39,12 @@ def pool_reads(
     Args:
         task: The task; only what prompts can show of it counts.
         config: The recipe.
-        fields: The fields of ``config`` that its engine and strategy read. ``records`` and
-            ``model`` count by content, which stands among the inputs, not by place.
+        fields: The fields of ``config`` that its engine and strategy read. ``records``,
+            ``model`` and ``adapter`` count by content, which stands among the inputs, not by place.
         replicate: Number of the draw, from 0.
         asks: Whether the engine reads prompts.
     """
-    settings = config.model_dump(include=fields - {"records", "model", "revision"})
+    settings = config.model_dump(include=fields - {"records", "model", "revision", "adapter"})
     if "topics" in fields:
         settings["topics"] = config.topics or task.topics
     return {

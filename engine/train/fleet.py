@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.errors import DamagedError, TrainingError
-from engine.session import how_many_fit
+from engine.session import Room
 from engine.store import Store
 from engine.study.config import Resources
 from engine.train.run import Run
@@ -162,7 +162,7 @@ def _size(runs: int, where: Resources) -> tuple[int, float]:
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     gpus = where.fleet_gpus if where.fleet_gpus is not None else float(have.get("GPU", 0) > 0)
     needs = {"CPU": where.fleet_cpus, "GPU": gpus}
-    fit = how_many_fit(needs, "resources.fleet_cpus and fleet_gpus")
+    fit = Room().fit(needs, "resources.fleet_cpus and fleet_gpus")
     return min(where.fleet or LARGEST_GROUP, fit, runs), gpus
 
 

@@ -13,6 +13,7 @@ class Slow:
     starts_with = frozenset()
     asks = True
     uses_gpu = False
+    is_concurrent = False
 
     @staticmethod
     def model(task, config):
@@ -27,6 +28,9 @@ class Slow:
             word = ("awful", "superb")[prompt.row.slot == "good"]
             text = f"the soup was {word} on visit {prompt.row.index}"
             yield Completion(row=prompt.row, text=text, finish_reason="stop", completion_tokens=9)
+
+    def close(self):
+        pass
 
 
 class Backwards(Slow):

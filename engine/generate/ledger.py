@@ -1,0 +1,262 @@
+"""What is wanted and what was made: an actor between the driver and the passes of the engines.
+
+It holds nothing that the store's files do not tell: after any fault a new one is fed anew.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.segments import Segment
+
+LOSSES = 3  # of one replica, without a segment made in between, before it is given no more work
+
+
+class Part(NamedTuple):
+    """A segment of a pool, by the pool's fingerprint."""
+
+    pool: str
+    segment: Segment
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return self.segment.stop - self.segment.start
+
+
+class Started(NamedTuple):
+    """An engine is ready, after so many seconds."""
+
+    group: str
+    replica: str
+    seconds: float
+
+
+class Made(NamedTuple):
+    """A segment is there now.
+
+    Attributes:
+        group: Whose engines it was asked of.
+        replica: Which of them made it.
+        part: The segment.
+        errors: Rows without an answer.
+        prompt_tokens: Tokens of the prompts; 0 where none are counted.
+        tokens: Tokens of the completions.
+        cached_tokens: Those of the prompts that the engine had worked on before.
+        seconds: Engine time that it took; 0 if it was there already.
+        start_s: Seconds that the engine took to start, if this is the first it made.
+    """
+
+    group: str
+    replica: str
+    part: Part
+    errors: int = 0
+    prompt_tokens: int = 0
+    tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0
+    start_s: float = 0
+
+
+class Lost(NamedTuple):
+    """An engine died, or hangs, and is replaced."""
+
+    group: str
+    replica: str
+    cause: str
+
+
+class GivenUp(NamedTuple):
+    """No engine of a group is left that works."""
+
+    group: str
+    cause: str
+
+
+class Refused(NamedTuple):
+    """An engine cannot do what the user asked of it."""
+
+    group: str
+    error: Exception
+
+
+Event = Started | Made | Lost | GivenUp | Refused
+
+
+@dataclass
+class Terms:
+    """How a group's segments are handed out.
+
+    Attributes:
+        room: Rows that may be out at a time.
+        least: Rows of a call, if there are as many.
+        most: Rows of a call, at most; but one segment at least.
+        ways: Calls that what waits is divided into, while they are not too small.
+    """
+
+    room: int
+    least: int
+    most: int
+    ways: int
+
+
+@dataclass
+class _Group:
+    terms: Terms
+    waiting: deque[Part] = field(default_factory=deque)
+    out: set[Part] = field(default_factory=set)
+    sources: int = 0
+    is_closed: bool = False
+    losses: dict[str, int] = field(default_factory=dict)  # in a row, by replica
+    starts: dict[str, int] = field(default_factory=dict)
+    told: dict[str, int] = field(default_factory=dict)  # losses that the replica itself told of
+    idle: set[str] = field(default_factory=set)  # replicas that are given no more work
+    cause: str = ""
+
+
+class Ledger:
+    """Hands out segments in calls, and passes on what becomes of them.
+
+    Its methods are those of an asynchronous Ray actor: they run in turns, and wait for each other.
+    """
+
+    def __init__(self, terms: dict[str, Terms]) -> None:
+        self._groups = {name: _Group(own) for name, own in terms.items()}
+        self._events: deque[Event] = deque()
+        self._changed = asyncio.Condition()
+
+    async def want(self, group: str, parts: Iterable[Part]) -> None:
+        """Ask for segments, after those that wait."""
+        self._groups[group].waiting.extend(parts)
+        await self._notify()
+
+    async def withdraw(self, group: str) -> list[Part]:
+        """Take back what waits; what is out will still be made."""
+        own = self._groups[group]
+        taken = list(own.waiting)
+        own.waiting.clear()
+        return taken
+
+    async def close(self, group: str) -> None:
+        """Say that nothing more will be wanted; the group's pass ends."""
+        self._groups[group].is_closed = True
+        await self._notify()
+
+    async def begin(self, group: str) -> bool:
+        """Say that the pass's source begins; False if it had begun before.
+
+        Ray tries a source that was killed again, but passes on only what it yields beyond what the
+        first one had: such a pass would wait for ever for calls that nobody makes.
+        """
+        own = self._groups[group]
+        own.sources += 1
+        return own.sources == 1
+
+    async def begin_anew(self, group: str) -> None:
+        """Take back what is out with a pass that ended: another will make it."""
+        own = self._groups[group]
+        own.waiting.extendleft(sorted(own.out, key=lambda part: -part.segment.start))
+        own.out.clear()
+        own.sources = 0
+
+    async def next(self, group: str) -> list[Part] | None:
+        """Return the next call's segments, once there is room; None when the pass is to end."""
+        own = self._groups[group]
+        async with self._changed:
+            await self._changed.wait_for(lambda: own.is_closed or _has_room(own))
+        if own.is_closed:
+            return None
+        call = _packed(own)
+        own.out.update(call)
+        return call
+
+    async def start(self, group: str, replica: str) -> bool:
+        """Say that a replica starts its engine; False if it should not."""
+        own = self._groups[group]
+        starts = own.starts[replica] = own.starts.get(replica, 0) + 1
+        unheard = starts - 1 - own.told.get(replica, 0)
+        if unheard > 0:
+            own.told[replica] = starts - 1
+            await self._lose(group, replica, "its process was killed, perhaps for want of memory")
+        return replica not in own.idle and not own.is_closed
+
+    async def tell(self, event: Event) -> None:
+        """Report what happened."""
+        own = self._groups[event.group]
+        if isinstance(event, Lost):
+            own.told[event.replica] = own.told.get(event.replica, 0) + 1
+            await self._lose(*event)
+            return
+        if isinstance(event, Made):
+            own.out.discard(event.part)
+            own.losses[event.replica] = 0
+        if isinstance(event, Refused):
+            own.is_closed = True
+        self._events.append(event)
+        await self._notify()
+
+    async def give_up(self, group: str, cause: str) -> None:
+        """End a group: no engine of it can work."""
+        own = self._groups[group]
+        if not own.is_closed:
+            own.is_closed = True
+            self._events.append(GivenUp(group, cause))
+        await self._notify()
+
+    async def sit_out(self, group: str, parts: list[Part]) -> None:
+        """Put back what a replica cannot do, and keep it waiting until the group's work is done.
+
+        While it waits it holds its calls, and so is given no others.
+        """
+        own = self._groups[group]
+        own.waiting.extendleft(part for part in reversed(parts) if part in own.out)
+        own.out.difference_update(parts)
+        await self._notify()
+        async with self._changed:
+            await self._changed.wait_for(lambda: own.is_closed)
+
+    async def hear(self, seconds: float) -> list[Event]:
+        """Return what happened since the last time, after so many seconds at most."""
+        async with self._changed:
+            try:
+                await asyncio.wait_for(
+                    self._changed.wait_for(lambda: bool(self._events)), timeout=seconds
+                )
+            except TimeoutError:
+                return []
+        events = list(self._events)
+        self._events.clear()
+        return events
+
+    async def _lose(self, group: str, replica: str, cause: str) -> None:
+        own = self._groups[group]
+        own.losses[replica] = own.losses.get(replica, 0) + 1
+        self._events.append(Lost(group, replica, cause))
+        if own.losses[replica] >= LOSSES:
+            own.idle.add(replica)
+        if own.idle >= set(own.starts):
+            await self.give_up(group, cause)
+        await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
+
+
+def _has_room(own: _Group) -> bool:
+    if not own.waiting:
+        return False
+    out = sum(part.rows for part in own.out)
+    return out == 0 or out + own.waiting[0].rows <= own.terms.room
+
+
+def _packed(own: _Group) -> list[Part]:
+    """Take the next call's segments from those that wait; smaller ones towards the end."""
+    rows = sum(part.rows for part in own.waiting)
+    upto = min(own.terms.most, max(own.terms.least, -(-rows // own.terms.ways)))
+    call = [own.waiting.popleft()]
+    while own.waiting and sum(part.rows for part in call) + own.waiting[0].rows <= upto:
+        call.append(own.waiting.popleft())
+    return call
