@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from engine.errors import ModelError
+from engine.generate.chat import chat_tokens
 from engine.models import Model
 from engine.study.config import GenerateConfig
 
@@ -82,12 +83,7 @@ class CausalLM:
 
     def tokens(self, text: str) -> list[int]:
         """Return a prompt in tokens, as the chat template puts it."""
-        asked = [{"role": "user", "content": text}]
-        whole = self._tokenizer.apply_chat_template(
-            asked, tokenize=False, add_generation_prompt=True, **self._template_args
-        )
-        tokens: list[int] = self._tokenizer(whole, add_special_tokens=False)["input_ids"]
-        return tokens
+        return chat_tokens(self._tokenizer, text, self._template_args)
 
     def answer(
         self,

@@ -1,7 +1,9 @@
 """The model that an engine asks: found, and fit to be asked before anything starts."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from engine.errors import ModelError
 from engine.generate.scope import check_scope
@@ -26,6 +28,24 @@ def chat_model(task: Task, config: GenerateConfig) -> Model:
     if model.revision is None:
         check_scope(Path(model.place), task, config)
     return model
+
+
+def chat_tokens(tokenizer: Any, text: str, template_args: Mapping[str, Any]) -> list[int]:  # noqa: ANN401 - any tokenizer of transformers'
+    """Return a prompt in tokens, as the model's chat template puts it.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        text: What the user says.
+        template_args: What the template takes besides, such as ``enable_thinking``.
+    """
+    whole = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}],
+        tokenize=False,
+        add_generation_prompt=True,
+        **template_args,
+    )
+    tokens: list[int] = tokenizer(whole, add_special_tokens=False)["input_ids"]
+    return tokens
 
 
 def _has_chat_template(model: Model) -> bool:
