@@ -14,7 +14,7 @@ from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
 from engine.errors import DamagedError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
-from engine.generate.stage import JUDGING_CPUS, Generation
+from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation
 from engine.outcome import find, write_references
 from engine.plan import Plan
 from engine.report.findings import Findings
@@ -25,8 +25,6 @@ from engine.study.config import Resources
 from engine.survey import damaged_files, survey
 from engine.train.fleet import Finished, check_fleet, train_fleet
 from engine.train.run import Run
-
-POLL_S = 0.2
 
 
 class Progress(NamedTuple):

@@ -172,7 +172,7 @@ class EngineActor:
         import ray
 
         filling = Filling(self._setup.store, self._pools, parts, self._clock)
-        told = [self._tell(part, {}) for part in filling.there]
+        told = [self._tell(part, {"was_there": True}) for part in filling.there]
         try:
             for completion in engine.complete(filling.prompts()):
                 if done := filling.add(completion):

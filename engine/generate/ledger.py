@@ -41,6 +41,7 @@ class Made(NamedTuple):
         group: Whose engines it was asked of.
         replica: Which of them made it.
         part: The segment.
+        was_there: Whether it had been there before it was asked for.
         errors: Rows without an answer.
         prompt_tokens: Tokens of the prompts; 0 where none are counted.
         tokens: Tokens of the completions.
@@ -52,6 +53,7 @@ class Made(NamedTuple):
     group: str
     replica: str
     part: Part
+    was_there: bool = False
     errors: int = 0
     prompt_tokens: int = 0
     tokens: int = 0

@@ -1,8 +1,10 @@
 """Make segments of pools: passes of Ray Data over engine actors, fed while they run."""
 
+import gc
 import json
 import threading
-from collections.abc import Collection, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -20,6 +22,7 @@ from engine.study.config import Resources
 
 ASKING_CPUS = 0.25  # of a task that words prompts
 JUDGING_CPUS = 0.5  # of one that judges rows, beside the engines
+POLL_S = 0.2  # longest wait for news
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
 TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
@@ -35,6 +38,31 @@ class Want(NamedTuple):
     def rows(self) -> int:
         """How many rows it will hold."""
         return self.segment.stop - self.segment.start
+
+
+def generate(
+    wants: Sequence[Want], store: Store, where: Resources, made: Callable[[Made], None]
+) -> None:
+    """Make these segments of pools, and no others.
+
+    Args:
+        wants: The segments, the most urgent first.
+        store: Where they are committed.
+        where: Engines' resources.
+        made: Told of each segment that is there.
+
+    Raises:
+        InputError: An engine cannot do what the user asked of it.
+        EngineLostError: No engine is left that works.
+    """
+    with Generation([want.pool for want in wants], store, where) as generation:
+        generation.want(wants)
+        while generation.is_waiting:
+            for event in generation.hear(POLL_S):
+                if isinstance(event, Made):
+                    made(event)
+                if isinstance(event, GivenUp):
+                    raise EngineLostError(event.cause)
 
 
 @dataclass
@@ -103,10 +131,10 @@ class Generation:
         for group in self._groups.values():
             self._desk(group).call("withdraw")
             self._desk(group).call("close")
-        for group in self._groups.values():
-            if group.thread and kind is None:
-                group.thread.join()  # so that its memory is free when this returns
-        if kind is None:
+        if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
+            for group in self._groups.values():
+                if group.thread:
+                    group.thread.join()  # so that its memory is free when this returns
             ray.kill(self._ledger)
 
     def want(self, wants: Sequence[Want]) -> None:
@@ -121,6 +149,11 @@ class Generation:
         for name, parts in by_group.items():
             self._desk(self._groups[name]).call("want", parts)
         self._begin_passes()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a segment that is wanted is not there yet."""
+        return any(group.wanted for group in self._groups.values())
 
     def pools_of(self, group: str) -> list[str]:
         """Return the fingerprints of a group's pools."""
@@ -210,7 +243,9 @@ class Generation:
             for _ in self._pass(group).iter_rows():
                 pass
         except Exception as error:  # noqa: BLE001 - the caller's thread judges it
-            group.failure = _refusal(error) or error
+            traceback.clear_frames(error.__traceback__)
+            group.failure = (_refusal(error) or error).with_traceback(None)
+            gc.collect()  # of what keeps the pass's actors alive
 
     def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
         import ray.data
@@ -302,12 +337,12 @@ def _refusal(error: BaseException | None) -> InputError | None:
     return error
 
 
-def _is_rays(error: Exception | None) -> bool:
+def _is_rays(error: BaseException | None) -> bool:
     """Say whether a pass ended by a fault of a process or a node, rather than of our code."""
-    from ray.exceptions import RayError, RayTaskError
+    from ray.exceptions import RayError, RayTaskError, UserCodeException
 
-    while isinstance(error, RayTaskError):
-        error = error.cause
+    while isinstance(error, RayTaskError | UserCodeException):
+        error = getattr(error, "cause", None) or error.__cause__
     return isinstance(error, RayError | EngineLostError)
 
 

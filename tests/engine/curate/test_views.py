@@ -1,7 +1,7 @@
 import datasets
 import pytest
 
-from engine.curate.stage import curate_slot, is_current, tallies
+from engine.curate.stage import curate_slot, is_current, tally_of
 from engine.generate.stage import Want, generate
 from engine.mix.stage import accepted
 from engine.plan import make_plan
@@ -58,13 +58,13 @@ def test_a_view_that_grows_is_the_view_made_at_once(repeating, store, tmp_path, 
     for count in (10, 40, 41, 150):
         extend(view, store, count)
         judge(view, store)
-        assert is_current(store, view)
+        assert all(is_current(store, view, slot) for slot in view.pool.slots)
     other = Store.open(str(tmp_path / "other"))
     planned(repeating, other)
     extend(view, other, 150)
     judge(view, other)
     assert rows_of(view, store) == rows_of(view, other)
-    tally = tallies(store, view)["good"]
+    tally = tally_of(store, view, "good")
     assert tally.refused["duplicate"] > 20
     assert tally.accepted + sum(tally.refused.values()) == tally.rows
 
@@ -87,7 +87,7 @@ def test_a_lost_view_segment_is_judged_again_with_memory_of_those_before(repeati
     segments = view.segments(store)["bad"]
     for place in (3, 6):
         (store.root / view.folder / segments[place].name).unlink()
-    assert not is_current(store, view)
+    assert not is_current(store, view, "bad")
     judge(view, store)
     assert rows_of(view, store) == before
 
@@ -107,7 +107,7 @@ def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(
     assert segment not in view.pool.segments(store)["good"]
     extend(view, store, 100)
     judge(view, store)
-    assert is_current(store, view)
+    assert is_current(store, view, "good")
     assert rows_of(view, store) == before
 
 
@@ -117,7 +117,7 @@ def test_a_view_ends_at_the_first_row_without_an_outcome(toy, store, ray_up):
     path = store.root / view.pool.folder / view.pool.segments(store)["good"][1].name
     path.unlink()
     judge(view, store)
-    assert tallies(store, view)["good"].rows == 16
+    assert tally_of(store, view, "good").rows == 16
     assert len(list(accepted(store, view, "good"))) == 16
 
 
@@ -130,7 +130,7 @@ def test_copies_of_gold_rows_and_of_shots_are_refused(toy, store, ray_up):
     view = planned(toy, store)
     extend(view, store, 16)
     judge(view, store)
-    assert tallies(store, view)["bad"].refused == {"gold_copy": 1}
+    assert tally_of(store, view, "bad").refused == {"gold_copy": 1}
 
 
 def test_datasets_reads_a_view(toy, store, ray_up, tmp_path):
