@@ -219,8 +219,8 @@ class Resources(Written):
             variable OPENAI_BASE_URL, or else OpenAI's own.
         api_key_env: Name of the environment variable that holds the key (``openai``).
         request_timeout_s: Seconds until an unanswered request is asked again (``openai``).
-        requests_per_minute: Requests that are sent, at most (``openai``).
-        tokens_per_minute: Tokens of prompts and completions, at most (``openai``).
+        requests_per_minute: Requests that all replicas together send, at most (``openai``).
+        tokens_per_minute: Tokens of their prompts and completions, at most (``openai``).
         fleet: Training workers; as many as fit the GPUs, or else CPUs, if absent, at most 8.
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.
