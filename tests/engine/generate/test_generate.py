@@ -2,6 +2,7 @@ import json
 
 import pytest
 from ray.exceptions import RayTaskError
+from rude_server import RudeServer
 
 from engine.curate.parse import layout, parse
 from engine.generate.engine import ENGINES, Completion, Prompt, Setup, engine_class
@@ -56,8 +57,17 @@ def pool_rows(store, pool):
     ]
 
 
+@pytest.fixture
+def endpoint(monkeypatch):
+    """What the engine ``openai`` asks; nobody has told it to be rude."""
+    server = RudeServer()
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    yield
+    server.close()
+
+
 @pytest.mark.parametrize("name", sorted(ENGINES))
-def test_every_engine_answers_each_prompt_once(toy, store, tiny_llm, name):
+def test_every_engine_answers_each_prompt_once(toy, store, tiny_llm, endpoint, name):
     own = {"engine": name, "strategy": "zero_shot", "model": tiny_llm, "max_tokens": 9}
     pool = planned(toy, store, *(f"generate.{key}={value}" for key, value in own.items()))
     engine = engine_class(name)(Setup(store, pool.config, Resources(), pool.model))
