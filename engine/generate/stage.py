@@ -135,6 +135,7 @@ class Generation:
             for group in self._groups.values():
                 if group.thread:
                     group.thread.join()  # so that its memory is free when this returns
+            gc.collect()  # a pass that failed keeps its actors alive in cycles
             ray.kill(self._ledger)
 
     def want(self, wants: Sequence[Want]) -> None:
@@ -245,7 +246,6 @@ class Generation:
         except Exception as error:  # noqa: BLE001 - the caller's thread judges it
             traceback.clear_frames(error.__traceback__)
             group.failure = (_refusal(error) or error).with_traceback(None)
-            gc.collect()  # of what keeps the pass's actors alive
 
     def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
         import ray.data
