@@ -141,6 +141,29 @@ def embedded(
     typer.echo(bench_embedded(rows, model, json))
 
 
+@bench.command()
+def generate(  # noqa: PLR0913 - its options
+    rows: Annotated[int, typer.Option(help="Rows to make, about.", min=100)] = 2000,
+    lengths: Annotated[
+        str, typer.Option(help="Of the answers: equal or heavy (tailed).")
+    ] = "equal",
+    repeats: Annotated[int, typer.Option(help="Repetitions; the median counts.", min=1)] = 3,
+    model: Annotated[str, typer.Option(help="The generator: a folder or a hub name.")] = EMBEDDED,
+    load_format: Annotated[str, typer.Option(help="vLLM's; dummy needs no weights.")] = "auto",
+    replicas: Annotated[int, typer.Option(help="Engines of textmill and Ray.", min=1)] = 1,
+    max_num_seqs: Annotated[int, typer.Option(help="Rows answered at a time.", min=1)] = 128,
+    engines: Annotated[
+        str, typer.Option(help="Which to measure: of vllm, textmill, ray_data_llm, transformers.")
+    ] = "vllm,textmill,ray_data_llm,transformers",
+    json: Json = False,
+) -> None:
+    """Measure rows per second of textmill's vLLM pass, beside vLLM alone and Ray's processor."""
+    from jobs.bench_generate import bench_generate, load
+
+    told = load(rows, lengths, repeats, model, load_format, replicas, max_num_seqs)
+    typer.echo(bench_generate(told, engines.split(","), json))
+
+
 def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
     from engine.pipeline import run_study
     from engine.plan import make_plan

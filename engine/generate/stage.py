@@ -244,8 +244,8 @@ class Generation:
             for _ in self._pass(group).iter_rows():
                 pass
         except Exception as error:  # noqa: BLE001 - the caller's thread judges it
-            traceback.clear_frames(error.__traceback__)
-            group.failure = (_refusal(error) or error).with_traceback(None)
+            group.failure = _refusal(error) or error
+            _forget_frames(error)
 
     def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
         import ray.data
@@ -274,6 +274,7 @@ class Generation:
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=ASKING_CPUS,
+            compute=ray.data.TaskPoolStrategy(len(group.nodes)),  # more take cores from engines
         )
         return asked.map_batches(
             EngineActor,
@@ -335,6 +336,14 @@ def _refusal(error: BaseException | None) -> InputError | None:
     while error is not None and not isinstance(error, InputError):
         error = getattr(error, "cause", None) or error.__cause__
     return error
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the variables of the frames that an error passed: among them a pass's actors."""
+    while error:
+        traceback.clear_frames(error.__traceback__)
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _is_rays(error: BaseException | None) -> bool:

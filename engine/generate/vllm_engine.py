@@ -2,12 +2,14 @@
 
 import itertools
 import json
+import math
 import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,7 +19,7 @@ from engine.generate.chat import chat_model, chat_tokens
 from engine.generate.engine import Completion, Prompt, Setup
 from engine.generate.output import Transcript
 from engine.models import Model
-from engine.study.config import GenerateConfig, Structured
+from engine.study.config import GenerateConfig, Resources, Structured
 from engine.tasks.task import Task
 
 SAMPLING = frozenset(
@@ -87,19 +89,15 @@ class VllmEngine:
         return chat_model(task, config)
 
     def __init__(self, setup: Setup) -> None:
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
         args = dict(setup.config.engine_args)
         self._template_args: dict[str, Any] = args.pop("chat_template_kwargs", {})
         self._adapters = {adapter.place: adapter for adapter in setup.adapters}
         self._patience_s = setup.resources.patience_s
-        transcript = Transcript()
-        engine = _started(setup, args, transcript)
-        self._context: int = engine.model_config.max_model_len
-        self._tokenizer: Any = engine.get_tokenizer()
+        self._steps = _Steps(setup, args)
+        self._context: int = self._steps.engine.model_config.max_model_len
+        self._tokenizer: Any = self._steps.engine.get_tokenizer()
         self._tokenizing = threading.Lock()  # one tokenizer serves one thread at a time
         self._known = lru_cache(maxsize=4096)(self._tokens_of)  # many rows have the same prompt
-        self._steps = _Steps(engine, transcript)
 
     def complete(self, prompts: Iterable[Prompt]) -> Iterator[Completion]:
         """Answer every prompt once; one that does not fit the model's context is refused."""
@@ -113,7 +111,7 @@ class VllmEngine:
                 yield Completion(row=prompt.row, text="", prompt_tokens=len(tokens), error=error)
                 continue
             config = prompt.pool.config
-            params = _sampling(config, prompt.row.draws("sampling").seed(), room)
+            params = sampling(config, prompt.row.draws("sampling").seed(), room)
             request = self._steps.submit(tokens, params, self._adapter(prompt), answers)
             waiting[request] = prompt, len(tokens)
         while waiting:
@@ -165,18 +163,25 @@ class _Steps:
     So there is no border between calls: a row joins the batch when there is room for it. vLLM's own
     loop is asynchronous, which costs a task for each row; its synchronous one ends when all rows
     that it was given do.
+
+    Attributes:
+        engine: vLLM's LLMEngine.
     """
 
-    def __init__(self, engine: Any, transcript: Transcript) -> None:  # noqa: ANN401 - LLMEngine
-        self._engine, self._transcript = engine, transcript
+    engine: Any
+
+    def __init__(self, setup: Setup, args: Mapping[str, Any]) -> None:
+        self._transcript = Transcript()
         self._inbox: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._names = map(str, itertools.count())
         self._naming = threading.Lock()
         self._asked: dict[str, queue.SimpleQueue[_Answer]] = {}
         self._moved = time.monotonic()  # when the engine last gave a sign of life
         self._death = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        started: Future[Any] = Future()
+        self._thread = threading.Thread(target=self._run, args=(setup, args, started), daemon=True)
         self._thread.start()
+        self.engine = started.result()
 
     def submit(
         self,
@@ -205,12 +210,21 @@ class _Steps:
     def close(self) -> None:
         self._inbox.put(None)
         self._thread.join(timeout=10)
-        self._engine.engine_core.shutdown()
+        self.engine.engine_core.shutdown()
 
-    def _run(self) -> None:
+    def _run(self, setup: Setup, args: Mapping[str, Any], started: Future[Any]) -> None:
+        try:  # in the thread that steps it: how many threads it has is a thread's own setting
+            engine = _started(setup, args, self._transcript)
+        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            started.set_exception(error)
+            return
+        started.set_result(engine)
+        self._step(engine)
+
+    def _step(self, engine: Any) -> None:  # noqa: ANN401 - LLMEngine
         try:
-            while self._take_requests():
-                for output in self._engine.step():
+            while self._take_requests(engine):
+                for output in engine.step():
                     self._asked.pop(output.request_id).put(_Answer(output.request_id, output))
                 self._moved = time.monotonic()
         except BaseException as error:  # noqa: BLE001 - told by the threads that wait for answers
@@ -218,7 +232,7 @@ class _Steps:
             cause = self._transcript.last_error() or f"{type(error).__name__}: {error}"
             self._death = f"vLLM's engine died: {cause}. {_remedy(cause)}"
 
-    def _take_requests(self) -> bool:
+    def _take_requests(self, engine: Any) -> bool:  # noqa: ANN401 - LLMEngine
         """Hand the engine what was submitted, waiting if it has nothing to do; False at the end."""
         while not self._inbox.empty() or not self._asked:
             request = self._inbox.get()
@@ -226,20 +240,17 @@ class _Steps:
                 return False
             if not self._asked:
                 self._moved = time.monotonic()
-            self._add(request)
+            self._add(engine, request)
         return True
 
-    def _add(self, request: _Request) -> None:
+    def _add(self, engine: Any, request: _Request) -> None:  # noqa: ANN401 - LLMEngine
         prompt = {"prompt_token_ids": list(request.tokens)}
         try:
-            name = self._engine.add_request(
-                request.name, prompt, request.params, lora_request=request.adapter
-            )
+            engine.add_request(request.name, prompt, request.params, lora_request=request.adapter)
         except (ValueError, TypeError) as error:  # of this request alone
             request.answers.put(_Answer(request.name, None, str(error)))
             return
         self._asked[request.name] = request.answers
-        assert name
 
 
 def _completion(prompt: Prompt, prompt_tokens: int, answer: _Answer) -> Completion:
@@ -259,7 +270,40 @@ def _completion(prompt: Prompt, prompt_tokens: int, answer: _Answer) -> Completi
     )
 
 
-def _sampling(config: GenerateConfig, seed: int, room: int) -> Any:  # noqa: ANN401 - SamplingParams
+def prepare(where: Resources) -> None:
+    """Set the environment that vLLM and its libraries read; before they are imported.
+
+    On a CPU its engine runs in this process, not in two of its own: those start ten times as slowly
+    and keep a core busy with waiting for each other.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    threads = str(_threads(where))
+    os.environ["OMP_NUM_THREADS"] = threads  # Ray has set it for an actor of few CPUs
+    from vllm.platforms import current_platform
+
+    if current_platform.is_cpu() and not _is_split(where):
+        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+
+
+def _threads(where: Resources) -> int:
+    """Return the threads of an engine on a CPU; the cores are theirs while rows are made."""
+    most = max(where.replicas) if isinstance(where.replicas, list) else where.replicas
+    return max(math.ceil(where.engine_cpus), len(os.sched_getaffinity(0)) // most)
+
+
+def _is_split(where: Resources) -> bool:
+    return where.tensor_parallel * where.pipeline_parallel > 1
+
+
+def sampling(config: GenerateConfig, seed: int, room: int) -> Any:  # noqa: ANN401 - SamplingParams
+    """Return how vLLM is to draw one row.
+
+    Args:
+        config: The recipe.
+        seed: The row's own.
+        room: Tokens that the model's context leaves for the answer.
+    """
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     limit = min(config.max_tokens, room)
@@ -298,6 +342,7 @@ def _started(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> A
         EngineLostError: It does not start; the message says why, and what may help.
     """
     try:
+        prepare(setup.resources)
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
     except ImportError as error:
@@ -306,7 +351,7 @@ def _started(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> A
             "engines run: pip install 'textmill[gpu]'; without a GPU, as the README says."
         ) from error
     try:
-        config = EngineArgs(**_arguments(setup, args)).create_engine_config()
+        config = EngineArgs(**arguments(setup, args)).create_engine_config()
     except TypeError as error:
         raise ConfigError(f"generate.engine_args: vLLM does not take them: {error}") from error
     except (ValueError, OSError) as error:  # pydantic's ValidationError is a ValueError
@@ -327,7 +372,13 @@ def _remedy(cause: str) -> str:
     return next(text for word, text in REMEDIES.items() if word in cause.lower())
 
 
-def _arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what vLLM is started with.
+
+    Args:
+        setup: What the engine is built from.
+        args: What the study tells vLLM besides.
+    """
     from vllm.platforms import current_platform
 
     if setup.model is None:
@@ -344,9 +395,11 @@ def _arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
     }
     if where.memory_share is not None:
         given["gpu_memory_utilization"] = where.memory_share
-    if where.tensor_parallel * where.pipeline_parallel > 1:
+    if _is_split(where):
         given["distributed_executor_backend"] = "mp"  # all on the actor's node, in its charge
     if current_platform.is_cpu():
+        if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
+            given["distributed_executor_backend"] = "uni"
         given["enforce_eager"] = True  # compiling for a CPU takes minutes
         # a prompt cut in two, with a seed, ends vLLM 0.29's engine: CPU generators cannot step back
         given["enable_chunked_prefill"] = False

