@@ -254,7 +254,6 @@ def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, 
     pools = {want.pool.fingerprint: want.pool for wants in rounds for want in wants}
     seconds: list[float] = []
     made: list[Made] = []
-    stamps=[]
     start_s = 0.0
     with ray_session(), Generation(pools.values(), store, load.where) as generation:
         for wants in rounds:
@@ -263,12 +262,9 @@ def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, 
             generation.want(wants)
             while generation.is_waiting:
                 for event in generation.hear(1.0):
-                    stamps.append(time.monotonic())
                     made += [event] if isinstance(event, Made) else []
                     start_s = event.seconds if isinstance(event, Started) else start_s
             seconds.append(time.monotonic() - began)
-            import os,sys
-            if os.environ.get("DBG"): print("round", seconds[-1], "first", stamps[0]-began, stamps[len(stamps)//10]-began, stamps[len(stamps)//2]-began, stamps[-1]-began, file=sys.stderr); stamps.clear()
     prompt_tokens = sum(one.prompt_tokens for one in made)
     more = {
         "prefix_hit_rate": round(sum(one.cached_tokens for one in made) / prompt_tokens, 3),

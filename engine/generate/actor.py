@@ -134,9 +134,10 @@ class EngineActor:
         except OutOfTime:
             self._replace(f"it did not start within {self._setup.resources.patience_s:g} s")
         for call in calls.to_pylist():
-            if engine is None or not self._answer(engine, call["parts"]):
-                parts = [_part(part) for part in call["parts"]]
-                self._desk.call("sit_out", parts)
+            still = set(self._desk.call("take", [_part(part) for part in call["parts"]]))
+            parts = [part for part in call["parts"] if _part(part) in still]
+            if parts and (engine is None or not self._answer(engine, parts)):
+                self._desk.call("sit_out", [_part(part) for part in parts])
         return pa.table({"calls": [calls.num_rows]})
 
     def __del__(self) -> None:

@@ -105,7 +105,7 @@ class CausalLM:
         ids = [[self._ends[0]] * pad + list(own) for pad, own in zip(pads, prompts, strict=True)]
         mask = [[0] * pad + [1] * (width - pad) for pad in pads]
         stopped = _Stopped(width, limits, config.stop, self._raw_text)
-        drawn = _Drawn(config, seeds, max(limits), self._ends[0], self._device)
+        drawn = _Drawn(config, seeds, max(limits), self._ends, self._device)
         with torch.inference_mode():
             made = self._model.generate(
                 input_ids=torch.tensor(ids, device=self._device),
@@ -163,9 +163,11 @@ class _Drawn(LogitsProcessor):
         config: GenerateConfig,
         seeds: Sequence[int],
         longest: int,
-        end: int,
+        ends: Sequence[int],
         device: torch.device,
     ) -> None:
+        self._min_tokens = config.min_tokens
+        self._end_tokens = torch.tensor(ends, device=device)
         self._is_greedy = config.temperature == 0
         self._warpers = LogitsProcessorList()
         if not self._is_greedy:
@@ -176,12 +178,14 @@ class _Drawn(LogitsProcessor):
             self._warpers.append(TopPLogitsWarper(config.top_p))
         uniform = [np.random.RandomState(seed).random_sample(longest) for seed in seeds]
         self._uniform = torch.tensor(np.array(uniform), device=device)  # (rows, tokens), float64
-        self._end = end
+        self._end = ends[0]
         self._logprobs: list[torch.Tensor] = []
         self.is_broken = torch.zeros(len(seeds), dtype=torch.bool, device=device)
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:  # noqa: ANN401 - the library's FloatTensor
         self.is_broken |= ~torch.isfinite(scores.amax(-1))
+        if len(self._logprobs) < self._min_tokens:
+            scores = scores.index_fill(-1, self._end_tokens, -torch.inf)
         tokens = self._draw(input_ids, scores).masked_fill(self.is_broken[:, None], self._end)
         self._logprobs.append(torch.log_softmax(scores, -1).gather(1, tokens)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)

@@ -174,6 +174,11 @@ class Ledger:
         own.out.update(call)
         return call
 
+    async def take(self, group: str, parts: list[Part]) -> list[Part]:
+        """Return which of a call's segments are still to be made, as it begins."""
+        own = self._groups[group]
+        return [] if own.is_closed else [part for part in parts if part in own.out]
+
     async def start(self, group: str, replica: str) -> bool:
         """Say that a replica starts its engine; False if it should not."""
         own = self._groups[group]

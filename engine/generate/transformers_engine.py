@@ -16,7 +16,7 @@ from engine.tasks.task import Task
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 ENGINE_ARGS = ("attn_implementation", "chat_template_kwargs", "dtype", "trust_remote_code")
-SAMPLING = frozenset({"temperature", "top_p", "top_k", "max_tokens", "stop"})
+SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_tokens", "max_tokens", "stop"})
 
 
 @dataclass(frozen=True)
