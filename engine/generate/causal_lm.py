@@ -184,17 +184,18 @@ class _Drawn(LogitsProcessor):
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:  # noqa: ANN401 - the library's FloatTensor
         self.is_broken |= ~torch.isfinite(scores.amax(-1))
+        allowed: torch.Tensor = scores
         if len(self._logprobs) < self._min_tokens:
-            scores = scores.index_fill(-1, self._end_tokens, -torch.inf)
-        tokens = self._draw(input_ids, scores).masked_fill(self.is_broken[:, None], self._end)
+            allowed = scores.index_fill(-1, self._end_tokens, -torch.inf)
+        tokens = self._draw(input_ids, allowed).masked_fill(self.is_broken[:, None], self._end)
         self._logprobs.append(torch.log_softmax(scores, -1).gather(1, tokens)[:, 0])
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)
 
-    def _draw(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.Tensor:
+    def _draw(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
         """Return each row's next token, shape (rows, 1)."""
         if self._is_greedy:
             return scores.argmax(-1, keepdim=True)
-        warped = self._warpers(input_ids, scores)
+        warped = self._warpers(input_ids, scores)  # type: ignore[arg-type]
         # in the order of the vocabulary: tokens of almost equal probability cannot change places
         reached = torch.softmax(warped.double(), -1).cumsum(-1)
         uniform = self._uniform[:, len(self._logprobs), None] * reached[:, -1:]
