@@ -195,7 +195,7 @@ class _Drawn(LogitsProcessor):
         """Return each row's next token, shape (rows, 1)."""
         if self._is_greedy:
             return scores.argmax(-1, keepdim=True)
-        warped = self._warpers(input_ids, scores)  # type: ignore[arg-type]
+        warped = self._warpers(input_ids, scores)
         # in the order of the vocabulary: tokens of almost equal probability cannot change places
         reached = torch.softmax(warped.double(), -1).cumsum(-1)
         uniform = self._uniform[:, len(self._logprobs), None] * reached[:, -1:]
