@@ -158,10 +158,11 @@ class Demand:
                     supply.is_stopped = True
                     supply.awaited.clear()
 
-    def withdrawn(self, parts: Iterable[Part]) -> None:
+    def withdrawn(self, wants: Iterable[Want]) -> None:
         """Hear that segments will not be made now."""
-        for part in parts:
-            self._supplies[part.pool, part.segment.slot].awaited.discard(part.segment)
+        for want in wants:
+            own = self._supplies[want.pool.fingerprint, want.segment.slot]
+            own.awaited.discard(want.segment)
 
     def _is_settled(self, quota: _Quota) -> bool:
         if quota.unjudged or quota.is_busy or quota.supply.awaited:

@@ -14,6 +14,7 @@ from engine.models import resolve_precision
 from engine.plan import Cell, Plan
 from engine.report.findings import Findings, Source
 from engine.seal import seal_document
+from engine.spending import taken
 from engine.store import Store
 from engine.survey import Ready, Survey
 from engine.train.fleet import Finished
@@ -101,11 +102,7 @@ def _result(  # noqa: PLR0913 - a row has these sources
 def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
     looks = now.outlooks[view.fingerprint]
     total = sum((look.tally for look in looks.values()), Tally())
-    tokens, seconds = 0, 0.0
-    for segments in view.pool.segments(store).values():
-        for segment in segments:
-            notes, _ = store.notes(f"{view.pool.folder}/{segment.name}")
-            tokens, seconds = tokens + notes["tokens"], seconds + notes["seconds"]
+    took = taken([view.pool], store)
     return Source(
         name=view_name(plan, view),
         pool=view.pool.folder,
@@ -113,8 +110,9 @@ def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
         rows=total.rows,
         accepted=total.accepted,
         refused=total.reasons(),
-        tokens=tokens,
-        seconds=round(seconds, 2),
+        tokens=int(took.tokens),
+        seconds=round(took.engine_s - took.start_s, 2),
+        cost=took.cost(plan.file.study.budget),
     )
 
 

@@ -14,12 +14,13 @@ from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
 from engine.errors import DamagedError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
-from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation
+from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation, Want
 from engine.outcome import find, write_references
 from engine.plan import Plan
 from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.session import ray_session
+from engine.spending import Purse, in_words
 from engine.store import Store
 from engine.study.config import Resources
 from engine.survey import damaged_files, survey
@@ -36,6 +37,7 @@ class Progress(NamedTuple):
         done: What it has done of that.
         tokens: Completion tokens among it; 0 where none are counted.
         note: Something to say, or "".
+        spent: What the stage took so far and will have taken, in words, or "".
     """
 
     stage: str
@@ -43,6 +45,7 @@ class Progress(NamedTuple):
     done: int
     tokens: int = 0
     note: str = ""
+    spent: str = ""
 
 
 Watch = Callable[[Progress], None]
@@ -147,21 +150,28 @@ def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], 
     if demand.is_settled:
         return []
     ray_needed()
-    with Generation(demand.open_pools, store, plan.file.study.resources) as generation:
-        generation.want(wanted)
+    study, purse = plan.file.study, Purse(plan, store)
+    with Generation(demand.open_pools, store, study.resources, study.name) as generation:
+        filling = _Filling(demand, generation, Judging(store, JUDGING_CPUS), purse, watch)
+        filling.want(wanted)
         # while engines start; and first, so that nobody cleans away what they will make
         write_references(plan, survey(plan, store), store)
-        return _Filling(demand, generation, Judging(store, JUDGING_CPUS), watch).fill()
+        return filling.fill()
 
 
 class _Filling:
     """The loop of ``fill_views``: what is made is judged, and what is judged tells what to make."""
 
     def __init__(
-        self, demand: Demand, generation: Generation, judging: Judging, watch: Watch
+        self,
+        demand: Demand,
+        generation: Generation,
+        judging: Judging,
+        purse: Purse,
+        watch: Watch,
     ) -> None:
         self._demand, self._generation, self._judging = demand, generation, judging
-        self._watch = watch
+        self._purse, self._watch = purse, watch
         self._made = self._tokens = self._judged = 0
         self._troubles: list[str] = []
 
@@ -170,7 +180,7 @@ class _Filling:
         while True:
             for view, slot in self._demand.to_judge():
                 self._judging.begin(view, slot)
-            self._generation.want(self._demand.wants())
+            self.want(self._demand.wants())
             self._generation.finish({pool.fingerprint for pool in self._demand.open_pools})
             if self._demand.is_settled:
                 return self._troubles
@@ -180,9 +190,31 @@ class _Filling:
             for done in self._judging.finished(0 if is_making else POLL_S):
                 self._take(done)
 
+    def want(self, wanted: Sequence[Want]) -> None:
+        """Ask for segments, as far as the budget goes."""
+        before = self._demand.awaited_rows - sum(want.rows for want in wanted)
+        allowed = self._purse.affordable(wanted, before)
+        self._demand.withdrawn(wanted[len(allowed) :])
+        self._generation.want(allowed)
+        if wanted and not allowed and not before:
+            self._stop_spending()
+
+    def _stop_spending(self) -> None:
+        self._demand.stop(pool.fingerprint for pool in self._demand.open_pools)
+        limits = self._purse.spent.against(self._purse.budget)
+        told = ", ".join(
+            f"{name} {limit:,g}, {used:,.6g} taken" for name, (used, limit) in limits.items()
+        )
+        self._troubles.append(
+            f"The budget is spent ({told}): no more rows are made. Raise it and run the same "
+            "command to go on."
+        )
+        self._show(self._troubles[-1])
+
     def _hear(self, event: Event) -> None:
         if isinstance(event, Made):
             self._demand.made(event.part)
+            self._purse.pay(event)
             self._made += event.part.rows
             self._tokens += event.tokens
             self._show()
@@ -197,15 +229,27 @@ class _Filling:
         self._demand.judged(done)
         self._judged += done.rows
         notes = [f"{name} was damaged and is made again" for name in done.damaged]
-        unjudged = self._demand.unjudged_rows
-        self._watch(
-            Progress("curate", self._judged + unjudged, self._judged, note="; ".join(notes))
-        )
+        total = self._judged + self._demand.unjudged_rows + self._demand.awaited_rows
+        self._watch(Progress("curate", total, self._judged, note="; ".join(notes)))
 
     def _show(self, note: str = "") -> None:
-        total = self._made + self._demand.awaited_rows
+        awaited = self._demand.awaited_rows
+        total = self._made + awaited
         if total or note:
-            self._watch(Progress("generate", total, self._made, self._tokens, note))
+            spent = self._told(awaited)
+            self._watch(Progress("generate", total, self._made, self._tokens, note, spent))
+
+    def _told(self, awaited: int) -> str:
+        """Say what generation took, and what it will have taken when the awaited rows are there."""
+        spent, budget = self._purse.spent, self._purse.budget
+        if not spent.rows:
+            return ""
+        told = f"spent {in_words(spent, budget)}"
+        hits = spent.cached_tokens / spent.prompt_tokens if spent.prompt_tokens else 0
+        told += f"; {hits:.0%} of prompt tokens cached" if hits else ""
+        if not awaited:
+            return told
+        return f"{told}; projected {in_words(self._purse.projected(awaited), budget)}"
 
 
 def train_runs(missing: Sequence[Run], plan: Plan, store: Store, watch: Watch) -> list[Finished]:

@@ -14,6 +14,7 @@ from engine.generate.stage import Want
 from engine.outcome import reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
+from engine.spending import HOUR_S, Forecast
 from engine.store import Store
 from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run
@@ -65,8 +66,8 @@ def steps(plan: Plan, store: Store) -> list[Step]:
     ]
 
 
-def as_json(plan: Plan, found: Sequence[Step]) -> str:
-    """Return a plan's steps as JSON."""
+def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
+    """Return a plan's steps and forecast as JSON."""
     counts: dict[str, dict[str, int]] = {}
     for step in found:
         states = counts.setdefault(step.kind, {})
@@ -77,6 +78,15 @@ def as_json(plan: Plan, found: Sequence[Step]) -> str:
         "conditions": len(plan.conditions),
         "counts": counts,
         "rows_to_make": sum(step.to_make for step in found if step.kind == "pool"),
+        "forecast": {
+            "rows": ahead.rows,
+            "prompt_tokens": round(ahead.more.prompt_tokens),
+            "completion_tokens": round(ahead.more.tokens),
+            "engine_hours": round(ahead.more.engine_s / HOUR_S, 4),
+            "hours": round(ahead.hours, 4),
+            "cost": ahead.more.cost(plan.file.study.budget),
+            "unknown": ahead.unknown,
+        },
         "steps": [asdict(step) for step in found],
     }
     return json.dumps(whole, indent=1)

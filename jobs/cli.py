@@ -53,8 +53,13 @@ def plan(
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
     json: Json = False,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="First make a few rows of each recipe; they are kept.")
+    ] = False,
 ) -> None:
-    """Show what would be made, what is reused, and why; change nothing."""
+    """Show what would be made, what is reused, and why, and forecast what it will take."""
+    if pilot:
+        typer.echo(_pilot(study, root, overrides or []), err=True)
     typer.echo(show.plan(study, overrides or [], root, json))
 
 
@@ -162,6 +167,23 @@ def generate(  # noqa: PLR0913 - its options
 
     told = load(rows, lengths, repeats, model, load_format, replicas, max_num_seqs)
     typer.echo(bench_generate(told, engines.split(","), json))
+
+
+def _pilot(study: Path, root: str, overrides: list[str]) -> str:
+    from engine.forecast import make_pilot
+    from engine.pipeline import publish_inputs
+    from engine.plan import make_plan
+    from engine.session import ray_session
+    from engine.store import Store
+    from engine.study.load import load_study
+
+    store = Store.open(root)
+    made = make_plan(load_study(study, overrides))
+    store.probe()
+    publish_inputs(made, store)
+    with ray_session():
+        rows = make_pilot(made, store)
+    return f"The pilot made {rows} rows." if rows else "Every recipe has rows already."
 
 
 def _run(study: Path, root: str, overrides: list[str]) -> "Findings":

@@ -1,9 +1,11 @@
 """Progress for people: bars on a terminal, a line now and then elsewhere."""
 
 import time
+from dataclasses import dataclass
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,11 +14,25 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from engine.pipeline import Progress as Done
 
 QUIET_S = 10.0  # between two lines where there is no terminal
-UNITS = {"generate": "rows", "curate": "labels", "train": "runs", "mend": "files"}
+UNITS = {"generate": "rows", "curate": "rows", "train": "runs", "mend": "files"}
+
+
+@dataclass
+class _Stage:
+    """A stage that is shown.
+
+    Attributes:
+        bar: Its bar.
+        first: The first progress with anything done, and when: the rate counts from there.
+    """
+
+    bar: TaskID
+    first: tuple[Done, float] | None = None
 
 
 class Screen:
@@ -30,15 +46,17 @@ class Screen:
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]} {task.fields[rate]}"),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
         )
-        self._stage: tuple[str, TaskID] | None = None
-        self._first: tuple[Done, float] | None = None  # the rate counts from there
+        self._spent = Text()
+        self._live = (
+            Live(Group(self._bars, self._spent), console=console) if (console.is_terminal) else None
+        )
+        self._stages: dict[str, _Stage] = {}
         self._last_line = time.monotonic()
 
     def __enter__(self) -> "Screen":
-        self._bars.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -47,47 +65,53 @@ class Screen:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._live:
+            self._live.stop()
 
     def __call__(self, done: Done) -> None:
         """Show progress."""
-        if self._stage is None or done.done == 0 or self._stage[0] != done.stage:
+        if done.stage not in self._stages or done.done == 0:
             bar = self._bars.add_task(done.stage, total=done.total, unit=UNITS[done.stage], rate="")
-            self._stage, self._first = (done.stage, bar), None
-        if self._first is None and done.done:  # what starts up before it says nothing of the rest
-            self._first = (done, time.monotonic())
-        rate = self._rate(done)
-        self._bars.update(self._stage[1], completed=done.done, rate=rate)
+            self._stages[done.stage] = _Stage(bar)
+        stage = self._stages[done.stage]
+        if stage.first is None and done.done:  # what starts up before it says nothing of the rest
+            stage.first = (done, time.monotonic())
+        rate = _rate(stage, done)
+        self._bars.update(stage.bar, completed=done.done, total=done.total, rate=rate)
+        if done.spent:
+            self._spent.plain = done.spent
         if done.note:
             self._console.print(done.note, markup=False, highlight=False, soft_wrap=True)
-        if not self._console.is_terminal:
-            self._line(done, rate)
+        if not self._live:
+            self._line(stage, done, rate)
 
-    def _rate(self, done: Done) -> str:
-        if (per_s := self._per_second(done)) is None:
-            return ""
-        rate = f"{per_s[0]:,.1f}/s"
-        return f"{rate}, {per_s[1]:,.0f} tokens/s" if done.tokens else rate
-
-    def _per_second(self, done: Done) -> tuple[float, float] | None:
-        """Return units and tokens per second since the stage's first ones."""
-        if self._first is None:
-            return None
-        first, since = self._first
-        seconds = time.monotonic() - since
-        if done.done == first.done or seconds < 0.05:
-            return None
-        return (done.done - first.done) / seconds, (done.tokens - first.tokens) / seconds
-
-    def _line(self, done: Done, rate: str) -> None:
+    def _line(self, stage: _Stage, done: Done, rate: str) -> None:
         now = time.monotonic()
         if done.done not in (0, done.total) and now - self._last_line < QUIET_S:
             return
         self._last_line = now
-        per_s = self._per_second(done)
+        per_s = _per_second(stage, done)
         left = (done.total - done.done) / per_s[0] if per_s else None
         time_left = f", {left:,.0f} s left" if left else ""
-        line = (
-            f"{done.stage}: {done.done:,} of {done.total:,} {UNITS[done.stage]} {rate}{time_left}"
-        )
-        self._console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        spent = f"; {done.spent}" if done.spent else ""
+        line = f"{done.stage}: {done.done:,} of {done.total:,} {UNITS[done.stage]} {rate}"
+        line = f"{line.rstrip()}{time_left}{spent}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _rate(stage: _Stage, done: Done) -> str:
+    if (per_s := _per_second(stage, done)) is None:
+        return ""
+    rate = f"{per_s[0]:,.1f}/s"
+    return f"{rate}, {per_s[1]:,.0f} tokens/s" if done.tokens else rate
+
+
+def _per_second(stage: _Stage, done: Done) -> tuple[float, float] | None:
+    """Return units and tokens per second since the stage's first ones."""
+    if stage.first is None:
+        return None
+    first, since = stage.first
+    seconds = time.monotonic() - since
+    if done.done == first.done or seconds < 0.05:
+        return None
+    return (done.done - first.done) / seconds, (done.tokens - first.tokens) / seconds

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.clean import orphans, remove
+from engine.forecast import forecast
 from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
+from engine.spending import Forecast, in_words
 from engine.steps import Step, as_json, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig
@@ -67,8 +69,35 @@ def plan(path: Path, overrides: Sequence[str], root: str, json: bool) -> str:
     """Return a study's plan."""
     store = Store.open(root)
     made = make_plan(load_study(path, overrides))
-    found = steps(made, store)
-    return as_json(made, found) if json else _plan_text(made, found, store)
+    found, ahead = steps(made, store), forecast(made, store)
+    if json:
+        return as_json(made, found, ahead)
+    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead)])
+
+
+def _forecast_lines(made: Plan, ahead: Forecast) -> list[str]:
+    if not ahead.rows:
+        return []
+    budget = made.file.study.budget
+    lines = []
+    if ahead.more.rows:
+        lines.append(
+            f"Forecast, by the rows that are there: {ahead.more.rows:,.0f} rows, "
+            f"{in_words(ahead.more, budget)}; {ahead.hours:,.2f} hours."
+        )
+    if ahead.unknown:
+        names = "; ".join(ahead.unknown[:3]) + ("; ..." if len(ahead.unknown) > 3 else "")
+        lines.append(
+            f"Without any row yet, and so not in a forecast: {len(ahead.unknown)} recipes "
+            f"({names}). `textmill plan --pilot` makes a few of each, which are kept."
+        )
+    limits = ahead.more.against(budget)
+    lines += [
+        f"More than the budget's {name} of {limit:,g}."
+        for name, (used, limit) in limits.items()
+        if used > limit
+    ]
+    return lines
 
 
 def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:

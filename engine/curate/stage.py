@@ -52,17 +52,17 @@ class Judging:
 
         self._store = store
         self._task: Any = ray.remote(num_cpus=cpus, max_retries=3)(curate_slot)
-        self._busy: dict[Any, tuple[str, str]] = {}
+        self._busy: set[Any] = set()
 
     def begin(self, view: View, slot: str) -> None:
         """Judge every row of a label that the pool has and the view has not."""
         commit_recipe(self._store, view.folder, view.recipe())
-        task = self._task.remote(self._store, view, slot)
-        self._busy[task] = (view.fingerprint, slot)
+        self._busy.add(self._task.remote(self._store, view, slot))
 
-    def is_busy(self, view: View, slot: str) -> bool:
-        """Say whether a label is being judged."""
-        return (view.fingerprint, slot) in self._busy.values()
+    @property
+    def is_on(self) -> bool:
+        """Whether any label is being judged."""
+        return bool(self._busy)
 
     def finished(self, seconds: float) -> list[Curated]:
         """Return what was judged since the last time; wait so long for the first, if any is on."""
@@ -73,8 +73,7 @@ class Judging:
         waiting = list(self._busy)
         ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if ready else ([], [])
-        for task in ready:
-            del self._busy[task]
+        self._busy -= set(ready)
         found: list[Curated] = ray.get(ready)
         return found
 

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import EngineLostError, InputError
-from engine.fingerprint import canonical
+from engine.fingerprint import Plain, canonical
 from engine.generate.engine import Completion, Prompt, Setup, TextEngine, engine_class
 from engine.generate.ledger import Event, Lost, Made, Part, Refused, Started
 from engine.generate.pool import Pool
@@ -172,7 +172,7 @@ class EngineActor:
         """Answer one call; False if the engine refuses it."""
         import ray
 
-        filling = Filling(self._setup.store, self._pools, parts, self._clock)
+        filling = Filling(self._setup, self._pools, parts, self._clock)
         told = [self._tell(part, {"was_there": True}) for part in filling.there]
         try:
             for completion in engine.complete(filling.prompts()):
@@ -231,7 +231,7 @@ class Filling:
     """The segments of one call, as their rows are answered in whatever order.
 
     Args:
-        store: Where they are committed.
+        setup: Where they are committed, and what for.
         pools: The pools, by fingerprint.
         parts: The segments, with their prompts; see ``CALL``.
         clock: What tells the time that each took.
@@ -241,15 +241,16 @@ class Filling:
     """
 
     def __init__(
-        self, store: Store, pools: dict[str, Pool], parts: list[dict[str, Any]], clock: _Clock
+        self, setup: Setup, pools: dict[str, Pool], parts: list[dict[str, Any]], clock: _Clock
     ) -> None:
-        self._store, self._pools, self._clock = store, pools, clock
+        self._store, self._made_for = setup.store, setup.made_for
+        self._pools, self._clock = pools, clock
         self._open: dict[RowId, tuple[Part, str, str]] = {}
         self._done: dict[Part, dict[int, tuple[dict[str, Any], Completion]]] = {}
         self.there: list[Part] = []
         for asked in parts:
             part = _part(asked)
-            if store.has(_file(pools[part.pool], part.segment)):
+            if self._store.has(_file(pools[part.pool], part.segment)):
                 self.there.append(part)
                 continue
             rows = range(part.segment.start, part.segment.stop)
@@ -284,18 +285,18 @@ class Filling:
         if self._open:
             raise RuntimeError(f"the engine left {len(self._open)} prompts unanswered")
 
-    def _commit(self, part: Part) -> dict[str, Any]:
+    def _commit(self, part: Part) -> dict[str, Plain]:
         answered = [row for _, row in sorted(self._done.pop(part).items())]
         completions = [completion for _, completion in answered]
         table = pa.Table.from_pylist([row for row, _ in answered], schema=POOL)
-        counts = {
+        counts: dict[str, Plain] = {
             "errors": sum(one.error is not None for one in completions),
             "prompt_tokens": sum(one.prompt_tokens or 0 for one in completions),
             "tokens": sum(one.completion_tokens or 0 for one in completions),
             "cached_tokens": sum(one.cached_tokens or 0 for one in completions),
             **self._clock.lap(),
         }
-        notes = {"rows": len(answered), **counts}
+        notes = {"rows": len(answered), "study": self._made_for, **counts}
         self._store.commit(_file(self._pools[part.pool], part.segment), seal_table(table, notes))
         return counts
 

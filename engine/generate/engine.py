@@ -72,6 +72,7 @@ class Setup:
         resources: Where it runs, and how wide.
         model: The model, if it asks one.
         adapters: The LoRA adapters that recipes name.
+        made_for: The study that rows are made for, as their segments note.
     """
 
     store: Store
@@ -79,6 +80,7 @@ class Setup:
     resources: Resources
     model: Model | None
     adapters: Sequence[Model] = ()
+    made_for: str = ""
 
 
 class TextEngine(Protocol):

@@ -41,7 +41,11 @@ class Want(NamedTuple):
 
 
 def generate(
-    wants: Sequence[Want], store: Store, where: Resources, made: Callable[[Made], None]
+    wants: Sequence[Want],
+    store: Store,
+    where: Resources,
+    made: Callable[[Made], None],
+    made_for: str = "",
 ) -> None:
     """Make these segments of pools, and no others.
 
@@ -50,12 +54,13 @@ def generate(
         store: Where they are committed.
         where: Engines' resources.
         made: Told of each segment that is there.
+        made_for: The study that they are made for.
 
     Raises:
         InputError: An engine cannot do what the user asked of it.
         EngineLostError: No engine is left that works.
     """
-    with Generation([want.pool for want in wants], store, where) as generation:
+    with Generation([want.pool for want in wants], store, where, made_for) as generation:
         generation.want(wants)
         while generation.is_waiting:
             for event in generation.hear(POLL_S):
@@ -94,13 +99,16 @@ class Generation:
         pools: The pools.
         store: Where segments are committed.
         where: Engines' resources.
+        made_for: The study that rows are made for.
 
     Raises:
         ConfigError: An engine does not fit into the cluster.
     """
 
-    def __init__(self, pools: Iterable[Pool], store: Store, where: Resources) -> None:
-        self._store, self._where = store, where
+    def __init__(
+        self, pools: Iterable[Pool], store: Store, where: Resources, made_for: str = ""
+    ) -> None:
+        self._store, self._where, self._made_for = store, where, made_for
         self._room = Room(spared_cpus=ASKING_CPUS + JUDGING_CPUS)
         grouped: dict[str, dict[str, Pool]] = {}
         for pool in by_fingerprint(pools).values():
@@ -159,15 +167,6 @@ class Generation:
     def pools_of(self, group: str) -> list[str]:
         """Return the fingerprints of a group's pools."""
         return list(self._groups[group].pools)
-
-    def withdraw(self) -> list[Part]:
-        """Take back what no engine has been given yet, and return it."""
-        taken: list[Part] = []
-        for group in self._groups.values():
-            own = self._desk(group).call("withdraw")
-            group.wanted -= set(own)
-            taken += own
-        return taken
 
     def finish(self, still_open: Collection[str]) -> None:
         """End the passes of all pools but these (fingerprints), once what they want is there."""
@@ -255,7 +254,14 @@ class Generation:
         adapters = {
             pool.adapter.place: pool.adapter for pool in group.pools.values() if pool.adapter
         }
-        setup = Setup(self._store, first.config, self._where, first.model, tuple(adapters.values()))
+        setup = Setup(
+            store=self._store,
+            config=first.config,
+            resources=self._where,
+            model=first.model,
+            adapters=tuple(adapters.values()),
+            made_for=self._made_for,
+        )
         in_flight = self._calls_in_flight(group)
         begun = ray.data.from_items([0])
         begun.context.target_max_block_size = 1  # else what the source yields waits for company

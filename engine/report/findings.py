@@ -21,7 +21,8 @@ class Source(NamedTuple):
         accepted: Rows accepted.
         refused: Rows refused, by reason, most frequent first.
         tokens: Completion tokens; 0 where the engine counts none.
-        seconds: Time that engines spent on its pool.
+        seconds: Time that engines spent on its pool, without their starts.
+        cost: What that cost at the study's prices; None without any.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Source(NamedTuple):
     refused: Mapping[str, int]
     tokens: int
     seconds: float
+    cost: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 ``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` say *what* is made: their fields can be
 factors and enter the fingerprints (``identity.py`` says which enters which). ``[resources]`` says
-where and how wide, and never enters one; neither does ``[quota]``, which says when to give up.
+where and how wide, and never enters one; neither do ``[quota]``, which says when to give up, and
+``[budget]``, which says what generation may take.
 """
 
 import re
@@ -267,6 +268,41 @@ class Quota(Written):
     judged_after: int = Field(64, ge=1)
 
 
+class Budget(Written):
+    """What generating a study's rows may take; what it took before counts.
+
+    Attributes:
+        max_tokens: Tokens of prompts and completions.
+        max_hours: Engine hours: the time that engines are up, starts included, summed over them.
+        max_cost: Money, in the unit of the prices.
+        price_prompt: Price of a million prompt tokens.
+        price_completion: Price of a million completion tokens.
+        price_hour: Price of an engine hour.
+    """
+
+    max_tokens: int | None = Field(None, ge=0)
+    max_hours: float | None = Field(None, ge=0)
+    max_cost: float | None = Field(None, ge=0)
+    price_prompt: float | None = Field(None, ge=0)
+    price_completion: float | None = Field(None, ge=0)
+    price_hour: float | None = Field(None, ge=0)
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether a cost can be told."""
+        prices = (self.price_prompt, self.price_completion, self.price_hour)
+        return any(price is not None for price in prices)
+
+    @model_validator(mode="after")
+    def _cost_has_prices(self) -> "Budget":
+        if self.max_cost is not None and not self.has_prices:
+            raise ValueError(
+                "max_cost needs prices: price_prompt and price_completion (of a million tokens), "
+                "or price_hour"
+            )
+        return self
+
+
 class Study(Written):
     """One study: what varies, what is fixed, and how often each condition is repeated.
 
@@ -292,6 +328,7 @@ class Study(Written):
     train: TrainConfig = TrainConfig()
     resources: Resources = Resources()
     quota: Quota = Quota()
+    budget: Budget = Budget()
     factors: dict[str, list[Any]] = {}
     exclude: list[dict[str, Any]] = []
 

@@ -1,0 +1,94 @@
+"""What a study's missing rows will take, judged by the rows that are there; and a pilot of some."""
+
+import math
+
+from engine.curate.stage import Judging, tally_of
+from engine.generate.ledger import Made
+from engine.generate.pool import Pool
+from engine.generate.stage import JUDGING_CPUS, POLL_S, Want, generate
+from engine.outcome import view_name
+from engine.plan import Plan
+from engine.segments import SMALLEST, grid, unbroken
+from engine.spending import HOUR_S, Forecast, Taken, taken
+from engine.store import Store
+from engine.survey import LEAST_SHARE, outlook
+
+
+def forecast(plan: Plan, store: Store) -> Forecast:
+    """Forecast what the rows that are missing will take.
+
+    Each recipe is judged by its own rows: the share that is accepted, tokens, engine seconds.
+
+    Raises:
+        DamagedError: A footer cannot be read.
+    """
+    rows, more, seconds, unknown = 0, Taken(), 0.0, []
+    for pool in plan.pools:
+        lacking = sum(_lacking(plan, store, pool, label) for label in pool.slots)
+        if not lacking:
+            continue
+        rows += lacking
+        known = taken([pool], store)
+        if not known.rows:
+            unknown.append(_name(plan, pool))
+            continue
+        own = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
+        more = more.plus(own.times(lacking / known.rows))
+    replicas = plan.file.study.resources.replicas
+    most = max(replicas) if isinstance(replicas, list) else replicas
+    seconds = more.engine_s / most
+    return Forecast(rows, more, seconds / HOUR_S, unknown)
+
+
+def _lacking(plan: Plan, store: Store, pool: Pool, label: str) -> int:
+    """Return how many rows of a pool's label are to be made yet, at its share of accepted ones."""
+    upto = 0
+    for view in plan.views:
+        if view.pool is not pool:
+            continue
+        quota, tally = plan.demand(view)[label], tally_of(store, view, label)
+        look = outlook(view, label, quota, tally, plan.file.study.quota)
+        if look.standing != "wanting":
+            upto = max(upto, tally.rows)
+            continue
+        share = tally.accepted / tally.rows if tally.rows else 1.0
+        likely = tally.rows + math.ceil((quota - tally.accepted) / max(share, LEAST_SHARE))
+        cap = math.ceil(plan.file.study.quota.attempts * quota)
+        upto = max(upto, min(likely, cap, pool.limits.get(label, cap)))
+    whole = unbroken(pool.segments(store)[label])
+    there = whole[-1].stop if whole else 0
+    segments = grid(label, upto)
+    return max(0, (segments[-1].stop if segments else 0) - there)
+
+
+def _name(plan: Plan, pool: Pool) -> str:
+    return next(view_name(plan, view) for view in plan.views if view.pool is pool)
+
+
+def make_pilot(plan: Plan, store: Store) -> int:
+    """Make and judge the first rows of every recipe that has none; they are kept and used.
+
+    Returns:
+        How many were made.
+
+    Raises:
+        InputError: A recipe cannot be made.
+        EngineLostError: Its engine does not work.
+    """
+    lacking = [pool for pool in plan.pools if not any(pool.segments(store).values())]
+    wants = [
+        Want(pool, one) for pool in lacking for slot in pool.slots for one in grid(slot, SMALLEST)
+    ]
+    if not wants:
+        return 0
+    made: list[Made] = []
+    study = plan.file.study
+    generate(wants, store, study.resources, made.append, made_for=study.name)
+    judging = Judging(store, JUDGING_CPUS)
+    for view in plan.views:
+        if view.pool in lacking:
+            for slot in view.pool.slots:
+                judging.begin(view, slot)
+    while judging.is_on:
+        judging.finished(POLL_S)
+    return sum(one.part.rows for one in made)

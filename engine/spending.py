@@ -1,0 +1,189 @@
+"""What generation took, what it will take as far as can be told, and when to stop it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from engine.generate.ledger import Made
+from engine.generate.pool import Pool
+from engine.generate.stage import Want
+from engine.plan import Plan
+from engine.store import Store
+from engine.study.config import Budget
+
+HOUR_S = 3600
+MILLION = 10**6
+FIRST = 64  # rows that a budget lets be made before it is known what a row takes
+
+
+class Taken(NamedTuple):
+    """What making rows took.
+
+    Attributes:
+        rows: The rows.
+        prompt_tokens: Tokens of their prompts.
+        tokens: Tokens of their completions.
+        cached_tokens: Those of the prompts that engines had worked on before.
+        engine_s: Seconds of engines, their starts among them.
+        start_s: Seconds of the starts alone.
+    """
+
+    rows: float = 0
+    prompt_tokens: float = 0
+    tokens: float = 0
+    cached_tokens: float = 0
+    engine_s: float = 0
+    start_s: float = 0
+
+    def plus(self, other: "Taken") -> "Taken":
+        """Return the sum."""
+        return Taken(*(own + more for own, more in zip(self, other, strict=True)))
+
+    def times(self, factor: float) -> "Taken":
+        """Return so many times as much."""
+        return Taken(*(own * factor for own in self))
+
+    def cost(self, prices: Budget) -> float | None:
+        """Return what it cost; None where no price is given."""
+        if not prices.has_prices:
+            return None
+        return (
+            self.prompt_tokens * (prices.price_prompt or 0) / MILLION
+            + self.tokens * (prices.price_completion or 0) / MILLION
+            + self.engine_s * (prices.price_hour or 0) / HOUR_S
+        )
+
+    def against(self, budget: Budget) -> dict[str, tuple[float, float]]:
+        """Return what was taken of each limit that a budget has, and the limit."""
+        own = {
+            "max_tokens": (self.prompt_tokens + self.tokens, budget.max_tokens),
+            "max_hours": (self.engine_s / HOUR_S, budget.max_hours),
+            "max_cost": (self.cost(budget) or 0.0, budget.max_cost),
+        }
+        return {name: (taken, limit) for name, (taken, limit) in own.items() if limit is not None}
+
+
+def taken_by(made: Made) -> Taken:
+    """Return what a segment took that was just made."""
+    if made.was_there:
+        return Taken()
+    return Taken(
+        made.part.rows,
+        made.prompt_tokens,
+        made.tokens,
+        made.cached_tokens,
+        made.seconds + made.start_s,
+        made.start_s,
+    )
+
+
+def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Taken:
+    """Return what the rows of pools took, from the notes of their segments.
+
+    Args:
+        pools: The pools.
+        store: The root.
+        study: Count only what this study had made; else all.
+
+    Raises:
+        DamagedError: A footer cannot be read.
+    """
+    total = Taken()
+    for pool in pools:
+        for segments in pool.segments(store).values():
+            for segment in segments:
+                notes, _ = store.notes(f"{pool.folder}/{segment.name}")
+                if study in (None, notes.get("study")):
+                    total = total.plus(_noted(notes))
+    return total
+
+
+def _noted(notes: Mapping[str, Any]) -> Taken:
+    start_s = notes.get("start_s", 0)
+    return Taken(
+        notes["rows"],
+        notes.get("prompt_tokens", 0),
+        notes["tokens"],
+        notes.get("cached_tokens", 0),
+        notes["seconds"] + start_s,
+        start_s,
+    )
+
+
+class Purse:
+    """Lets rows be made as long as a study's budget has something left.
+
+    Args:
+        plan: The study's steps.
+        store: The root; what the study has had made before is counted.
+    """
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self.budget = plan.file.study.budget
+        self.spent = taken(plan.pools, store, plan.file.study.name)
+
+    def pay(self, made: Made) -> None:
+        """Count what a segment took."""
+        self.spent = self.spent.plus(taken_by(made))
+
+    def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
+        """Return the first of the segments, as many as the budget is likely to bear.
+
+        What a row takes is known from those before it; rows that are being made count as spent.
+        """
+        rows = self._rows_left() - awaited_rows
+        found = []
+        for want in wants:
+            rows -= want.rows
+            if rows < 0:
+                break
+            found.append(want)
+        return found
+
+    def _rows_left(self) -> float:
+        limits = self.spent.against(self.budget)
+        if any(used >= limit for used, limit in limits.values()):
+            return 0
+        if not self.spent.rows:
+            return FIRST if limits else float("inf")
+        running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s)
+        each = running.against(self.budget)
+        left = [
+            (limit - used) * self.spent.rows / each[name][0]
+            for name, (used, limit) in limits.items()
+            if each[name][0]
+        ]
+        return min(left, default=float("inf"))
+
+    def projected(self, rows: float) -> Taken:
+        """Return what it will have taken when so many more rows are made."""
+        if not self.spent.rows:
+            return self.spent
+        running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s, start_s=0)
+        return self.spent.plus(running.times(rows / self.spent.rows))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the rows that a study lacks will take.
+
+    Attributes:
+        rows: How many there are to make; of recipes without any row yet, as if all were accepted.
+        more: What they will take, as far as the pools have rows to tell it from.
+        hours: Wall time of making them, in hours, with the replicas that the study has.
+        unknown: Names of the recipes without any row yet: their tokens and time are not in it.
+    """
+
+    rows: int
+    more: Taken
+    hours: float
+    unknown: list[str]
+
+
+def in_words(spent: Taken, prices: Budget) -> str:
+    """Return tokens, engine time and cost, in a few words."""
+    parts = [f"{spent.prompt_tokens + spent.tokens:,.0f} tokens"]
+    parts.append(f"{spent.engine_s / HOUR_S:,.2f} engine hours")
+    cost = spent.cost(prices)
+    parts += [] if cost is None else [f"cost {cost:,.2f}"]
+    return ", ".join(parts)
