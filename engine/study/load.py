@@ -32,6 +32,9 @@ class StudyFile:
         return self.path.absolute().parent
 
 
+BESIDE = ("resources", "quota", "budget", "splits")  # sections whose fields are no factors
+
+
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
     """Read a study file.
 
@@ -53,7 +56,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
 
 
 def _check_sections(document: dict[str, Any], where: str) -> None:
-    for name in (*SECTIONS, "factors", "resources", "quota", "splits"):
+    for name in (*SECTIONS, "factors", *BESIDE):
         if not isinstance(document.get(name, {}), dict):
             raise ConfigError(f"{where}: {name} is {document[name]!r}; it is a section: [{name}].")
 
@@ -67,7 +70,7 @@ def _override(document: dict[str, Any], text: str) -> None:
     head, _, rest = key.partition(".")
     if head == "factors" and rest:
         document.setdefault("factors", {})[rest.strip('"')] = value
-    elif head in ("resources", "quota", "splits") and rest:
+    elif head in BESIDE and rest:
         document.setdefault(head, {})[rest] = value
     elif not rest and head in Study.model_fields and head not in SECTIONS:
         document[head] = value
