@@ -3,6 +3,7 @@
 import json as jsonlib
 import math
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -28,13 +29,14 @@ from engine.study.config import Resources
 from engine.study.load import load_study
 from jobs.bench import machine, peak_mib
 
+ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
 Lengths = Literal["equal", "heavy"]
 EQUAL_TOKENS = 64
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
 HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
 WARM_UP = 96  # rows before the clock runs
 STRATEGIES = ("zero_shot", "few_shot")
-SETTINGS = ((64, 8), (128, 16))  # of Ray's processor: rows in a batch, batches at a time
+SETTINGS = ((64, 8, False), (128, 16, False), (128, 16, True))  # see Setting
 STUDY = """
 name = "bench"
 task = "demo-reviews"
@@ -62,6 +64,20 @@ class Asked(NamedTuple):
     templated: str
     seed: int
     tokens: int
+
+
+class Setting(NamedTuple):
+    """How Ray's processor is set up.
+
+    Attributes:
+        batch: Rows in a batch.
+        at_a_time: Batches at a time.
+        is_ours: Whether vLLM runs as textmill runs it on a CPU, and not as it comes.
+    """
+
+    batch: int
+    at_a_time: int
+    is_ours: bool
 
 
 class Timing(NamedTuple):
@@ -121,7 +137,14 @@ def load(  # noqa: PLR0913 - of these a load is made
 
 
 def bench_generate(load: Load, engines: Sequence[str], json: bool) -> str:
-    """Measure the engines named, one after another, on the same prompts and sampling."""
+    """Measure the engines named, one after another, on the same prompts and sampling.
+
+    Raises:
+        ConfigError: One of them is not known.
+    """
+    for name in engines:
+        if name not in ENGINES:
+            raise ConfigError(f"--engines: there is no {name!r}; there are {', '.join(ENGINES)}.")
     with tempfile.TemporaryDirectory() as folder:
         found = _measured(load, engines, Path(folder))
     return jsonlib.dumps(found, indent=1) if json else _lines(found)
@@ -133,14 +156,16 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
     rows, tokens = len(asked), sum(one.tokens for one in asked)
     timings: dict[str, Timing] = {}
     more: dict[str, Any] = {}
-    if "vllm" in engines:
-        timings["vllm"] = _elsewhere(_bare, load, _setup(wants, load, folder), asked)
+    for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
+        if name in engines:
+            setup = _setup(wants, load, folder)
+            timings[name] = _elsewhere(_bare, load, setup, asked, is_ours)
     if "textmill" in engines:
         timings["textmill"], more = _textmill(load, "vllm", folder)
     if "ray_data_llm" in engines:
         tried = [
-            _elsewhere(_ray_data_llm, load, _setup(wants, load, folder), asked, setting)
-            for setting in SETTINGS
+            _elsewhere(_ray_data_llm, load, _setup(wants, load, folder), asked, Setting(*one))
+            for one in SETTINGS
         ]
         timings["ray_data_llm"] = min(tried, key=lambda one: statistics.median(one.seconds))
     if "transformers" in engines:
@@ -153,10 +178,10 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         "rows_per_s": {name: round(rows / own, 1) for name, own in seconds.items()},
         "tokens_per_s": {name: round(tokens / own) for name, own in seconds.items()},
         "start_s": {name: round(one.start_s, 1) for name, one in timings.items()},
-        "of_vllm": {
-            name: round(seconds["vllm"] / own, 3)
+        "textmill_to": {
+            name: round(own / seconds["textmill"], 3)
             for name, own in seconds.items()
-            if "vllm" in seconds
+            if "textmill" in seconds
         },
         **more,
         "replicas": load.where.replicas,
@@ -305,15 +330,25 @@ def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
     ]
 
 
-def _bare(load: Load, setup: Setup, asked: Sequence[Asked]) -> Timing:
-    """Measure ``vllm.LLM.generate`` on all prompts at once."""
+def _prepared(load: Load, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
+    """Return vLLM's arguments, with the environment set up as textmill has it, or as it comes."""
     from engine.generate.vllm_engine import arguments, prepare
 
+    if not is_ours:
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     prepare(load.where)
+    if not is_ours:
+        del os.environ["OMP_NUM_THREADS"]
+    return arguments(setup, setup.config.engine_args)
+
+
+def _bare(load: Load, setup: Setup, asked: Sequence[Asked], is_ours: bool) -> Timing:
+    """Measure ``vllm.LLM.generate`` on all prompts at once."""
+    given = _prepared(load, setup, is_ours=is_ours)
     began = time.monotonic()
     from vllm import LLM
 
-    llm = LLM(**arguments(setup, setup.config.engine_args))
+    llm = LLM(**given)
     start_s = time.monotonic() - began
     texts, params = [one.templated for one in asked], _sampled(setup, asked)
     llm.generate(texts[:WARM_UP], params[:WARM_UP], use_tqdm=False)
@@ -326,32 +361,26 @@ def _bare(load: Load, setup: Setup, asked: Sequence[Asked]) -> Timing:
     return Timing(start_s, seconds)
 
 
-def _ray_data_llm(
-    load: Load, setup: Setup, asked: Sequence[Asked], setting: tuple[int, int]
-) -> Timing:
+def _ray_data_llm(load: Load, setup: Setup, asked: Sequence[Asked], setting: Setting) -> Timing:
     """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
 
     Its engine starts with each execution, so rows that warm it up go first, and the clock runs
     from when the last of them is out: by then others are in, to its advantage.
     """
-    from engine.generate.vllm_engine import arguments, prepare
-
-    prepare(load.where)
+    given = _prepared(load, setup, is_ours=setting.is_ours)
     with ray_session():
         import ray.data
 
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
 
-        given = arguments(setup, setup.config.engine_args)
         place = given.pop("model")
-        batch, at_a_time = setting
         replicas = load.where.replicas if isinstance(load.where.replicas, int) else 1
         processor = build_processor(
             vLLMEngineProcessorConfig(
                 model_source=place,
                 engine_kwargs=given,
-                batch_size=batch,
-                max_concurrent_batches=at_a_time,
+                batch_size=setting.batch,
+                max_concurrent_batches=setting.at_a_time,
                 concurrency=(replicas, replicas),
                 log_engine_metrics=False,
                 chat_template_stage={"enabled": True, "num_cpus": 0.1},
@@ -369,7 +398,7 @@ def _ray_data_llm(
             rows = [*asked[:WARM_UP], *asked]
             items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
             began = time.time()
-            blocks = max(1, len(items) // batch)
+            blocks = max(1, len(items) // setting.batch)
             out = processor(ray.data.from_items(items, override_num_blocks=blocks)).take_all()
             times = sorted(row["finished"] for row in out)
             assert len(times) == len(items)
@@ -412,12 +441,12 @@ def _gpu() -> str | None:
 
 def _lines(found: dict[str, Any]) -> str:
     names = list(found["rows_per_s"])
-    lines = [f"{'':<14}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{'of vLLM':>9}"]
+    lines = [f"{'':<16}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{'textmill to it':>16}"]
     for name in names:
-        share = found["of_vllm"].get(name, "")
+        ratio = found["textmill_to"].get(name, "")
         lines.append(
-            f"{name:<14}{found['rows_per_s'][name]:>9}{found['tokens_per_s'][name]:>10}"
-            f"{found['start_s'][name]:>9}{share:>9}"
+            f"{name:<16}{found['rows_per_s'][name]:>9}{found['tokens_per_s'][name]:>10}"
+            f"{found['start_s'][name]:>9}{ratio:>16}"
         )
-    shown = ("rows_per_s", "tokens_per_s", "start_s", "of_vllm")
+    shown = ("rows_per_s", "tokens_per_s", "start_s", "textmill_to")
     return "\n".join([*lines, *(f"{k:<16} {v}" for k, v in found.items() if k not in shown)])

@@ -158,8 +158,8 @@ def generate(  # noqa: PLR0913 - its options
     replicas: Annotated[int, typer.Option(help="Engines of textmill and Ray.", min=1)] = 1,
     max_num_seqs: Annotated[int, typer.Option(help="Rows answered at a time.", min=1)] = 128,
     engines: Annotated[
-        str, typer.Option(help="Which to measure: of vllm, textmill, ray_data_llm, transformers.")
-    ] = "vllm,textmill,ray_data_llm,transformers",
+        str, typer.Option(help="Which to measure.")
+    ] = "vllm,vllm_in_process,textmill,ray_data_llm,transformers",
     json: Json = False,
 ) -> None:
     """Measure rows per second of textmill's vLLM pass, beside vLLM alone and Ray's processor."""
