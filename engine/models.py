@@ -44,13 +44,14 @@ class Model:
     identity: Plain
 
 
-def resolve_model(name: str, revision: str, field: str) -> Model:
+def resolve_model(name: str, revision: str, field: str, *, needs_weights: bool = True) -> Model:
     """Find the model that a study names.
 
     Args:
         name: A model that comes with textmill, an absolute folder, or a hub name.
         revision: Branch, tag or commit of a hub model.
         field: The study's field that names it, for messages.
+        needs_weights: Whether its weights must be there.
 
     Raises:
         ModelError: It is not there, or its files are not what they should be.
@@ -61,8 +62,8 @@ def resolve_model(name: str, revision: str, field: str) -> Model:
         return _folder(embedded_folder(), name, field)
     folder = Path(name)
     if folder.is_absolute():
-        return _folder(folder, name, field)
-    return _hub(name, revision, field)
+        return _folder(folder, name, field, needs_weights=needs_weights)
+    return _hub(name, revision, field, _WHOLE if needs_weights else (_TOKENIZER,))
 
 
 def resolve_adapter(name: str) -> Model:
@@ -117,13 +118,14 @@ def _packaged() -> Model:
     return _folder(folder, PACKAGED_ENCODER, "train.model")
 
 
-def _folder(folder: Path, name: str, field: str) -> Model:
+def _folder(folder: Path, name: str, field: str, *, needs_weights: bool = True) -> Model:
     if not folder.is_dir():
         raise ModelError(f"{field} is {name!r}, but there is no such folder.")
     files = [path for path in sorted(folder.iterdir()) if _is_read(path)]
     names = [path.name for path in files]
     for what, pattern in (("weights", _WEIGHTS), ("a tokenizer", _TOKENIZER)):
-        if not any(pattern.fullmatch(name) for name in names):
+        is_needed = needs_weights or pattern is not _WEIGHTS
+        if is_needed and not any(pattern.fullmatch(name) for name in names):
             raise ModelError(f"{field} is {name!r}, but the folder lacks {what}.")
     if "config.json" not in names:
         raise ModelError(f"{field} is {name!r}, but the folder lacks config.json.")

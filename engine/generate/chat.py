@@ -12,14 +12,21 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 
-def chat_model(task: Task, config: GenerateConfig) -> Model:
+def chat_model(task: Task, config: GenerateConfig, *, needs_weights: bool = True) -> Model:
     """Return the model of a recipe.
+
+    Args:
+        task: The task.
+        config: The recipe.
+        needs_weights: Whether the model's weights must be there.
 
     Raises:
         ModelError: It is not there, or has no chat template.
         ConfigError: It cannot be asked this.
     """
-    model = resolve_model(config.model, config.revision, "generate.model")
+    model = resolve_model(
+        config.model, config.revision, "generate.model", needs_weights=needs_weights
+    )
     if not _has_chat_template(model):
         raise ModelError(
             f"generate.model is {config.model!r}, but its tokenizer has no chat template, so it "

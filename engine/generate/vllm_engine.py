@@ -86,7 +86,8 @@ class VllmEngine:
                 )
         if not isinstance(config.engine_args.get("chat_template_kwargs", {}), dict):
             raise ConfigError("generate.engine_args.chat_template_kwargs is no table.")
-        return chat_model(task, config)
+        is_dummy = config.engine_args.get("load_format") == "dummy"  # random weights, for speed
+        return chat_model(task, config, needs_weights=not is_dummy)
 
     def __init__(self, setup: Setup) -> None:
         args = dict(setup.config.engine_args)
@@ -403,6 +404,7 @@ def arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
         given["enforce_eager"] = True  # compiling for a CPU takes minutes
         # a prompt cut in two, with a seed, ends vLLM 0.29's engine: CPU generators cannot step back
         given["enable_chunked_prefill"] = False
+        given["block_size"] = 32  # its default of 128 is longer than most prefixes that are shared
         if where.memory_share is None and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
             given["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
     if setup.adapters:
