@@ -4,6 +4,7 @@ It holds nothing that the store's files do not tell: after any fault a new one i
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -157,11 +158,13 @@ class Ledger:
         return own.sources == 1
 
     async def begin_anew(self, group: str) -> None:
-        """Take back what is out with a pass that ended: another will make it."""
+        """Take back what is out with a pass that ended: another will make it, with new replicas."""
         own = self._groups[group]
         own.waiting.extendleft(sorted(own.out, key=lambda part: -part.segment.start))
         own.out.clear()
         own.sources = 0
+        for of_replicas in (own.losses, own.starts, own.told, own.idle):
+            of_replicas.clear()
 
     async def next(self, group: str) -> list[Part] | None:
         """Return the next call's segments, once there is room; None when the pass is to end."""
@@ -227,12 +230,10 @@ class Ledger:
     async def hear(self, seconds: float) -> list[Event]:
         """Return what happened since the last time, after so many seconds at most."""
         async with self._changed:
-            try:
+            with contextlib.suppress(TimeoutError):  # without a look, if it is not to wait at all
                 await asyncio.wait_for(
                     self._changed.wait_for(lambda: bool(self._events)), timeout=seconds
                 )
-            except TimeoutError:
-                return []
         events = list(self._events)
         self._events.clear()
         return events
@@ -243,7 +244,7 @@ class Ledger:
         self._events.append(Lost(group, replica, cause))
         if own.losses[replica] >= LOSSES:
             own.idle.add(replica)
-        if own.idle >= set(own.starts):
+        if replica in own.idle and own.idle >= set(own.starts):
             await self.give_up(group, cause)
         await self._notify()
 
