@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 
 from engine.curate.view import Tally
@@ -14,11 +16,17 @@ def look(toy):
     """Judge a label of a view that no file of records limits."""
     plan = make_plan(load_study(toy / "study.toml", ["generate.engine=verbatim"]))
 
-    def judge(quota, rows, accepted):
+    def judge(quota, rows, accepted, *, awaits=False):
         tally = Tally(rows, accepted, {"duplicate": rows - accepted})
-        return outlook(plan.views[0], "good", quota, tally, CONFIG)
+        return outlook(plan.views[0], "good", quota, tally, CONFIG, awaits=awaits)
 
     return judge
+
+
+@pytest.fixture
+def awaiting(look):
+    """The same, while rows are being made."""
+    return partial(look, awaits=True)
 
 
 def test_at_first_as_many_rows_are_asked_for_as_are_wanted(look):
@@ -54,3 +62,15 @@ def test_records_that_run_out_are_short_without_further_attempts(toy):
     plan = make_plan(load_study(toy / "study.toml"))
     found = outlook(plan.views[0], "good", 200, Tally(200, 190, {"duplicate": 10}), CONFIG)
     assert found.standing == "short"
+
+
+def test_while_rows_are_awaited_only_what_is_needed_for_certain_is_asked_for(awaiting):
+    assert awaiting(100, 80, 40)[::3] == ("wanting", 140)  # the 60 that are missing, at least
+    # of many rows the share is known well: 0.5, and hardly more than 0.54
+    assert 900 + 200 < awaiting(600, 600, 300).upto < 900 + 300
+
+
+def test_nothing_is_given_up_while_rows_are_awaited(look, awaiting):
+    for hopeless_or_short in ((1000, 64, 0), (100, 400, 99)):
+        assert look(*hopeless_or_short).standing != "wanting"
+        assert awaiting(*hopeless_or_short)[::3] == ("wanting", hopeless_or_short[1])
