@@ -155,7 +155,9 @@ class EngineActor:
                 self._desk.tell(Started(group, replica, time.monotonic() - began))
                 self._clock.started(time.monotonic() - began)
         except EngineLostError as loss:
-            self._replace(str(loss))
+            if not loss.is_for_good:
+                self._replace(str(loss))
+            self._desk.call("give_up", str(loss))
         except InputError as error:
             self._refuse(error)
         except BaseException as error:  # a bug: the calls raise it, where Ray passes it on

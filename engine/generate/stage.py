@@ -68,6 +68,7 @@ def generate(
                     made(event)
                 if isinstance(event, GivenUp):
                     raise EngineLostError(event.cause)
+            generation.finish([])  # so that groups that wait for its room begin
 
 
 @dataclass
