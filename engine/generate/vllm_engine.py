@@ -409,7 +409,9 @@ def arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
             given["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
     if setup.adapters:
         ranks = [_rank(adapter) for adapter in setup.adapters]
-        given |= {"enable_lora": True, "max_loras": len(ranks), "max_lora_rank": max(ranks)}
+        # vLLM 0.29 on a CPU gives rows without an adapter the last slot's: it is left empty
+        slots = len(ranks) + current_platform.is_cpu()
+        given |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": max(ranks)}
     return {**given, **args}
 
 

@@ -94,15 +94,6 @@ class Meeting(Noting):
         yield from super().complete(prompts)
 
 
-class Alone(Noting):
-    """Notes at its start which others, started before it, are still there."""
-
-    def __init__(self, setup):
-        for pid in alive(Path(setup.config.engine_args["folder"])):
-            note(Path(setup.config.engine_args["folder"], "met"), pid)
-        super().__init__(setup)
-
-
 _turns = itertools.count(1)
 _lock = threading.Lock()
 
