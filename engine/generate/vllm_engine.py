@@ -203,6 +203,10 @@ class _Steps:
         Raises:
             EngineLostError: It does not.
         """
+        if _core_is_dead(self.engine):
+            self._thread.join(LOOK_S)  # it may know why
+            cause = "its process was killed, perhaps for want of memory"
+            raise EngineLostError(self._death or f"vLLM's engine died: {cause}. {_remedy(cause)}")
         if self._death:
             raise EngineLostError(self._death)
         if self._asked and time.monotonic() - self._moved > patience_s:
@@ -252,6 +256,15 @@ class _Steps:
             request.answers.put(_Answer(request.name, None, str(error)))
             return
         self._asked[request.name] = request.answers
+
+
+def _core_is_dead(engine: Any) -> bool:  # noqa: ANN401 - LLMEngine
+    """Say whether vLLM's process, if it has one of its own, has ended.
+
+    vLLM 0.29 notes it, but does not wake who waits for its answer if it was killed.
+    """
+    resources = getattr(engine.engine_core, "resources", None)
+    return bool(getattr(resources, "engine_dead", False))
 
 
 def _completion(prompt: Prompt, prompt_tokens: int, answer: _Answer) -> Completion:
