@@ -129,7 +129,7 @@ class Demand:
             enough = max(AT_LEAST, quota.tally.rows // 4)  # resuming a view costs as it grows
             is_due = quota.unjudged >= (enough if quota.supply.awaited else 1)
             if is_due and not quota.is_busy:
-                quota.is_busy = True
+                quota.is_busy, quota.is_stale = True, False
                 found.append((quota.view, quota.supply.label))
         return found
 
@@ -145,7 +145,7 @@ class Demand:
     def judged(self, done: Curated) -> None:
         """Hear what a label's rows came to."""
         quota = self._quotas[done.view.fingerprint, done.slot]
-        quota.is_busy, quota.is_stale, quota.tally = False, False, done.tally
+        quota.is_busy, quota.tally = False, done.tally
         if done.damaged:  # of its pool, or of the view itself
             quota.is_stale = True
             quota.supply.there = set(quota.supply.pool.segments(self._store)[done.slot])
@@ -170,7 +170,7 @@ class Demand:
         return quota.supply.is_stopped or self._outlook(quota).standing != "wanting"
 
     def _outlook(self, quota: _Quota) -> Outlook:
-        awaits = bool(quota.supply.awaited or quota.unjudged)
+        awaits = bool(quota.supply.awaited or quota.unjudged or quota.is_busy)
         return outlook(
             quota.view, quota.supply.label, quota.wanted, quota.tally, self._limits, awaits=awaits
         )

@@ -9,9 +9,9 @@ from engine.generate.stage import JUDGING_CPUS, POLL_S, Want, generate
 from engine.outcome import view_name
 from engine.plan import Plan
 from engine.segments import SMALLEST, grid, unbroken
-from engine.spending import HOUR_S, Forecast, Taken, taken
+from engine.spending import HOUR_S, Forecast, Purse, Taken, taken
 from engine.store import Store
-from engine.survey import LEAST_SHARE, outlook
+from engine.survey import LEAST_SHARE, in_turn, outlook
 
 
 def forecast(plan: Plan, store: Store) -> Forecast:
@@ -22,7 +22,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     Raises:
         DamagedError: A footer cannot be read.
     """
-    rows, more, seconds, unknown = 0, Taken(), 0.0, []
+    rows, more, unknown = 0, Taken(), []
     for pool in plan.pools:
         lacking = sum(_lacking(plan, store, pool, label) for label in pool.slots)
         if not lacking:
@@ -76,9 +76,10 @@ def make_pilot(plan: Plan, store: Store) -> int:
         EngineLostError: Its engine does not work.
     """
     lacking = [pool for pool in plan.pools if not any(pool.segments(store).values())]
-    wants = [
+    wanted = [
         Want(pool, one) for pool in lacking for slot in pool.slots for one in grid(slot, SMALLEST)
     ]
+    wants = Purse(plan, store).affordable(in_turn(wanted), 0)
     if not wants:
         return 0
     made: list[Made] = []

@@ -177,6 +177,8 @@ class _Filling:
 
     def fill(self) -> list[str]:
         self._show()
+        if unjudged := self._demand.unjudged_rows:
+            self._watch(Progress("curate", unjudged, 0))
         while True:
             for view, slot in self._demand.to_judge():
                 self._judging.begin(view, slot)
@@ -194,6 +196,8 @@ class _Filling:
         """Ask for segments, as far as the budget goes."""
         before = self._demand.awaited_rows - sum(want.rows for want in wanted)
         allowed = self._purse.affordable(wanted, before)
+        if not allowed and not before and not self._purse.is_empty:
+            allowed = list(wanted[:1])  # or a large segment would never be made
         self._demand.withdrawn(wanted[len(allowed) :])
         self._generation.want(allowed)
         if wanted and not allowed and not before:
@@ -226,6 +230,10 @@ class _Filling:
             self._show(self._troubles[-1])
 
     def _take(self, done: Curated) -> None:
+        own = (done.view.folder, done.view.pool.folder)
+        for name in done.damaged:
+            if not name.startswith(own):  # such as gold rows, which are published when all begins
+                raise DamagedError(name, "it was altered while it was in use")
         self._demand.judged(done)
         self._judged += done.rows
         notes = [f"{name} was damaged and is made again" for name in done.damaged]

@@ -129,7 +129,8 @@ class Purse:
     def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
         """Return the first of the segments, as many as the budget is likely to bear.
 
-        What a row takes is known from those before it; rows that are being made count as spent.
+        What a row takes is known from those before it, so with a budget no more rows are made at a
+        time than were made before; rows that are being made count as spent.
         """
         rows = self._rows_left() - awaited_rows
         found = []
@@ -140,9 +141,15 @@ class Purse:
             found.append(want)
         return found
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether a limit of the budget is reached."""
+        limits = self.spent.against(self.budget)
+        return any(used >= limit for used, limit in limits.values())
+
     def _rows_left(self) -> float:
         limits = self.spent.against(self.budget)
-        if any(used >= limit for used, limit in limits.values()):
+        if self.is_empty:
             return 0
         if not self.spent.rows:
             return FIRST if limits else float("inf")
@@ -153,7 +160,7 @@ class Purse:
             for name, (used, limit) in limits.items()
             if each[name][0]
         ]
-        return min(left, default=float("inf"))
+        return min([*left, max(FIRST, self.spent.rows)]) if limits else float("inf")
 
     def projected(self, rows: float) -> Taken:
         """Return what it will have taken when so many more rows are made."""

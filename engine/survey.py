@@ -64,7 +64,7 @@ def outlook(  # noqa: PLR0913 - a label's outlook has these sources
         return Outlook("wanting" if awaits else "short", quota, tally, tally.rows)
     hoped = _best_share(tally) if awaits else max(share, LEAST_SHARE)
     likely = tally.rows + math.ceil((quota - tally.accepted) / hoped)
-    pilot = PILOT if tally.rows < config.judged_after else likely
+    pilot = max(PILOT, config.judged_after) if tally.rows < config.judged_after else likely
     return Outlook("wanting", quota, tally, min(cap, likely, pilot))
 
 

@@ -152,8 +152,11 @@ def bench_generate(load: Load, engines: Sequence[str], json: bool) -> str:
 
 def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any]:
     wants = _wants(load, "vllm", folder, replicate=0)
-    asked = _asked(wants, folder)
-    rows, tokens = len(asked), sum(one.tokens for one in asked)
+    asked = [
+        _asked(_wants(load, "vllm", folder, replicate), folder)
+        for replicate in range(load.repeats + 1)  # the first is to warm up
+    ]
+    rows, tokens = len(asked[0]), sum(one.tokens for one in asked[0])
     timings: dict[str, Timing] = {}
     more: dict[str, Any] = {}
     for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
@@ -342,7 +345,7 @@ def _prepared(load: Load, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
     return arguments(setup, setup.config.engine_args)
 
 
-def _bare(load: Load, setup: Setup, asked: Sequence[Asked], is_ours: bool) -> Timing:
+def _bare(load: Load, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
     """Measure ``vllm.LLM.generate`` on all prompts at once."""
     given = _prepared(load, setup, is_ours=is_ours)
     began = time.monotonic()
@@ -350,18 +353,18 @@ def _bare(load: Load, setup: Setup, asked: Sequence[Asked], is_ours: bool) -> Ti
 
     llm = LLM(**given)
     start_s = time.monotonic() - began
-    texts, params = [one.templated for one in asked], _sampled(setup, asked)
-    llm.generate(texts[:WARM_UP], params[:WARM_UP], use_tqdm=False)
     seconds = []
-    for _ in range(load.repeats):
+    for own in (asked[0][:WARM_UP], *asked[1:]):
+        texts, params = [one.templated for one in own], _sampled(setup, own)
         began = time.monotonic()
         llm.generate(texts, params, use_tqdm=False)
         seconds.append(time.monotonic() - began)
-        llm.reset_prefix_cache()
-    return Timing(start_s, seconds)
+    return Timing(start_s, seconds[1:])
 
 
-def _ray_data_llm(load: Load, setup: Setup, asked: Sequence[Asked], setting: Setting) -> Timing:
+def _ray_data_llm(
+    load: Load, setup: Setup, asked: Sequence[list[Asked]], setting: Setting
+) -> Timing:
     """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
 
     Its engine starts with each execution, so rows that warm it up go first, and the clock runs
@@ -394,8 +397,8 @@ def _ray_data_llm(load: Load, setup: Setup, asked: Sequence[Asked], setting: Set
             postprocess_map_kwargs={"num_cpus": 0.1},
         )
         seconds, start_s = [], 0.0
-        for _ in range(load.repeats):
-            rows = [*asked[:WARM_UP], *asked]
+        for own in asked[1:]:
+            rows = [*asked[0][:WARM_UP], *own]
             items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
             began = time.time()
             blocks = max(1, len(items) // setting.batch)

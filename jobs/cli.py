@@ -171,18 +171,24 @@ def generate(  # noqa: PLR0913 - its options
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
     from engine.forecast import make_pilot
+    from engine.outcome import write_references
     from engine.pipeline import publish_inputs
     from engine.plan import make_plan
     from engine.session import ray_session
     from engine.store import Store
     from engine.study.load import load_study
+    from engine.survey import survey
 
     store = Store.open(root)
     made = make_plan(load_study(study, overrides))
     store.probe()
     publish_inputs(made, store)
-    with ray_session():
-        rows = make_pilot(made, store)
+    write_references(made, survey(made, store), store)  # first, so that nobody cleans them away
+    try:
+        with ray_session():
+            rows = make_pilot(made, store)
+    except KeyboardInterrupt:
+        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
     return f"The pilot made {rows} rows." if rows else "Every recipe has rows already."
 
 

@@ -70,7 +70,8 @@ class Screen:
 
     def __call__(self, done: Done) -> None:
         """Show progress."""
-        if done.stage not in self._stages or done.done == 0:
+        known = self._stages.get(done.stage)
+        if known is None or (done.done == 0 and known.first):  # a stage that begins again
             bar = self._bars.add_task(done.stage, total=done.total, unit=UNITS[done.stage], rate="")
             self._stages[done.stage] = _Stage(bar)
         stage = self._stages[done.stage]

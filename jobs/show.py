@@ -13,7 +13,7 @@ from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
-from engine.spending import Forecast, in_words
+from engine.spending import Forecast, in_words, taken
 from engine.steps import Step, as_json, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig
@@ -72,10 +72,10 @@ def plan(path: Path, overrides: Sequence[str], root: str, json: bool) -> str:
     found, ahead = steps(made, store), forecast(made, store)
     if json:
         return as_json(made, found, ahead)
-    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead)])
+    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead, store)])
 
 
-def _forecast_lines(made: Plan, ahead: Forecast) -> list[str]:
+def _forecast_lines(made: Plan, ahead: Forecast, store: Store) -> list[str]:
     if not ahead.rows:
         return []
     budget = made.file.study.budget
@@ -83,7 +83,8 @@ def _forecast_lines(made: Plan, ahead: Forecast) -> list[str]:
     if ahead.more.rows:
         lines.append(
             f"Forecast, by the rows that are there: {ahead.more.rows:,.0f} rows, "
-            f"{in_words(ahead.more, budget)}; {ahead.hours:,.2f} hours."
+            f"{in_words(ahead.more, budget)}; {ahead.hours:,.2f} hours at their "
+            "speed (a pilot's few rows are slower than many)."
         )
     if ahead.unknown:
         names = "; ".join(ahead.unknown[:3]) + ("; ..." if len(ahead.unknown) > 3 else "")
@@ -91,9 +92,9 @@ def _forecast_lines(made: Plan, ahead: Forecast) -> list[str]:
             f"Without any row yet, and so not in a forecast: {len(ahead.unknown)} recipes "
             f"({names}). `textmill plan --pilot` makes a few of each, which are kept."
         )
-    limits = ahead.more.against(budget)
+    limits = taken(made.pools, store, made.file.study.name).plus(ahead.more).against(budget)
     lines += [
-        f"More than the budget's {name} of {limit:,g}."
+        f"With what is spent already that is more than the budget's {name} of {limit:,g}."
         for name, (used, limit) in limits.items()
         if used > limit
     ]

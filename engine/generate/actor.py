@@ -72,9 +72,9 @@ def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
     Raises:
         EngineLostError: It was killed, and Ray tries it again: the pass must be begun anew.
     """
-    if not desk.call("begin"):
+    if not (number := desk.call("begin")):
         raise EngineLostError("The source of a pass was killed.")
-    while (parts := desk.call("next")) is not None:
+    while (parts := desk.call("next", number)) is not None:
         call = [{"pool": part.pool, **part.segment._asdict()} for part in parts]
         yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
 
@@ -117,8 +117,12 @@ class EngineActor:
     again.
     """
 
-    def __init__(self, desk: Desk, pools: dict[str, Pool], setup: Setup) -> None:
+    def __init__(
+        self, desk: Desk, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
+    ) -> None:
         import ray
+
+        self._room = threading.Semaphore(calls_at_a_time)
 
         self._desk, self._pools, self._setup = desk, pools, setup
         self._replica = str(ray.get_runtime_context().get_actor_id())
@@ -129,16 +133,30 @@ class EngineActor:
 
     def __call__(self, calls: pa.Table) -> pa.Table:
         """Answer calls; the table returned says only how many there were."""
-        try:
-            engine = self._engine.result(self._setup.resources.patience_s)
-        except OutOfTime:
-            self._replace(f"it did not start within {self._setup.resources.patience_s:g} s")
         for call in calls.to_pylist():
-            still = set(self._desk.call("take", [_part(part) for part in call["parts"]]))
-            parts = [part for part in call["parts"] if _part(part) in still]
-            if parts and (engine is None or not self._answer(engine, parts)):
-                self._desk.call("sit_out", [_part(part) for part in parts])
+            if left := self._work(call["parts"]):
+                self._desk.call("sit_out", left)
         return pa.table({"calls": [calls.num_rows]})
+
+    def _work(self, parts: list[dict[str, Any]]) -> list[Part]:
+        """Answer one call; return its segments if they cannot be made here."""
+        with self._room:
+            still = set(self._desk.call("take", [_part(part) for part in parts]))
+            parts = [part for part in parts if _part(part) in still]
+            engine = self._ready_engine()
+            if parts and (engine is None or not self._answer(engine, parts)):
+                return [_part(part) for part in parts]
+        return []
+
+    def _ready_engine(self) -> TextEngine | None:
+        patience_s = self._setup.resources.patience_s
+        try:
+            return self._engine.result(patience_s)
+        except OutOfTime:
+            if self._engine.done():  # an error of that name which the engine's start raised
+                raise
+            self._replace(f"it did not start within {patience_s:g} s")
+            raise
 
     def __del__(self) -> None:
         is_up = self._engine.done() and not self._engine.exception()

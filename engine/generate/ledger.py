@@ -110,7 +110,8 @@ class _Group:
     terms: Terms
     waiting: deque[Part] = field(default_factory=deque)
     out: set[Part] = field(default_factory=set)
-    sources: int = 0
+    number: int = 0  # of the pass
+    has_source: bool = False
     is_closed: bool = False
     losses: dict[str, int] = field(default_factory=dict)  # in a row, by replica
     starts: dict[str, int] = field(default_factory=dict)
@@ -147,31 +148,45 @@ class Ledger:
         self._groups[group].is_closed = True
         await self._notify()
 
-    async def begin(self, group: str) -> bool:
-        """Say that the pass's source begins; False if it had begun before.
+    async def begin(self, group: str) -> int:
+        """Say that the pass's source begins; return the pass's number, 0 if it had begun before.
 
         Ray tries a source that was killed again, but passes on only what it yields beyond what the
         first one had: such a pass would wait for ever for calls that nobody makes.
         """
         own = self._groups[group]
-        own.sources += 1
-        return own.sources == 1
+        if own.has_source:
+            return 0
+        own.has_source = True
+        own.number += 1
+        return own.number
 
     async def begin_anew(self, group: str) -> None:
         """Take back what is out with a pass that ended: another will make it, with new replicas."""
         own = self._groups[group]
         own.waiting.extendleft(sorted(own.out, key=lambda part: -part.segment.start))
         own.out.clear()
-        own.sources = 0
+        own.has_source = False
+        own.number += 1  # whoever waits for the pass that ended waits in vain
         for of_replicas in (own.losses, own.starts, own.told, own.idle):
             of_replicas.clear()
+        await self._notify()
 
-    async def next(self, group: str) -> list[Part] | None:
-        """Return the next call's segments, once there is room; None when the pass is to end."""
+    async def next(self, group: str, number: int) -> list[Part] | None:
+        """Return the next call's segments, once there is room; None when the pass is to end.
+
+        Args:
+            group: The group.
+            number: The pass's number; Ray lets a call go on whose caller was killed.
+        """
         own = self._groups[group]
+
+        def is_over() -> bool:
+            return own.is_closed or own.number != number
+
         async with self._changed:
-            await self._changed.wait_for(lambda: own.is_closed or _has_room(own))
-        if own.is_closed:
+            await self._changed.wait_for(lambda: is_over() or _has_room(own))
+        if is_over():
             return None
         call = _packed(own)
         own.out.update(call)
@@ -223,9 +238,10 @@ class Ledger:
         own = self._groups[group]
         own.waiting.extendleft(part for part in reversed(parts) if part in own.out)
         own.out.difference_update(parts)
+        number = own.number
         await self._notify()
         async with self._changed:
-            await self._changed.wait_for(lambda: own.is_closed)
+            await self._changed.wait_for(lambda: own.is_closed or own.number != number)
 
     async def hear(self, seconds: float) -> list[Event]:
         """Return what happened since the last time, after so many seconds at most."""

@@ -204,6 +204,7 @@ class Generation:
             if group.thread is None or group.thread.is_alive():
                 continue
             group.thread = None
+            gc.collect()  # a pass that failed keeps its actors, and their memory, alive in cycles
             self._room.give_back(group.needs, group.nodes)
             if group.is_over:
                 continue
@@ -285,7 +286,7 @@ class Generation:
         )
         return asked.map_batches(
             EngineActor,
-            fn_constructor_args=(desk, group.pools, setup),
+            fn_constructor_args=(desk, group.pools, setup, in_flight),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=group.needs["CPU"],
@@ -293,7 +294,8 @@ class Generation:
             compute=ray.data.ActorPoolStrategy(
                 min_size=group.least if self._is_elastic else len(group.nodes),
                 max_size=len(group.nodes),
-                max_concurrent_calls_per_actor=in_flight,
+                # those that wait have a thread too: an actor that sits out must give all back
+                max_concurrent_calls_per_actor=in_flight + AHEAD,
                 max_tasks_in_flight_per_actor=in_flight + AHEAD,
                 enable_true_multi_threading=True,
             ),

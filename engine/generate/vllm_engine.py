@@ -46,6 +46,7 @@ ELSEWHERE = {  # arguments of vLLM's that a study says in another place
     "max_num_seqs": "resources.max_num_seqs",
     "gpu_memory_utilization": "resources.memory_share",
     "enable_lora": "generate.adapter",
+    "hf_token": "the environment variable HF_TOKEN, since a study file is no place for a secret",
 }
 QUIET = {  # says nothing, and tells nobody
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -252,7 +253,10 @@ class _Steps:
         prompt = {"prompt_token_ids": list(request.tokens)}
         try:
             engine.add_request(request.name, prompt, request.params, lora_request=request.adapter)
-        except (ValueError, TypeError) as error:  # of this request alone
+        except Exception as error:
+            if type(error).__name__ == "EngineDeadError":
+                raise
+            # of this request alone
             request.answers.put(_Answer(request.name, None, str(error)))
             return
         self._asked[request.name] = request.answers
@@ -271,6 +275,9 @@ def _completion(prompt: Prompt, prompt_tokens: int, answer: _Answer) -> Completi
     if answer.error:
         return Completion(row=prompt.row, text="", prompt_tokens=prompt_tokens, error=answer.error)
     written = answer.output.outputs[0]
+    if written.finish_reason not in ("stop", "length"):
+        error = f"vLLM ended it: {written.finish_reason}"
+        return Completion(row=prompt.row, text="", prompt_tokens=prompt_tokens, error=error)
     count = len(written.token_ids)
     has_mean = written.cumulative_logprob is not None and count
     return Completion(
@@ -278,7 +285,7 @@ def _completion(prompt: Prompt, prompt_tokens: int, answer: _Answer) -> Completi
         text=written.text,
         prompt_tokens=prompt_tokens,
         completion_tokens=count,
-        finish_reason="stop" if written.finish_reason == "stop" else "length",
+        finish_reason=written.finish_reason,
         mean_logprob=written.cumulative_logprob / count if has_mean else None,
         cached_tokens=answer.output.num_cached_tokens or 0,
     )
@@ -292,8 +299,8 @@ def prepare(where: Resources) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    threads = str(_threads(where))
-    os.environ["OMP_NUM_THREADS"] = threads  # Ray has set it for an actor of few CPUs
+    if not Path("/proc/driver/nvidia/version").exists():  # on GPUs vLLM chooses better itself
+        os.environ["OMP_NUM_THREADS"] = str(_threads(where))  # Ray sets 1 for an actor of few CPUs
     from vllm.platforms import current_platform
 
     if current_platform.is_cpu() and not _is_split(where):

@@ -41,7 +41,7 @@ async def wanting(count, rows=16, **terms):
 
 
 async def sizes(ledger, calls):
-    return [sum(part.rows for part in await ledger.next("a")) for _ in range(calls)]
+    return [sum(part.rows for part in await ledger.next("a", 0)) for _ in range(calls)]
 
 
 async def is_held_up(waiting):
@@ -64,7 +64,7 @@ def of_kind(kind, events):
 @driven
 async def test_calls_are_filled_up_to_the_most_in_the_order_asked_for():
     ledger = await wanting(10)
-    calls = [await ledger.next("a") for _ in range(3)]
+    calls = [await ledger.next("a", 0) for _ in range(3)]
     assert [len(call) for call in calls] == [4, 4, 2]
     assert [part for call in calls for part in call] == parts(10)
 
@@ -85,7 +85,7 @@ async def test_calls_become_smaller_towards_the_end_but_not_too_small():
 async def test_no_more_is_handed_out_than_there_is_room_until_some_is_made():
     ledger = await wanting(12, room=128)
     assert await sizes(ledger, 2) == [64, 64]
-    third = asyncio.ensure_future(ledger.next("a"))
+    third = asyncio.ensure_future(ledger.next("a", 0))
     assert await is_held_up(third)
     await ledger.tell(Made("a", "r", parts(12)[0]))
     assert (await third)[0] == parts(12)[8]
@@ -95,7 +95,7 @@ async def test_no_more_is_handed_out_than_there_is_room_until_some_is_made():
 async def test_a_call_larger_than_the_room_goes_out_alone():
     ledger = await wanting(2, rows=512, room=100)
     assert await sizes(ledger, 1) == [512]
-    second = asyncio.ensure_future(ledger.next("a"))
+    second = asyncio.ensure_future(ledger.next("a", 0))
     assert await is_held_up(second)
     await ledger.tell(Made("a", "r", parts(2, 512)[0]))
     assert await second == [parts(2, 512)[1]]
@@ -104,7 +104,7 @@ async def test_a_call_larger_than_the_room_goes_out_alone():
 @driven
 async def test_what_is_wanted_later_ends_the_wait_for_a_call():
     ledger = await wanting(0)
-    waiting = asyncio.ensure_future(ledger.next("a"))
+    waiting = asyncio.ensure_future(ledger.next("a", 0))
     assert await is_held_up(waiting)
     await ledger.want("a", parts(1))
     assert await waiting == parts(1)
@@ -114,8 +114,8 @@ async def test_what_is_wanted_later_ends_the_wait_for_a_call():
 async def test_groups_have_their_own_segments():
     ledger = Ledger({"a": TERMS, "b": TERMS})
     await ledger.want("b", parts(1, pool="other"))
-    own = asyncio.ensure_future(ledger.next("a"))
-    assert await ledger.next("b") == parts(1, pool="other")
+    own = asyncio.ensure_future(ledger.next("a", 0))
+    assert await ledger.next("b", 0) == parts(1, pool="other")
     await ledger.close("b")
     assert await is_held_up(own)
     await ledger.close("a")
@@ -126,14 +126,14 @@ async def test_groups_have_their_own_segments():
 async def test_once_closed_there_are_no_more_calls_nor_starts():
     ledger = await wanting(3)
     await ledger.close("a")
-    assert await ledger.next("a") is None
+    assert await ledger.next("a", 0) is None
     assert not await ledger.start("a", "r")
 
 
 @driven
 async def test_what_waits_can_be_taken_back_but_not_what_is_out():
     ledger = await wanting(6)
-    out = await ledger.next("a")
+    out = await ledger.next("a", 0)
     assert await ledger.withdraw("a") == parts(6)[4:]
     assert await ledger.take("a", parts(6)) == out
 
@@ -141,25 +141,25 @@ async def test_what_waits_can_be_taken_back_but_not_what_is_out():
 @driven
 async def test_a_source_begins_once_for_each_pass():
     ledger = await wanting(1)
-    assert [await ledger.begin("a"), await ledger.begin("a")] == [True, False]
+    assert [await ledger.begin("a"), await ledger.begin("a")] == [1, 0]
     await ledger.begin_anew("a")
-    assert [await ledger.begin("a"), await ledger.begin("a")] == [True, False]
+    assert [await ledger.begin("a"), await ledger.begin("a")] == [3, 0]
 
 
 @driven
 async def test_a_pass_begun_anew_is_asked_first_for_what_the_last_one_left():
     ledger = await wanting(12)
-    await ledger.next("a"), await ledger.next("a")
+    await ledger.next("a", 0), await ledger.next("a", 0)
     await ledger.tell(Made("a", "r", parts(12)[1]))
     await ledger.begin_anew("a")
-    again = [part for _ in range(3) for part in await ledger.next("a")]
+    again = [part for _ in range(3) for part in await ledger.next("a", 1)]
     assert again == [part for part in parts(12) if part != parts(12)[1]]
 
 
 @driven
 async def test_a_call_begins_with_what_is_still_to_be_made_and_with_nothing_once_closed():
     ledger = await wanting(4)
-    call = await ledger.next("a")
+    call = await ledger.next("a", 0)
     await ledger.tell(Made("a", "r", call[2]))
     assert await ledger.take("a", call) == [call[0], call[1], call[3]]
     await ledger.close("a")
@@ -227,9 +227,9 @@ async def test_a_segment_made_in_between_begins_the_count_of_losses_anew():
 @driven
 async def test_a_group_is_given_up_with_its_last_replica_and_its_cause():
     ledger = await wanting(4)
-    waiting = asyncio.ensure_future(ledger.next("a"))
+    waiting = asyncio.ensure_future(ledger.next("a", 0))
     await waiting
-    waiting = asyncio.ensure_future(ledger.next("a"))
+    waiting = asyncio.ensure_future(ledger.next("a", 0))
     await ledger.start("a", "second")
     await lose(ledger, "first")
     assert not of_kind(GivenUp, await ledger.hear(0.01))
@@ -269,11 +269,11 @@ async def test_a_group_is_given_up_once():
 @driven
 async def test_what_a_replica_leaves_is_handed_to_others_and_it_waits_for_the_end():
     ledger = await wanting(8)
-    call = await ledger.next("a")
+    call = await ledger.next("a", 0)
     await ledger.tell(Made("a", "r", call[0]))
     out = asyncio.ensure_future(ledger.sit_out("a", call))
     assert await is_held_up(out)
-    assert await ledger.next("a") == parts(8)[1:5]
+    assert await ledger.next("a", 0) == parts(8)[1:5]
     assert await ledger.take("a", call) == call[1:]
     await ledger.close("a")
     await out
@@ -284,7 +284,7 @@ async def test_an_engine_that_refuses_ends_its_group():
     ledger = await wanting(4)
     error = ValueError("a field is wrong")
     await ledger.tell(Refused("a", error))
-    assert await ledger.next("a") is None
+    assert await ledger.next("a", 0) is None
     assert await ledger.hear(0.01) == [Refused("a", error)]
 
 
@@ -312,3 +312,14 @@ async def test_who_listens_hears_as_soon_as_something_happens():
     assert await is_held_up(heard)
     await ledger.tell(Made("a", "r", parts(1)[0]))
     assert await heard == [Made("a", "r", parts(1)[0])]
+
+
+@driven
+async def test_what_still_waits_for_a_pass_that_ended_takes_nothing_from_the_next():
+    ledger = await wanting(0)
+    orphan = asyncio.ensure_future(ledger.next("a", await ledger.begin("a")))
+    assert await is_held_up(orphan)
+    await ledger.begin_anew("a")
+    await ledger.want("a", parts(4))
+    assert await orphan is None
+    assert await ledger.next("a", await ledger.begin("a")) == parts(4)
