@@ -196,8 +196,6 @@ class _Filling:
         """Ask for segments, as far as the budget goes."""
         before = self._demand.awaited_rows - sum(want.rows for want in wanted)
         allowed = self._purse.affordable(wanted, before)
-        if not allowed and not before and not self._purse.is_empty:
-            allowed = list(wanted[:1])  # or a large segment would never be made
         self._demand.withdrawn(wanted[len(allowed) :])
         self._generation.want(allowed)
         if wanted and not allowed and not before:
@@ -210,8 +208,7 @@ class _Filling:
             f"{name} {limit:,g}, {used:,.6g} taken" for name, (used, limit) in limits.items()
         )
         self._troubles.append(
-            f"The budget is spent ({told}): no more rows are made. Raise it and run the same "
-            "command to go on."
+            f"The budget bears no more rows ({told}). Raise it and run the same command to go on."
         )
         self._show(self._troubles[-1])
 

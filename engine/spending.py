@@ -1,5 +1,6 @@
 """What generation took, what it will take as far as can be told, and when to stop it."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -132,11 +133,12 @@ class Purse:
         What a row takes is known from those before it, so with a budget no more rows are made at a
         time than were made before; rows that are being made count as spent.
         """
-        rows = self._rows_left() - awaited_rows
-        found = []
+        bears, step = self._bears() - awaited_rows, self._step() - awaited_rows
+        found: list[Want] = []
         for want in wants:
-            rows -= want.rows
-            if rows < 0:
+            bears, step = bears - want.rows, step - want.rows
+            is_first = not found and not awaited_rows  # however large a segment is
+            if bears < 0 or (step < 0 and not is_first):
                 break
             found.append(want)
         return found
@@ -147,12 +149,11 @@ class Purse:
         limits = self.spent.against(self.budget)
         return any(used >= limit for used, limit in limits.values())
 
-    def _rows_left(self) -> float:
+    def _bears(self) -> float:
+        """Return how many rows the limits bear; of what a row takes, none is known at first."""
         limits = self.spent.against(self.budget)
         if self.is_empty:
             return 0
-        if not self.spent.rows:
-            return FIRST if limits else float("inf")
         running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s)
         each = running.against(self.budget)
         left = [
@@ -160,7 +161,12 @@ class Purse:
             for name, (used, limit) in limits.items()
             if each[name][0]
         ]
-        return min([*left, max(FIRST, self.spent.rows)]) if limits else float("inf")
+        return min(left, default=math.inf)
+
+    def _step(self) -> float:
+        """Return how many rows are made at a time, before it is looked again what they take."""
+        has_limits = bool(self.spent.against(self.budget))
+        return max(FIRST, self.spent.rows) if has_limits else math.inf
 
     def projected(self, rows: float) -> Taken:
         """Return what it will have taken when so many more rows are made."""

@@ -225,7 +225,7 @@ def test_a_segment_found_damaged_is_wanted_again(filled):
 def test_what_is_not_made_after_all_is_wanted_again(filled):
     study = filled(60)
     wants = study.demand.wants()
-    study.demand.withdrawn(Part(one.pool.fingerprint, one.segment) for one in wants[:3])
+    study.demand.withdrawn(wants[:3])
     assert study.demand.wants() == wants[:3]
 
 

@@ -57,10 +57,12 @@ def test_a_budget_bears_as_many_rows_as_those_before_let_expect(toy, store):
     assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
     segment = Segment("bad", 0, 16)
     purse.pay(Made("group", "replica", Part(pool.fingerprint, segment), tokens=160))
-    # ten tokens a row: 84 more rows are borne, whole segments of 16
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == 80
-    assert sum(want.rows for want in purse.affordable(wants, 40)) == 32
-    purse.pay(Made("group", "replica", Part(pool.fingerprint, segment), tokens=840))
+    # ten tokens a row: 84 more rows are borne, but at first so many are not made at a time
+    assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
+    assert sum(want.rows for want in purse.affordable(wants, 40)) == 16
+    purse.pay(Made("group", "replica", Part(pool.fingerprint, Segment("bad", 16, 48)), tokens=320))
+    assert sum(want.rows for want in purse.affordable(wants, 0)) == 48  # of 52, in whole segments
+    purse.pay(Made("group", "replica", Part(pool.fingerprint, segment), tokens=520))
     assert purse.affordable(wants, 0) == []
 
 
@@ -83,9 +85,11 @@ def test_a_start_counts_in_hours_but_is_not_expected_of_every_row(toy, store):
     purse = Purse(plan, store)
     part = Part(plan.pools[0].fingerprint, Segment("bad", 0, 16))
     purse.pay(Made("group", "replica", part, seconds=160.0, start_s=1790.0))
-    # 1,950 s are taken and a row takes 10 s: 165 rows are left of the hour
+    # 1,950 s are taken, but a row takes 10 s: more than 16 are left of the hour
     wants = [Want(plan.pools[0], one) for one in grid("good", 512)]
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == 160
+    assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
+    purse.pay(Made("group", "replica", part, seconds=1400.0))
+    assert sum(want.rows for want in purse.affordable(wants, 0)) == 0
 
 
 def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_them(
