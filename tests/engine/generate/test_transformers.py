@@ -245,6 +245,7 @@ def test_a_model_that_cannot_be_loaded_is_told_as_wrong_input(toy, tiny_llm, ray
         generate(wants, store, Resources(), lambda _: None)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_writes_what_the_cpu_writes(toy, tiny_llm):
     asked = ["factors.quantity=[8]", "factors.real=[0]", "generate.temperature=0.0"]

@@ -349,6 +349,19 @@ def test_two_models_are_asked_one_after_another(planned, store, tmp_path, tiny_l
     assert_whole(pools, store, 16)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not Path("/proc/driver/nvidia/version").exists(), reason="there is no GPU")
+def test_a_gpu_is_given_back_before_the_next_model_takes_most_of_it(planned, store, tiny_llm):
+    pools = [
+        planned(store, engine_args=float32()),
+        planned(store, model=tiny_llm, engine_args=float32(max_model_len=290)),
+    ]
+    where = Resources(engine_gpus=1.0, memory_share=0.8)
+    events = events_of(wanted(pools, 16), store, where)
+    assert of_kind(Lost, events) == []
+    assert_whole(pools, store, 16)
+
+
 def killing(find, store, pool, before):
     """Return what kills a process once, when some segments are there, and notes their bytes."""
 
