@@ -19,6 +19,9 @@ QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # a process more; our runs keep no checkpoints
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # its default of 2 s is felt in small studies
+    "RAY_task_events_report_interval_ms": "0",  # nobody asks for them, and they cost every process
+    "RAY_enable_metrics_collection": "0",
+    "RAY_event_stats": "0",
     "RAY_worker_niceness": "0",  # its 15 lets an engine wait for whatever else runs
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else each actor pool prints an error that is none
     "TOKENIZERS_PARALLELISM": "false",
