@@ -21,7 +21,7 @@ from engine.store import Store
 from engine.study.config import Resources
 
 ASKING_CPUS = 0.25  # of a task that words prompts
-JUDGING_CPUS = 0.5  # of one that judges rows, beside the engines
+JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
 POLL_S = 0.2  # longest wait for news
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
