@@ -1,6 +1,6 @@
 """What a study's missing rows will take, judged by the rows that are there; and a pilot of some."""
 
-import math
+from dataclasses import dataclass
 
 from engine.curate.stage import Judging, tally_of
 from engine.generate.ledger import Made
@@ -9,9 +9,26 @@ from engine.generate.stage import JUDGING_CPUS, POLL_S, Want, generate
 from engine.outcome import view_name
 from engine.plan import Plan
 from engine.segments import SMALLEST, grid, unbroken
-from engine.spending import HOUR_S, Forecast, Purse, Taken, taken
+from engine.spending import HOUR_S, Purse, Taken, taken
 from engine.store import Store
-from engine.survey import LEAST_SHARE, in_turn, outlook
+from engine.survey import in_turn, likely_rows, outlook
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the rows that a study lacks will take.
+
+    Attributes:
+        rows: How many there are to make; of recipes without any row yet, as if all were accepted.
+        more: What they will take, as far as the pools have rows to tell it from.
+        hours: Wall time of making them, in hours, with the replicas that the study has.
+        unknown: Names of the recipes without any row yet: their tokens and time are not in it.
+    """
+
+    rows: int
+    more: Taken
+    hours: float
+    unknown: list[str]
 
 
 def forecast(plan: Plan, store: Store) -> Forecast:
@@ -51,10 +68,7 @@ def _lacking(plan: Plan, store: Store, pool: Pool, label: str) -> int:
         if look.standing != "wanting":
             upto = max(upto, tally.rows)
             continue
-        share = tally.accepted / tally.rows if tally.rows else 1.0
-        likely = tally.rows + math.ceil((quota - tally.accepted) / max(share, LEAST_SHARE))
-        cap = math.ceil(plan.file.study.quota.attempts * quota)
-        upto = max(upto, min(likely, cap, pool.limits.get(label, cap)))
+        upto = max(upto, likely_rows(view, label, quota, tally, plan.file.study.quota))
     whole = unbroken(pool.segments(store)[label])
     there = whole[-1].stop if whole else 0
     segments = grid(label, upto)

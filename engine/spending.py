@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.generate.ledger import Made
@@ -143,16 +142,10 @@ class Purse:
             found.append(want)
         return found
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether a limit of the budget is reached."""
-        limits = self.spent.against(self.budget)
-        return any(used >= limit for used, limit in limits.values())
-
     def _bears(self) -> float:
         """Return how many rows the limits bear; of what a row takes, none is known at first."""
         limits = self.spent.against(self.budget)
-        if self.is_empty:
+        if any(used >= limit for used, limit in limits.values()):
             return 0
         running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s)
         each = running.against(self.budget)
@@ -174,23 +167,6 @@ class Purse:
             return self.spent
         running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s, start_s=0)
         return self.spent.plus(running.times(rows / self.spent.rows))
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What the rows that a study lacks will take.
-
-    Attributes:
-        rows: How many there are to make; of recipes without any row yet, as if all were accepted.
-        more: What they will take, as far as the pools have rows to tell it from.
-        hours: Wall time of making them, in hours, with the replicas that the study has.
-        unknown: Names of the recipes without any row yet: their tokens and time are not in it.
-    """
-
-    rows: int
-    more: Taken
-    hours: float
-    unknown: list[str]
 
 
 def in_words(spent: Taken, prices: Budget) -> str:

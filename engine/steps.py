@@ -9,12 +9,13 @@ from engine.curate.stage import is_current
 from engine.curate.view import View
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT, Plain
+from engine.forecast import Forecast
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.outcome import reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
-from engine.spending import HOUR_S, Forecast
+from engine.spending import HOUR_S
 from engine.store import Store
 from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run

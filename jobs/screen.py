@@ -70,6 +70,10 @@ class Screen:
 
     def __call__(self, done: Done) -> None:
         """Show progress."""
+        if done.note:
+            self._console.print(done.note, markup=False, highlight=False, soft_wrap=True)
+        if not done.total:  # a word alone: nothing is to be done
+            return
         known = self._stages.get(done.stage)
         if known is None or (done.done == 0 and known.first):  # a stage that begins again
             bar = self._bars.add_task(done.stage, total=done.total, unit=UNITS[done.stage], rate="")
@@ -81,8 +85,6 @@ class Screen:
         self._bars.update(stage.bar, completed=done.done, total=done.total, rate=rate)
         if done.spent:
             self._spent.plain = done.spent
-        if done.note:
-            self._console.print(done.note, markup=False, highlight=False, soft_wrap=True)
         if not self._live:
             self._line(stage, done, rate)
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.clean import orphans, remove
-from engine.forecast import forecast
+from engine.forecast import Forecast, forecast
 from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
-from engine.spending import Forecast, in_words, taken
+from engine.spending import in_words, taken
 from engine.steps import Step, as_json, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig

@@ -1,6 +1,6 @@
 """What is wanted and what was made: an actor between the driver and the passes of the engines.
 
-It holds nothing that the store's files do not tell: after any fault a new one is fed anew.
+It holds nothing that the store's files do not tell: if it dies, the next command feeds a new one.
 """
 
 import asyncio
@@ -117,7 +117,11 @@ class _Group:
     starts: dict[str, int] = field(default_factory=dict)
     told: dict[str, int] = field(default_factory=dict)  # losses that the replica itself told of
     idle: set[str] = field(default_factory=set)  # replicas that are given no more work
-    cause: str = ""
+
+    def put(self, parts: Iterable[Part]) -> None:
+        """Let segments wait, so that all labels of all pools come forward together."""
+        waiting = sorted([*self.waiting, *parts], key=lambda part: part.segment.start)
+        self.waiting = deque(waiting)
 
 
 class Ledger:
@@ -132,16 +136,9 @@ class Ledger:
         self._changed = asyncio.Condition()
 
     async def want(self, group: str, parts: Iterable[Part]) -> None:
-        """Ask for segments, after those that wait."""
-        self._groups[group].waiting.extend(parts)
+        """Ask for segments; those of lower indices go first, whenever they were asked for."""
+        self._groups[group].put(parts)
         await self._notify()
-
-    async def withdraw(self, group: str) -> list[Part]:
-        """Take back what waits; what is out will still be made."""
-        own = self._groups[group]
-        taken = list(own.waiting)
-        own.waiting.clear()
-        return taken
 
     async def close(self, group: str) -> None:
         """Say that nothing more will be wanted; the group's pass ends."""
@@ -164,7 +161,7 @@ class Ledger:
     async def begin_anew(self, group: str) -> None:
         """Take back what is out with a pass that ended: another will make it, with new replicas."""
         own = self._groups[group]
-        own.waiting.extendleft(sorted(own.out, key=lambda part: -part.segment.start))
+        own.put(own.out)
         own.out.clear()
         own.has_source = False
         own.number += 1  # whoever waits for the pass that ended waits in vain
@@ -236,7 +233,7 @@ class Ledger:
         While it waits it holds its calls, and so is given no others.
         """
         own = self._groups[group]
-        own.waiting.extendleft(part for part in reversed(parts) if part in own.out)
+        own.put(part for part in parts if part in own.out)
         own.out.difference_update(parts)
         number = own.number
         await self._notify()

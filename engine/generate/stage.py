@@ -20,7 +20,6 @@ from engine.session import Room, at_home
 from engine.store import Store
 from engine.study.config import Resources
 
-ASKING_CPUS = 0.25  # of a task that words prompts
 JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
 POLL_S = 0.2  # longest wait for news
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
@@ -110,7 +109,7 @@ class Generation:
         self, pools: Iterable[Pool], store: Store, where: Resources, made_for: str = ""
     ) -> None:
         self._store, self._where, self._made_for = store, where, made_for
-        self._room = Room(spared_cpus=ASKING_CPUS + JUDGING_CPUS)
+        self._room = Room(spared_cpus=JUDGING_CPUS)
         grouped: dict[str, dict[str, Pool]] = {}
         for pool in by_fingerprint(pools).values():
             grouped.setdefault(_engine_key(pool), {})[pool.fingerprint] = pool
@@ -138,7 +137,6 @@ class Generation:
         import ray
 
         for group in self._groups.values():
-            self._desk(group).call("withdraw")
             self._desk(group).call("close")
         if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
             for group in self._groups.values():
@@ -281,8 +279,9 @@ class Generation:
             fn_args=(group.pools, self._store),
             batch_size=1,
             batch_format="pyarrow",
-            num_cpus=ASKING_CPUS,
-            compute=ray.data.TaskPoolStrategy(len(group.nodes)),  # more take cores from engines
+            num_cpus=0,  # Ray gives each of several passes its share of CPUs; engines may fill it
+            # one more than engines, while a call passes on; yet more take cores from engines
+            compute=ray.data.TaskPoolStrategy(len(group.nodes) + 1),
         )
         return asked.map_batches(
             EngineActor,

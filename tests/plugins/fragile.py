@@ -82,11 +82,11 @@ class HopelessWhenAsked(Noting):
 
 
 class Meeting(Noting):
-    """Answers once two engines have started, if they ever are up at a time."""
+    """Answers once three engines have started, if they ever are up at a time."""
 
     def complete(self, prompts):
         for _ in range(600):
-            if len(alive(self.folder)) == 2:
+            if len(alive(self.folder)) == 3:
                 note(self.folder / "met", os.getpid())
             if (self.folder / "met").exists():
                 break

@@ -131,10 +131,22 @@ async def test_once_closed_there_are_no_more_calls_nor_starts():
 
 
 @driven
-async def test_what_waits_can_be_taken_back_but_not_what_is_out():
+async def test_pools_and_labels_take_turns_whenever_they_are_asked_for():
+    ledger = await wanting(4, most=32)
+    await ledger.want("a", parts(2, pool="another"))
+    calls = [await ledger.next("a", 0) for _ in range(3)]
+    assert calls == [
+        [parts(1)[0], parts(1, pool="another")[0]],
+        [parts(2)[1], parts(2, pool="another")[1]],
+        parts(4)[2:],
+    ]
+
+
+@driven
+async def test_segments_that_are_out_are_still_to_be_made_and_others_are_not():
     ledger = await wanting(6)
     out = await ledger.next("a", 0)
-    assert await ledger.withdraw("a") == parts(6)[4:]
+    assert out == parts(4)
     assert await ledger.take("a", parts(6)) == out
 
 

@@ -115,9 +115,9 @@ def test_a_process_that_dies_costs_no_more_than_the_calls_it_was_at(
 
 
 def test_groups_that_fit_run_side_by_side(pools, store, tmp_path, ray_up):
-    own = pools("Meeting", count=2)
+    own = pools("Meeting", count=3)
     events = events_of(own, store, Resources(engine_cpus=0.5))
-    assert len({event.group for event in of_kind(Started, events)}) == 2
+    assert len({event.group for event in of_kind(Started, events)}) == 3
     assert notes(tmp_path / "met")
     assert_whole(own, store)
 

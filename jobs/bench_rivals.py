@@ -1,0 +1,191 @@
+"""Engines that know nothing of textmill, each in a process of its own: what it is measured by."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.queues import SimpleQueue
+from typing import Any, NamedTuple
+
+from engine.errors import ConfigError
+from engine.generate.engine import Setup
+from engine.session import ray_session
+from engine.study.config import Resources
+
+WARM_UP = 96  # rows before the clock runs
+SETTINGS = ((64, 8, False), (128, 16, True))  # see Setting
+
+
+class Asked(NamedTuple):
+    """A prompt, for an engine that knows nothing of textmill.
+
+    Attributes:
+        text: What the user says.
+        templated: The same as the model's chat template puts it.
+        seed: The row's.
+        tokens: How long the answer is to be.
+    """
+
+    text: str
+    templated: str
+    seed: int
+    tokens: int
+
+
+class Setting(NamedTuple):
+    """How Ray's processor is set up.
+
+    Attributes:
+        batch: Rows in a batch.
+        at_a_time: Batches at a time.
+        is_ours: Whether vLLM runs as textmill runs it on a CPU, and not as it comes.
+    """
+
+    batch: int
+    at_a_time: int
+    is_ours: bool
+
+
+class Timing(NamedTuple):
+    """What one engine took.
+
+    Attributes:
+        start_s: Seconds until it was ready.
+        seconds: From the first row in to the last row out, for each repetition.
+    """
+
+    start_s: float
+    seconds: list[float]
+
+
+def elsewhere(measure: Callable[..., Timing], *args: object) -> Timing:
+    """Measure in a process of its own, whose memory is free when it ends."""
+    context = multiprocessing.get_context("spawn")
+    answers: SimpleQueue[Timing] = context.SimpleQueue()
+    process = context.Process(target=_send, args=(answers, measure, args))
+    process.start()
+    process.join()
+    if process.exitcode:
+        raise ConfigError(f"{measure.__name__.strip('_')} ended with {process.exitcode}; see above")
+    found: Timing = answers.get()
+    return found
+
+
+def _send(
+    answers: "SimpleQueue[Timing]", measure: Callable[..., Timing], args: Sequence[Any]
+) -> None:
+    answers.put(measure(*args))
+
+
+def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
+    from engine.generate.vllm_engine import sampling
+
+    return [
+        sampling(
+            setup.config.model_copy(update={"min_tokens": one.tokens, "max_tokens": one.tokens}),
+            one.seed,
+            one.tokens,
+        )
+        for one in asked
+    ]
+
+
+def _prepared(where: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
+    """Return vLLM's arguments, with the environment set up as textmill has it, or as it comes."""
+    from engine.generate.vllm_start import arguments, prepare
+
+    if not is_ours:
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
+    prepare(where)
+    if not is_ours:
+        del os.environ["OMP_NUM_THREADS"]
+    return arguments(setup, setup.config.engine_args)
+
+
+def bare(where: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
+    """Measure ``vllm.LLM.generate`` on all prompts at once."""
+    given = _prepared(where, setup, is_ours=is_ours)
+    began = time.monotonic()
+    from vllm import LLM
+
+    llm = LLM(**given)
+    start_s = time.monotonic() - began
+    seconds = []
+    for own in (asked[0][:WARM_UP], *asked[1:]):
+        texts, params = [one.templated for one in own], _sampled(setup, own)
+        began = time.monotonic()
+        llm.generate(texts, params, use_tqdm=False)
+        seconds.append(time.monotonic() - began)
+    return Timing(start_s, seconds[1:])
+
+
+def ray_data_llm(
+    where: Resources, setup: Setup, asked: Sequence[list[Asked]], setting: Setting
+) -> Timing:
+    """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
+
+    Its engine starts with each execution, so rows that warm it up go first, and the clock runs
+    from when the last of them is out: by then others are in, to its advantage.
+    """
+    given = _prepared(where, setup, is_ours=setting.is_ours)
+    with ray_session():
+        import ray.data
+
+        from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
+
+        place = given.pop("model")
+        replicas = where.replicas if isinstance(where.replicas, int) else 1
+        processor = build_processor(
+            vLLMEngineProcessorConfig(
+                model_source=place,
+                engine_kwargs=given,
+                batch_size=setting.batch,
+                max_concurrent_batches=setting.at_a_time,
+                concurrency=(replicas, replicas),
+                log_engine_metrics=False,
+                chat_template_stage={"enabled": True, "num_cpus": 0.1},
+                tokenize_stage=False,
+                detokenize_stage=False,
+                placement_group_config=None if gpu() else {"bundles": [{"CPU": 0.5}]},
+            ),
+            preprocess=_ray_row,
+            postprocess=_stamped,
+            preprocess_map_kwargs={"num_cpus": 0.1},
+            postprocess_map_kwargs={"num_cpus": 0.1},
+        )
+        seconds, start_s = [], 0.0
+        for own in asked[1:]:
+            rows = [*asked[0][:WARM_UP], *own]
+            items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
+            began = time.time()
+            blocks = max(1, len(items) // setting.batch)
+            out = processor(ray.data.from_items(items, override_num_blocks=blocks)).take_all()
+            times = sorted(row["finished"] for row in out)
+            assert len(times) == len(items)
+            start_s = times[0] - began
+            seconds.append(times[-1] - times[WARM_UP - 1])
+    return Timing(start_s, seconds)
+
+
+def _ray_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messages": [{"role": "user", "content": row["text"]}],
+        "sampling_params": {
+            "temperature": 1.0,
+            "seed": row["seed"],
+            "min_tokens": row["tokens"],
+            "max_tokens": row["tokens"],
+            "logprobs": 0,
+        },
+    }
+
+
+def _stamped(row: dict[str, Any]) -> dict[str, Any]:
+    return {"finished": time.time(), "tokens": row["num_generated_tokens"]}
+
+
+def gpu() -> str | None:
+    """Return the name of this machine's GPU."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
