@@ -90,7 +90,7 @@ def embedded_folder() -> Path:
 
 
 def resolve_precision(wanted: str) -> str:
-    """Return "float32" or "bfloat16" for what a study says; "auto" is what this machine does well.
+    """Return the precision for what a study says; "auto" is what this machine does well.
 
     A GPU counts as able to compute in bfloat16; a CPU if it says so itself.
     """

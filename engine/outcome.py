@@ -17,7 +17,7 @@ from engine.seal import seal_document
 from engine.spending import taken
 from engine.store import Store
 from engine.survey import Ready, Survey
-from engine.train.fleet import Finished
+from engine.train.queue import Finished
 from engine.train.run import SCORED
 from engine.train.trainer import trainer_class, training_fields
 
@@ -211,11 +211,13 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
     runs = _runs_before(plan, now, before)
     for ready in now.ready:
         runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
+    models = {run.model_folder for ready in now.ready for run in ready.runs}
     own = {
         *(rows.name for rows in plan.inputs()),
         *(pool.folder for pool in plan.pools),
         *(view.folder for view in plan.views),
         *runs.values(),
+        *(folder for folder in models if store.names(folder)),
     }
     kept = sorted(own | set(before.get("kept", [])))
     name = plan.file.study.name

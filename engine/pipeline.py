@@ -24,7 +24,8 @@ from engine.spending import Purse, in_words
 from engine.store import Store
 from engine.study.config import Resources
 from engine.survey import damaged_files, survey
-from engine.train.fleet import Finished, check_fleet, train_fleet
+from engine.train.fleet import check_fleet, train_fleet
+from engine.train.queue import Finished
 from engine.train.run import Run
 
 

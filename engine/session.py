@@ -70,9 +70,9 @@ class Room:
 
     def __init__(self, spared_cpus: float = 0) -> None:
         self._spared = spared_cpus
-        self._free: list[dict[str, float]] = [
-            dict(node["Resources"]) for node in _nodes() if node["Alive"]
-        ]
+        nodes = [node for node in _nodes() if node["Alive"]]
+        self._ids = [str(node["NodeID"]) for node in nodes]
+        self._free: list[dict[str, float]] = [dict(node["Resources"]) for node in nodes]
         roomiest = max(self._free, key=lambda node: node.get("CPU", 0))
         roomiest["CPU"] = roomiest.get("CPU", 0) - spared_cpus
 
@@ -104,6 +104,10 @@ class Room:
             )
         return fit
 
+    def fits(self, needs: Mapping[str, float]) -> dict[str, int]:
+        """Return how many actors with these needs fit on each node, by its id."""
+        return {name: _fit(node, needs) for name, node in zip(self._ids, self._free, strict=True)}
+
     def take(self, needs: Mapping[str, float], count: int) -> list[int]:
         """Take what so many actors need; return the nodes, or none if they do not all fit."""
         nodes: list[int] = []
@@ -128,6 +132,11 @@ def _nodes() -> list[dict[str, Any]]:
 
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return found
+
+
+def alive_nodes() -> set[str]:
+    """Return the ids of the nodes that are up."""
+    return {str(node["NodeID"]) for node in _nodes() if node["Alive"]}
 
 
 def _fit(node: Mapping[str, float], needs: Mapping[str, float]) -> int:

@@ -24,6 +24,8 @@ from engine.study.config import GenerateConfig, MixConfig, Resources, Study, Tra
 from engine.study.load import StudyFile
 from engine.tasks.gold import load_gold
 from engine.tasks.task import Task
+from engine.train.finetune import Finetune
+from engine.train.trainer import How, RowSet
 from jobs.bench import machine
 
 STRATEGIES = ("zero_shot", "topic", "one_shot", "few_shot")
@@ -127,19 +129,16 @@ def _written(task: Task, name: tuple[str, float], answer: Completion) -> Written
 
 def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]:
     """Return the share of rows that keep their label, by strategy and temperature."""
-    from engine.train.loop import encode, load_tokenizer, train
-
-    model = resolve_model(PACKAGED_ENCODER, "main", "train.model")
-    tokenizer, labels = load_tokenizer(model), list(task.labels)
+    model, labels = resolve_model(PACKAGED_ENCODER, "main", "train.model"), list(task.labels)
     gold = [
         Example(row["label"], row["text"], None)
         for rows in load_gold(task).values()
         for row in rows.table.to_pylist()
     ]
     asked = [Example(one.label, one.text, None) for one in written]
-    known, unknown = (encode(tokenizer, own, labels, JUDGE.max_length) for own in (gold, asked))
+    known, unknown = RowSet("gold", gold), RowSet("asked", asked)
     precision = resolve_precision("auto")
-    judged = train(known, {"test": unknown}, model, JUDGE, precision, labels, 0)
+    judged = Finetune().fit(known, {"test": unknown}, model, labels, JUDGE, precision, 0, How())
     kept: dict[tuple[str, float], list[bool]] = defaultdict(list)
     for predicted, one in zip(judged.predictions["test"], written, strict=True):
         kept[one.strategy, one.temperature].append(labels[predicted] == one.label)

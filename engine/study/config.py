@@ -177,8 +177,21 @@ class TrainConfig(Written):
         warmup: Share of the steps over which the learning rate rises; then it falls to 0.
         max_length: Longest input, in tokens; the rest is cut off.
         max_grad_norm: Gradients are scaled down to this norm.
-        precision: "auto" is bfloat16 where the machine computes in it, else float32 (``finetune``;
-            ``head`` computes in float32).
+        precision: Of the forward pass; "auto" is bfloat16 where the machine computes in it, else
+            float32 (``finetune``; ``head`` computes in float32).
+        label_smoothing: Share of a row's target that is spread over all labels (Szegedy et al.
+            2016, arXiv:1512.00567, section 7).
+        class_weights: What rows of a label count for in the loss: "none" for 1 each, "balanced" for
+            the same say of each label, or a weight by label (1 where none is given).
+        synthetic_weight: What a synthetic row counts for in the loss; a real one counts 1.
+        evaluate_every: Steps between two looks at the loss on validation; the weights that did best
+            are kept. If absent, the last ones are.
+        patience: Looks in vain after which training ends; all steps are done if absent.
+        lora_rank: Rank of LoRA adapters, which are trained in place of all weights (Hu et al. 2021,
+            arXiv:2106.09685, section 4); 0 for none.
+        lora_alpha: Their scale, times the rank.
+        lora_dropout: Dropout before them.
+        lora_targets: Names of the modules that get them, or PEFT's "all-linear".
         inverse_regularisation: scikit-learn's C: the larger, the less the weights of the head are
             held down (``head``).
     """
@@ -193,8 +206,23 @@ class TrainConfig(Written):
     warmup: Share = 0.1
     max_length: int = Field(128, ge=8)
     max_grad_norm: float = Field(1.0, gt=0)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "none"
+    synthetic_weight: float = Field(1.0, gt=0)
+    evaluate_every: Count | None = None
+    patience: Count | None = None
+    lora_rank: int = Field(0, ge=0)
+    lora_alpha: float = Field(16, gt=0)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    lora_targets: Annotated[list[str], Field(min_length=1)] | Literal["all-linear"] = "all-linear"
     inverse_regularisation: float = Field(1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _patience_has_looks(self) -> "TrainConfig":
+        if self.patience is not None and self.evaluate_every is None:
+            raise ValueError("patience counts looks at validation: give evaluate_every too")
+        return self
 
 
 class Resources(Written):
@@ -222,9 +250,21 @@ class Resources(Written):
         request_timeout_s: Seconds until an unanswered request is asked again (``openai``).
         requests_per_minute: Requests that all replicas together send, at most (``openai``).
         tokens_per_minute: Tokens of their prompts and completions, at most (``openai``).
-        fleet: Training workers; as many as fit the GPUs, or else CPUs, if absent, at most 8.
+        fleet: Training workers; if absent as many as fit, at most 8 on each node.
         fleet_cpus: CPUs, and so threads, of one training worker.
-        fleet_gpus: GPUs of one training worker; if absent 1 where the cluster has any, else 0.
+        fleet_gpus: GPUs of one training worker, such as 0.25 where four runs fit one GPU; if
+            absent, where the cluster has any, as many workers share one as a probe says.
+        data_parallel: Workers that train each run together, each on its part of every batch.
+        micro_batch: Rows of a batch that a worker computes at a time; their gradients are added up.
+            The whole batch if absent; a run for which memory does not suffice is tried once more
+            with a quarter.
+        compile_models: Whether classifiers are compiled (``torch.compile``) before they are
+            trained, which takes minutes and pays off for large ones.
+        keep_models: Whether trained classifiers are kept, under ``models/`` of the root: those that
+            are trained from then on.
+        share: "turns" ends generation, and frees what it had, before training begins; "split"
+            trains conditions whose rows are there while others are still made. If absent, "split"
+            where both have accelerators of their own, or there are many cores.
     """
 
     replicas: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = 1
@@ -245,6 +285,11 @@ class Resources(Written):
     fleet: int | None = Field(None, ge=1)
     fleet_cpus: float = Field(1, gt=0)
     fleet_gpus: float | None = Field(None, ge=0)
+    data_parallel: int = Field(1, ge=1)
+    micro_batch: Count | None = None
+    compile_models: bool = False
+    keep_models: bool = False
+    share: Literal["turns", "split"] | None = None
 
     @field_validator("replicas")
     @classmethod

@@ -12,7 +12,7 @@ from engine.tasks.task import Task
 
 POOL_VERSION = 2
 VIEW_VERSION = 1
-RUN_VERSION = 2
+RUN_VERSION = 3
 
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
@@ -86,7 +86,7 @@ def run_reads(  # noqa: PLR0913 - a run is made of these
         config: The recipe; the model counts by content and precision as resolved.
         fields: The fields of ``config`` that its trainer reads.
         model: The model's identity, such as the hash of its files.
-        precision: "float32" or "bfloat16".
+        precision: "float32", "bfloat16" or "float16".
         repeat: Number of the training, from 0; None for a trainer that draws nothing.
     """
     settings = config.model_dump(include=fields - {"model", "revision", "precision"})

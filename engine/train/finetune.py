@@ -1,63 +1,110 @@
-"""The trainer ``finetune``: all weights of an encoder under a new classification head."""
+"""The trainer ``finetune``: an encoder under a new classification head, all weights or LoRA."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from engine.models import Model
 from engine.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 from engine.train.run import Run
-from engine.train.trainer import RowSet, Trained
+from engine.train.trainer import How, NoMemoryError, RowSet, Trained
+from engine.train.weights import row_weights
 
 if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
-    from engine.train.loop import Encoded
+    from engine.train.encoding import Encoded
 
 KEPT = 64  # tokenised sets that a worker keeps
 
 
 class Finetune:
-    """Fine-tunes; keeps tokenizers, and rows that were tokenised lately."""
+    """Fine-tunes; keeps tokenizers, models as they were loaded, and rows tokenised lately."""
 
     reads: ClassVar[frozenset[str]] = frozenset(TrainConfig.model_fields) - {
         "trainer",
         "inverse_regularisation",
     }
     draws: ClassVar[bool] = True
+    splits: ClassVar[bool] = True
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store | None = None) -> None:
+        from engine.train.classifier import Classifiers
+
+        self._classifiers = Classifiers()
         self._tokenizers: dict[str, Any] = {}
         self._encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
-        """Fine-tune a classifier and predict the scored splits.
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
+        """Fine-tune a run's classifier and predict the scored splits.
 
         Raises:
+            NoMemoryError: The GPU's memory does not suffice.
             RunFailedError: The loss is no longer a number.
         """
+        return self.fit(
+            rows, scored, run.model, run.mix.labels, run.config, run.precision, run.repeat, how
+        )
+
+    def fit(  # noqa: PLR0913 - a classifier is made of these
+        self,
+        rows: RowSet,
+        scored: Mapping[Split, RowSet],
+        model: Model,
+        labels: Sequence[str],
+        config: TrainConfig,
+        precision: str,
+        repeat: int,
+        how: How,
+    ) -> Trained:
+        """Fine-tune a classifier that belongs to no run; arguments and errors as of ``train``."""
+        import torch
+
         from engine.train.loop import train
 
-        encoded = self._encode(run, rows)
-        splits = {split: self._encode(run, own) for split, own in scored.items()}
-        config, labels = run.config, run.mix.labels
-        return train(encoded, splits, run.model, config, run.precision, labels, run.repeat)
+        def encoded(own: RowSet) -> "Encoded":
+            return self._encode(own, model, labels, config.max_length)
 
-    def _encode(self, run: Run, rows: RowSet) -> "Encoded":
-        from engine.train.loop import encode
+        weights = row_weights(rows.examples, rows.synthetic, labels, config)
+        known = replace(encoded(rows), weights=np.array(weights, np.float32))
+        unknown = {split: encoded(own) for split, own in scored.items()}
+        classifier = self._classifiers.new(model, labels, config, repeat)
+        try:
+            done = train(classifier, known, unknown, config, precision, repeat, how)
+        except torch.OutOfMemoryError as error:
+            raise NoMemoryError(f"the GPU's memory did not suffice: {error}") from None
 
-        limit = run.config.max_length
-        key = (rows.content, run.model.place, str(run.model.revision), str(limit))
+        def save(folder: Path) -> None:
+            whole = classifier.merge_and_unload() if config.lora_rank else classifier
+            whole.to("cpu").save_pretrained(folder)
+            self._tokenizer(model).save_pretrained(folder)
+
+        return replace(done, save=save)
+
+    def _encode(
+        self, rows: RowSet, model: Model, labels: Sequence[str], max_length: int
+    ) -> "Encoded":
+        from engine.train.classifier import longest_input
+        from engine.train.encoding import encode
+
+        key = (rows.content, *labels, model.place, str(model.revision), str(max_length))
         if key not in self._encoded:
-            tokenizer = self._tokenizer(run.model)
-            self._encoded[key] = encode(tokenizer, rows.examples, run.mix.labels, limit)
+            plain = self._classifiers.plain(model, labels)
+            limit = min(max_length, longest_input(plain) or max_length)
+            pad = int(plain.config.pad_token_id)
+            tokenizer = self._tokenizer(model)
+            self._encoded[key] = encode(tokenizer, rows.examples, labels, limit, pad)
         self._encoded.move_to_end(key)
         while len(self._encoded) > KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[key]
 
     def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing
-        from engine.train.loop import load_tokenizer
+        from engine.train.encoding import load_tokenizer
 
         key = f"{model.place}@{model.revision}"
         if key not in self._tokenizers:

@@ -1,205 +1,294 @@
-"""Train many classifiers: one group of warm Ray Train workers, all pulling runs from one queue.
+"""Train many classifiers: groups of warm Ray Train workers, all pulling runs from one queue.
 
-A worker group per run would cost 5 to 11 seconds of process start each. The queue is only a
-convenience: what is pending is derived from the store, and a run that is there is not made again.
+A worker group per run would cost 5 to 11 seconds of process start each. Groups lie on one node
+each, so that the death of a worker, which Ray Train answers with a new group, costs no more than
+the runs that its group was at.
 """
 
 import contextlib
-import logging
 import math
 import shutil
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple
 
-from engine.errors import DamagedError, TrainingError
-from engine.session import Room
+from engine.errors import ConfigError, TrainingError
+from engine.session import Room, alive_nodes
 from engine.store import Store
 from engine.study.config import Resources
+from engine.train.probe import workers_on_a_gpu
+from engine.train.queue import Finished, RunQueue
 from engine.train.run import Run
-from engine.train.trainer import RunFailedError, trainer_class
+from engine.train.worker import Duty, work
 
 POLL_S = 0.5
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
+DEATHS = 8  # of a group, before another is started in its place
+TRIES = 3  # times that groups may come to nothing, without a run finished in between
+FIELDS = "resources.fleet_cpus and fleet_gpus"
+PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each other
 
 
-class Finished(NamedTuple):
-    """What became of a run; ``failure`` is None if its file is there."""
+class Group(NamedTuple):
+    """Workers on one node.
 
-    run: Run
-    seconds: float
-    failure: str | None
-
-
-class RunQueue:
-    """Hands out runs, and takes back those whose worker died; an actor without a CPU.
-
-    A death takes a whole group with it, so each run that was being trained is a suspect. A suspect
-    is tried again by itself: if its worker dies again, it is the one to blame.
+    Attributes:
+        node: The node's id.
+        workers: How many.
+        needs: Amounts that each of them takes, by resource.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._waiting = list(runs)
-        self._suspects: list[Run] = []
-        self._held: dict[int, Run] = {}
-        self._tried_alone: set[str] = set()
-        self._finished: list[Finished] = []
-
-    def start(self, rank: int) -> None:
-        """Take back what a worker's predecessor of the same rank was doing when it died."""
-        run = self._held.pop(rank, None)
-        if run is None:
-            return
-        if run.name in self._tried_alone:
-            reason = "its worker died twice; it may need more memory than there is"
-            self._finished.append(Finished(run, 0.0, reason))
-        else:
-            self._suspects.append(run)
-
-    def take(self, rank: int) -> Run | Literal["wait", "end"]:
-        """Hand out the next run; "wait" while others must end first, "end" when all are done."""
-        if self._waiting:
-            self._held[rank] = self._waiting.pop(0)
-            return self._held[rank]
-        if self._suspects and not self._held:
-            self._held[rank] = self._suspects.pop(0)
-            self._tried_alone.add(self._held[rank].name)
-            return self._held[rank]
-        return "wait" if self._suspects else "end"
-
-    def finish(self, rank: int, seconds: float, failure: str | None) -> None:
-        """Hear what became of the run that a worker was given."""
-        self._finished.append(Finished(self._held.pop(rank), seconds, failure))
-
-    def news(self) -> list[Finished]:
-        """Return what has finished since the last call."""
-        news, self._finished = self._finished, []
-        return news
+    node: str
+    workers: int
+    needs: dict[str, float]
 
 
 def train_fleet(
     runs: Sequence[Run], store: Store, where: Resources, finished: Callable[[Finished], None]
 ) -> None:
-    """Train every run.
+    """Train runs, and no others.
 
     Args:
         runs: What to train.
         store: Where rows are read and runs committed.
         where: Workers, and CPUs and GPUs of each.
         finished: Told of each run that is there or failed.
-    """
-    import ray
 
-    workers, gpus = _size(len(runs), where)
-    longest_first = sorted(runs, key=_length, reverse=True)
-    queue: Any = ray.remote(num_cpus=0)(RunQueue).remote(longest_first)
-    with _storage(store) as storage:
+    Raises:
+        ConfigError: Not one worker fits the cluster.
+        TrainingError: No group of workers stays up.
+    """
+    with Fleet(store, where) as fleet:
+        fleet.want(runs)
+        fleet.finish()
+        while fleet.is_waiting:
+            for one in fleet.hear(POLL_S):
+                finished(one)
+
+
+class Fleet:
+    """Trains runs as they are asked for; workers start with the first. A context manager.
+
+    Args:
+        store: Where rows are read and runs committed.
+        where: Workers, and CPUs and GPUs of each.
+        room: What of the cluster the workers may take; all of it if None.
+    """
+
+    def __init__(self, store: Store, where: Resources, room: Room | None = None) -> None:
+        self._store, self._where, self._room = store, where, room
+        # those that are up, by number: their place in the layout, and the task that keeps them up
+        self._groups: dict[int, tuple[int, Any]] = {}
+        self._wanted: set[str] = set()
+        self._ends = 0
+        self._number = 0
+        self._layout: dict[int, Group] = {}
+        self._stack = contextlib.ExitStack()
+        self._queue: Any = None
+
+    def __enter__(self) -> "Fleet":
+        import ray
+
+        actor = ray.remote(num_cpus=0)(RunQueue)
+        self._queue = actor.remote(self._where.micro_batch)
+        self._storage = self._stack.enter_context(_storage(self._store))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        import ray
+
+        with self._stack:
+            if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
+                return
+            ray.get(self._queue.drop.remote())
+            tasks = [task for _, task in self._groups.values()]
+            if tasks:  # so that what they took is free when this returns
+                ray.wait(tasks, num_returns=len(tasks))
+            ray.kill(self._queue)
+
+    def want(self, runs: Sequence[Run]) -> None:
+        """Ask for runs; each once.
+
+        Raises:
+            ConfigError: Not one worker fits the cluster.
+        """
+        import ray
+
+        new = [run for run in runs if run.name not in self._wanted]
+        if not new:
+            return
+        self._wanted |= {run.name for run in new}
+        if not self._layout:
+            self._layout = dict(enumerate(self._laid_out(new)))
+        ray.get(self._queue.want.remote(new))
+        self._start(len(new))
+
+    def finish(self) -> None:
+        """Say that no more will be wanted: workers end when all is done."""
+        import ray
+
+        ray.get(self._queue.close.remote())
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a run that is wanted is neither there nor failed."""
+        return bool(self._wanted)
+
+    def hear(self, seconds: float) -> list[Finished]:
+        """Return what has finished since the last time, after so many seconds at most.
+
+        Raises:
+            TrainingError: No group of workers stays up.
+        """
+        import ray
+
+        tasks = [task for _, task in self._groups.values()]
+        ended = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
+        news: list[Finished] = ray.get(self._queue.news.remote())
+        self._wanted -= {one.run.name for one in news}
+        self._ends = 0 if news else self._ends
+        self._look_after_groups(ended)
+        return news
+
+    def _laid_out(self, runs: Sequence[Run]) -> list[Group]:
+        room = self._room or Room()
+        return layout(self._where, room, lambda: workers_on_a_gpu(self._store, self._where, runs))
+
+    def _start(self, runs: int) -> None:
+        """Start the groups, no more than there is work for."""
+        together = self._where.data_parallel > 1
+        taken = [place for place, _ in self._groups.values()]
+        for place, group in self._layout.items():
+            if runs <= 0 or place in taken:
+                continue
+            workers = group.workers if together else min(group.workers, runs)
+            runs -= 1 if together else workers
+            self._number += 1
+            self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
+
+    def _keep_up(self, group: Group) -> Any:  # noqa: ANN401 - Ray's reference
+        import ray
+
+        duty = Duty(
+            queue=self._queue,
+            store=self._store,
+            group=self._number,
+            threads=math.ceil(self._where.fleet_cpus),
+            uses_gpu=bool(group.needs.get("GPU")),
+            trains_together=self._where.data_parallel > 1,
+            is_compiled=self._where.compile_models,
+            keeps_models=self._where.keep_models,
+        )
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
         task = ray.remote(num_cpus=0, max_retries=0)(_fit)
-        threads = math.ceil(where.fleet_cpus)
-        loop_config = {"queue": queue, "store": store, "threads": threads}
-        resources = {"CPU": where.fleet_cpus, **({"GPU": gpus} if gpus else {})}
-        fit = task.remote(workers, resources, 2 * len(runs), loop_config, storage)
-        try:
-            is_on = True
-            while is_on:
-                is_on = not ray.wait([fit], timeout=POLL_S)[0]
-                for news in ray.get(queue.news.remote()):
-                    finished(news)
-            ray.get(fit)
-        except ray.exceptions.RayTaskError as error:
-            raise TrainingError(f"The training fleet ended early: {error.cause}") from error
-    ray.kill(queue)
+        return task.remote(group, duty, self._storage)
+
+    def _look_after_groups(self, ended: Sequence[Any]) -> None:
+        """Take back what groups were at that are no more, and start others in their place."""
+        import ray
+
+        alive = alive_nodes()
+        cause: BaseException | None = None
+        for number, (place, task) in list(self._groups.items()):
+            node = self._layout[place].node
+            if task in ended:
+                try:
+                    ray.get(task)
+                except ray.exceptions.RayError as error:
+                    cause = getattr(error, "cause", None) or error
+            elif node not in alive:
+                ray.cancel(task, force=True)
+                cause = TrainingError(f"the node {node} is gone")
+            else:
+                continue
+            del self._groups[number]
+            ray.get(self._queue.release.remote(number))
+        self._layout = {at: one for at, one in self._layout.items() if one.node in alive}
+        if self._wanted and (cause or not self._groups):
+            self._ends += 1
+            if self._ends < TRIES and self._layout:
+                self._start(len(self._wanted))
+            elif not self._groups:
+                raise TrainingError(f"The training fleet ended early: {cause}") from cause
 
 
-def _length(run: Run) -> int:
-    """Return the rows that a run trains on, one after the other; 0 if it takes no steps."""
-    takes_steps = "steps" in trainer_class(run.config.trainer).reads
-    return run.config.steps * run.config.batch_size if takes_steps else 0
+def layout(where: Resources, room: Room, probe: Callable[[], int]) -> list[Group]:
+    """Return the groups of workers that the cluster has room for.
+
+    Args:
+        where: Workers, and CPUs and GPUs of each.
+        room: What of the cluster they may take.
+        probe: Returns how many workers may share a GPU; asked only where the study does not say.
+
+    Raises:
+        ConfigError: Not one fits.
+    """
+    together = where.data_parallel
+    gpus = where.fleet_gpus
+    if gpus is None:
+        gpus = 0.0 if not room.has_gpu else 1.0 if together > 1 else share_of_one(probe())
+    needs = {"CPU": where.fleet_cpus, "GPU": gpus}
+    room.fit(needs, FIELDS)
+    groups: list[Group] = []
+    left = where.fleet or math.inf
+    for node, fit in room.fits(needs).items():
+        on_node = min(fit, left, math.inf if where.fleet else LARGEST_GROUP * together)
+        while on_node >= together:
+            size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
+            groups.append(Group(node, size, needs))
+            on_node, left = on_node - size, left - size
+    if not groups:
+        raise ConfigError(
+            f"resources.data_parallel is {together}: so many workers must fit on one node beside "
+            f"each other{f', and resources.fleet is {where.fleet}' if where.fleet else ''}."
+        )
+    return groups
 
 
-def _fit(
-    workers: int,
-    resources: dict[str, float],
-    deaths: int,
-    loop_config: dict[str, Any],
-    storage: Path,
-) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    TorchTrainer(
-        work,
-        train_loop_config=loop_config,
-        scaling_config=ScalingConfig(
-            num_workers=workers, use_gpu="GPU" in resources, resources_per_worker=resources
-        ),
-        torch_config=TorchConfig(backend="gloo"),  # the workers exchange nothing
-        run_config=RunConfig(
-            name="fleet",
-            storage_path=str(storage),
-            failure_config=FailureConfig(max_failures=deaths),  # each run may kill two groups
-        ),
-    ).fit()
+def share_of_one(workers: int) -> float:
+    """Return a GPU's share for each of so many workers, as Ray counts: in ten-thousandths."""
+    return math.floor(10_000 / workers) / 10_000
 
 
 def check_fleet(where: Resources) -> None:
-    """Make sure that one worker fits the cluster, before anything is made.
+    """Make sure that a group of workers fits the cluster, before anything is made.
 
     Raises:
         ConfigError: It does not.
     """
-    _size(1, where)
+    layout(where, Room(), lambda: 1)
 
 
-def _size(runs: int, where: Resources) -> tuple[int, float]:
-    """Return how many workers to start, and the GPUs of each."""
-    import ray
+def _fit(group: Group, duty: Duty, storage: Path) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
 
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    gpus = where.fleet_gpus if where.fleet_gpus is not None else float(have.get("GPU", 0) > 0)
-    needs = {"CPU": where.fleet_cpus, "GPU": gpus}
-    fit = Room().fit(needs, "resources.fleet_cpus and fleet_gpus")
-    return min(where.fleet or LARGEST_GROUP, fit, runs), gpus
-
-
-def work(config: dict[str, Any]) -> None:
-    """Do runs until the queue is empty: what each worker of the group executes."""
-    import ray
-    import ray.train
-    import torch
-    import transformers
-
-    from engine.train.workbench import Workbench
-
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(config["threads"])
-    rank = ray.train.get_context().get_world_rank()
-    queue, store = config["queue"], config["store"]
-    bench = Workbench(store)
-    ray.get(queue.start.remote(rank))
-    while (run := ray.get(queue.take.remote(rank))) != "end":
-        if run == "wait":
-            time.sleep(POLL_S)
-            continue
-        seconds, failure = _attempt(bench, store, run)
-        ray.get(queue.finish.remote(rank, seconds, failure))
-
-
-def _attempt(bench: Any, store: Store, run: Run) -> tuple[float, str | None]:  # noqa: ANN401 - needs torch
-    if store.has(run.name):  # another command was quicker
-        return 0.0, None
-    try:
-        return bench.do(run), None
-    except (RunFailedError, DamagedError) as error:
-        return 0.0, str(error)
-    except Exception as error:
-        logging.getLogger(__name__).exception("run %s failed", run.name)
-        return 0.0, f"{type(error).__name__}: {error}"
+    talks_on_gpus = duty.trains_together and duty.uses_gpu
+    needs = {name: amount for name, amount in group.needs.items() if amount}
+    TorchTrainer(
+        work,
+        train_loop_config={"duty": duty},
+        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its own of the second version
+            num_workers=group.workers,
+            use_gpu=duty.uses_gpu,
+            resources_per_worker=needs,
+            label_selector={"ray.io/node-id": group.node},
+        ),
+        torch_config=TorchConfig(backend="nccl" if talks_on_gpus else "gloo", timeout_s=PATIENCE_S),
+        run_config=RunConfig(
+            name=f"fleet-{duty.group}",
+            storage_path=str(storage),
+            failure_config=FailureConfig(max_failures=DEATHS),
+        ),
+    ).fit()
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from engine.store import Store
 from engine.tasks.task import Split
 from engine.train.embeddings import Embeddings
 from engine.train.run import Run
-from engine.train.trainer import RowSet, RunFailedError, Trained
+from engine.train.trainer import How, RowSet, RunFailedError, Trained
 
 MAX_ITERATIONS = 5000  # of L-BFGS; sentence embeddings take tens to a few hundred
 
@@ -30,12 +30,13 @@ class Head:
         {"model", "revision", "max_length", "inverse_regularisation"}
     )
     draws: ClassVar[bool] = False
+    splits: ClassVar[bool] = False
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._embeddings: dict[tuple[str, str | None, int], Embeddings] = {}
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
         """Fit a classifier and predict the scored splits.
 
         A training set of one label makes a classifier that always says that label.

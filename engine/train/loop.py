@@ -1,159 +1,208 @@
 """Fine-tuning, readable top to bottom: a training set in, predictions on the gold splits out."""
 
+import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
 
-from engine.mix.stage import Example
-from engine.models import Model
-from engine.schema import Draws
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.trainer import RunFailedError, Trained
+from engine.train.encoding import Encoded, batches, collate
+from engine.train.trainer import How, RunFailedError, Trained
+from engine.train.world import World
 
-BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
 SCORED_AT_ONCE = 64  # rows per batch when predicting
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Tokenised rows: token ids and, where the model takes them, segment ids; label numbers."""
-
-    tokens: list[dict[str, list[int]]]
-    labels: list[int]
-
-    def length(self, place: int) -> int:
-        """Return a row's length in tokens."""
-        return len(self.tokens[place]["input_ids"])
-
-
-def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
-    """Load a model's tokenizer."""
-    return AutoTokenizer.from_pretrained(model.place, revision=model.revision or "main")
-
-
-def encode(
-    tokenizer: PreTrainedTokenizerBase,
-    examples: Sequence[Example],
-    labels: Sequence[str],
-    max_length: int,
-) -> Encoded:
-    """Tokenise rows; pairs are joined as the model's tokenizer joins them, the longer one cut."""
-    numbers = {label: number for number, label in enumerate(labels)}
-    texts = [example.text for example in examples]
-    pairs = [example.text_pair for example in examples]
-    has_pairs = pairs[0] is not None
-    limit = min(max_length, tokenizer.model_max_length)
-    batch = tokenizer(texts, pairs if has_pairs else None, truncation=True, max_length=limit)
-    names = [name for name in batch if name != "attention_mask"]
-    tokens = [{name: batch[name][place] for name in names} for place in range(len(texts))]
-    return Encoded(tokens, [numbers[example.label] for example in examples])
+REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def train(  # noqa: PLR0913 - a run is made of these
-    train_rows: Encoded,
+    classifier: Any,  # noqa: ANN401 - a model of transformers, or PEFT's around it
+    rows: Encoded,
     scored: Mapping[Split, Encoded],
-    model: Model,
     config: TrainConfig,
     precision: str,
-    labels: Sequence[str],
     repeat: int,
+    how: How,
 ) -> Trained:
     """Fine-tune a classifier and predict the scored splits.
 
-    Initialisation and batch order follow from ``repeat`` alone, so that conditions are compared
-    under the same draws.
+    Batches follow from ``repeat`` alone, so that conditions are compared under the same draws.
+
+    Args:
+        classifier: What to train; it is altered.
+        rows: The training set.
+        scored: The splits to predict; "validation" also tells when to stop, if the recipe says so.
+        config: The recipe.
+        precision: "float32", "bfloat16" or "float16": of the forward pass; weights are float32.
+        repeat: Number of the training, from 0.
+        how: Where, and how much at a time.
 
     Raises:
         RunFailedError: The loss is no longer a number.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.manual_seed(Draws("initialisation", str(repeat)).seed())
-    classifier = _load_classifier(model, labels).to(device)  # type: ignore[arg-type]
-    pad = _padding(model, classifier)
+    device = torch.device(how.device)
+    classifier.to(device)
+    runs: Any = torch.compile(classifier, dynamic=True) if how.is_compiled else classifier
+    if how.world.rank:  # else the workers' dropout would be one and the same
+        torch.manual_seed(torch.initial_seed() + how.world.rank)
     started = time.monotonic()
-    losses = _optimise(classifier, train_rows, config, precision, pad, repeat, device)
+    fitting = _Fitting(runs, rows, config, precision, repeat, how)
+    best = _Best(classifier, config)
+    for step in range(1, config.steps + 1):
+        fitting.step(step)
+        if best.is_due(step):
+            with _scoring(runs, device, precision):
+                loss, _ = _score(runs, scored["validation"], device, how.world)
+            if best.is_enough(step, loss):
+                break
+    best.take_back()
     seconds = time.monotonic() - started
-    with torch.inference_mode(), _autocast(device, precision):
+    with _scoring(runs, device, precision):
         predictions = {
-            split: _predict(classifier, rows, pad, device) for split, rows in scored.items()
+            split: _score(runs, own, device, how.world)[1].tolist() for split, own in scored.items()
         }
-    tail = losses[-max(1, len(losses) // 10) :]
+    losses = fitting.losses
     return Trained(
         predictions=predictions,
         seconds=seconds,
         steps=len(losses),
-        last_loss=float(np.mean(tail)),
+        best_step=best.step,
+        last_loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),
     )
 
 
-def _load_classifier(model: Model, labels: Sequence[str]) -> PreTrainedModel:
-    return AutoModelForSequenceClassification.from_pretrained(  # type: ignore[no-any-return]
-        model.place,
-        revision=model.revision or "main",
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: number for number, label in enumerate(labels)},
-        ignore_mismatched_sizes=True,  # a head for other labels is replaced
-        dtype=torch.float32,
-    )
+class _Fitting:
+    """Takes optimiser steps; the training state of a run."""
+
+    def __init__(  # noqa: PLR0913 - as above
+        self,
+        classifier: Any,  # noqa: ANN401 - as above
+        rows: Encoded,
+        config: TrainConfig,
+        precision: str,
+        repeat: int,
+        how: How,
+    ) -> None:
+        self._classifier, self._rows, self._config, self._how = classifier, rows, config, how
+        self._device, self._precision = torch.device(how.device), precision
+        self._parameters = [own for own in classifier.parameters() if own.requires_grad]
+        decayed = _decayed(self._parameters, config.weight_decay)
+        self._optimiser = torch.optim.AdamW(decayed, config.learning_rate, fused=True)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimiser, lambda step: _rate(step, config)
+        )
+        # float16 alone loses small gradients without a scale
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=precision == "float16")
+        self._batches = batches(rows, config.batch_size, repeat)
+        self.losses: list[float] = []
+
+    def step(self, number: int) -> None:
+        """Take one step, on one batch of all workers together.
+
+        Raises:
+            RunFailedError: The loss is no longer a number.
+        """
+        self._classifier.train()
+        places = next(self._batches)
+        total = torch.zeros((), device=self._device)
+        weight = float(self._rows.weights[places].sum())
+        for part in _parts(self._how.world.share(places), self._how.micro_batch):
+            loss = self._loss(part) / weight
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        self._how.world.add_up([total, *self._gradients()])
+        self.losses.append(total.item())
+        if not math.isfinite(self.losses[-1]):
+            raise RunFailedError(f"the loss was {self.losses[-1]} at step {number}")
+        self._scaler.unscale_(self._optimiser)
+        nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self._optimiser.zero_grad(set_to_none=True)
+        self._schedule.step()
+
+    def _loss(self, places: Sequence[int]) -> torch.Tensor:
+        """Return the rows' weighted losses, added up."""
+        wanted = torch.from_numpy(self._rows.labels[places]).to(self._device)
+        with _autocast(self._device, self._precision):
+            logits = self._classifier(**collate(self._rows, places, self._device)).logits
+        each = nn.functional.cross_entropy(
+            logits.float(),
+            wanted,
+            label_smoothing=self._config.label_smoothing,
+            reduction="none",
+        )
+        return (each * torch.from_numpy(self._rows.weights[places]).to(self._device)).sum()
+
+    def _gradients(self) -> Iterator[torch.Tensor]:
+        """Yield the gradients of all parameters, as all workers must have them."""
+        if self._how.world.size > 1:
+            for own in self._parameters:
+                if own.grad is None:  # a part without rows
+                    own.grad = torch.zeros_like(own)
+                yield own.grad
 
 
-def _optimise(  # noqa: PLR0913 - as above
-    classifier: PreTrainedModel,
-    rows: Encoded,
-    config: TrainConfig,
-    precision: str,
-    pad: int,
-    repeat: int,
-    device: torch.device,
-) -> list[float]:
-    classifier.train()
-    optimiser = torch.optim.AdamW(_decayed(classifier, config.weight_decay), config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, config))
-    batches = _batches(rows, config, repeat)
-    losses: list[float] = []
-    for step in range(config.steps):
-        batch, wanted = collate(rows, next(batches), pad, device)
-        with _autocast(device, precision):
-            logits = classifier(**batch).logits
-        loss = nn.functional.cross_entropy(logits.float(), wanted)
-        if not torch.isfinite(loss):
-            raise RunFailedError(f"the loss was {loss.item()} at step {step + 1}")
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(classifier.parameters(), config.max_grad_norm)
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.item())
-    return losses
+class _Best:
+    """Looks at validation now and then, and keeps the weights that did best there."""
+
+    def __init__(self, classifier: nn.Module, config: TrainConfig) -> None:
+        self._classifier, self._config = classifier, config
+        self._loss, self._in_vain = math.inf, 0
+        self._kept: dict[str, torch.Tensor] = {}
+        self.step: int | None = None
+
+    def is_due(self, step: int) -> bool:
+        every = self._config.evaluate_every
+        return every is not None and (step % every == 0 or step == self._config.steps)
+
+    def is_enough(self, step: int, loss: float) -> bool:
+        """Hear the loss on validation; say whether training is to end."""
+        if loss < self._loss:
+            self._loss, self._in_vain, self.step = loss, 0, step
+            self._kept = {name: own.clone() for name, own in self._trained()}
+            return False
+        self._in_vain += 1
+        return self._config.patience is not None and self._in_vain >= self._config.patience
+
+    def take_back(self) -> None:
+        """Put the best weights back."""
+        with torch.no_grad():
+            for name, own in self._trained() if self._kept else ():
+                own.copy_(self._kept[name])
+
+    def _trained(self) -> Iterator[tuple[str, torch.Tensor]]:
+        named = self._classifier.named_parameters()
+        yield from ((name, own.data) for name, own in named if own.requires_grad)
+        yield from self._classifier.named_buffers()
 
 
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return a context for one forward pass: its copies of the weights live as long as it does."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    reduced = REDUCED.get(precision)
+    return torch.autocast(device.type, reduced or torch.bfloat16, enabled=reduced is not None)
 
 
-def _decayed(classifier: PreTrainedModel, decay: float) -> list[dict[str, Any]]:
+@contextlib.contextmanager
+def _scoring(classifier: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
+    """Let a classifier predict: without dropout and gradients."""
+    classifier.train(False)
+    with torch.inference_mode(), _autocast(device, precision):
+        yield
+
+
+def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:
     """Split the parameters: matrices decay, biases and norms do not."""
-    parameters = [value for value in classifier.parameters() if value.requires_grad]
-    matrices = [value for value in parameters if value.ndim > 1]
-    vectors = [value for value in parameters if value.ndim <= 1]
+    own = list(parameters)
     return [
-        {"params": matrices, "weight_decay": decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {"params": [one for one in own if one.ndim > 1], "weight_decay": decay},
+        {"params": [one for one in own if one.ndim <= 1], "weight_decay": 0.0},
     ]
 
 
@@ -165,64 +214,29 @@ def _rate(step: int, config: TrainConfig) -> float:
     return max(0.0, (config.steps - step) / max(1, config.steps - rise))
 
 
-def _batches(rows: Encoded, config: TrainConfig, repeat: int) -> Iterator[list[int]]:
-    """Yield batches for ever: each pass over the rows in an order of its own.
-
-    Rows are shuffled, and every ``BUCKET`` batches of them are sorted by length, so that a batch
-    holds rows of like length and little padding; the batches are then shuffled.
-    """
-    count = len(rows.labels)
-    generator = np.random.RandomState(Draws("batches", str(repeat)).seed())
-    while True:
-        order = generator.permutation(count).tolist()
-        batches = []
-        for start in range(0, count, BUCKET * config.batch_size):
-            bucket = sorted(order[start : start + BUCKET * config.batch_size], key=rows.length)
-            for first in range(0, len(bucket), config.batch_size):
-                batches.append(bucket[first : first + config.batch_size])
-        for place in generator.permutation(len(batches)):
-            yield batches[place]
+def _parts(places: Sequence[int], size: int | None) -> Iterator[Sequence[int]]:
+    """Yield what is computed at a time."""
+    step = size or len(places)
+    for first in range(0, len(places), max(1, step)):
+        yield places[first : first + step]
 
 
-def _predict(
-    classifier: PreTrainedModel, rows: Encoded, pad: int, device: torch.device
-) -> list[int]:
-    classifier.train(False)
-    by_length = sorted(range(len(rows.labels)), key=rows.length)
-    predicted = [0] * len(by_length)
-    for first in range(0, len(by_length), SCORED_AT_ONCE):
+def _score(
+    classifier: Any,  # noqa: ANN401 - as above
+    rows: Encoded,
+    device: torch.device,
+    world: World,
+) -> tuple[float, NDArray[np.int64]]:
+    """Return the mean loss on rows, and the label numbers predicted, in the rows' order."""
+    by_length = np.argsort(rows.lengths, kind="stable")
+    predicted = np.zeros(len(rows), np.int64)
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    firsts = world.share(range(0, len(rows), SCORED_AT_ONCE))
+    for first in firsts:
         places = by_length[first : first + SCORED_AT_ONCE]
-        batch, _ = collate(rows, places, pad, device)
-        for place, label in zip(
-            places, classifier(**batch).logits.argmax(-1).tolist(), strict=True
-        ):
-            predicted[place] = label
-    return predicted
-
-
-def collate(
-    rows: Encoded, places: Sequence[int], pad: int, device: torch.device
-) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Return rows as a model's inputs, padded to the longest, and their labels.
-
-    Returns:
-        Tensors of shape (rows, longest) by name, and label numbers of shape (rows,).
-    """
-    longest = max(rows.length(place) for place in places)
-    batch = {}
-    for name in rows.tokens[places[0]]:
-        fill = pad if name == "input_ids" else 0
-        lines = [rows.tokens[place][name] for place in places]
-        filled = [line + [fill] * (longest - len(line)) for line in lines]
-        batch[name] = torch.tensor(filled, device=device)
-    mask = [[1] * rows.length(place) + [0] * (longest - rows.length(place)) for place in places]
-    batch["attention_mask"] = torch.tensor(mask, device=device)
-    return batch, torch.tensor([rows.labels[place] for place in places], device=device)
-
-
-def _padding(model: Model, classifier: PreTrainedModel) -> int:
-    pad = classifier.config.pad_token_id
-    if pad is None:  # such as GPT-2: without it, a classification head reads the wrong place
-        pad = load_tokenizer(model).eos_token_id or 0
-        classifier.config.pad_token_id = pad
-    return int(pad)
+        logits = classifier(**collate(rows, places.tolist(), device)).logits.float()
+        wanted = torch.from_numpy(rows.labels[places]).to(device)
+        total += nn.functional.cross_entropy(logits, wanted, reduction="sum")
+        predicted[places] = logits.argmax(-1).cpu().numpy()
+    sums = world.gather((total.item(), predicted))
+    return sum(one for one, _ in sums) / len(rows), np.sum([own for _, own in sums], axis=0)

@@ -24,7 +24,7 @@ class Run:
         content: The content hash that the training set must have.
         config: The training recipe.
         model: The classifier.
-        precision: "float32" or "bfloat16".
+        precision: "float32", "bfloat16" or "float16".
         repeat: Number of the training, from 0; always 0 for a trainer that draws nothing.
         scored: The store's files with the splits to predict.
         reads: What the fingerprint is made of, besides inputs.
@@ -47,6 +47,11 @@ class Run:
     def name(self) -> str:
         """The run's file in the store."""
         return run_file(self.label, self.fingerprint)
+
+    @property
+    def model_folder(self) -> str:
+        """The folder of its classifier in the store, if that was to be kept."""
+        return f"models/{self.label}-{self.fingerprint[:SHORT]}"
 
 
 def run_file(label: str, fingerprint: str) -> str:

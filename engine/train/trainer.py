@@ -1,8 +1,9 @@
 """What makes a classifier of a training set: the seam for trainers, and their table."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from engine.mix.stage import Example
 from engine.plugins import load
@@ -10,6 +11,9 @@ from engine.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 from engine.train.run import Run
+
+if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
+    from engine.train.world import World
 
 TRAINERS: Mapping[str, str] = {
     "finetune": "engine.train.finetune:Finetune",
@@ -21,11 +25,45 @@ class RunFailedError(Exception):
     """A run came to nothing by itself; the message says why."""
 
 
+class NoMemoryError(RunFailedError):
+    """A run took more memory than there is; with fewer rows at a time it may not."""
+
+
 class RowSet(NamedTuple):
-    """Rows to train on or to predict; equal ``content`` means equal rows."""
+    """Rows to train on or to predict; equal ``content`` means equal rows.
+
+    Attributes:
+        content: Their content hash, or the name of their file.
+        examples: The rows.
+        synthetic: How many of them are synthetic; those come first.
+    """
 
     content: str
     examples: Sequence[Example]
+    synthetic: int = 0
+
+
+def _alone() -> "World":
+    from engine.train.world import World
+
+    return World()
+
+
+@dataclass(frozen=True)
+class How:
+    """How runs are trained, which changes nothing about what they come to but rounding.
+
+    Attributes:
+        device: Where, as torch names it.
+        micro_batch: Rows of a batch that are computed at a time; all if None.
+        is_compiled: Whether classifiers are compiled first.
+        world: The workers that train each run together.
+    """
+
+    device: str = "cpu"
+    micro_batch: int | None = None
+    is_compiled: bool = False
+    world: "World" = field(default_factory=_alone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,16 +74,21 @@ class Trained:
         predictions: Label numbers for each scored split, in its rows' order.
         seconds: Time of the training alone, without loading, embedding and scoring.
         steps: Optimiser steps done; None for a trainer that counts none.
+        best_step: The step whose weights did best on validation and were kept; None if the last
+            ones were.
         last_loss: Mean training loss over the last tenth of the steps; None likewise.
         embed_seconds: Time until the rows' vectors were there, from the cache or the encoder, its
             loading included; None where nothing is embedded.
+        save: Writes the trained classifier's files into a folder; None where it cannot be kept.
     """
 
     predictions: Mapping[Split, Sequence[int]]
     seconds: float
     steps: int | None = None
+    best_step: int | None = None
     last_loss: float | None = None
     embed_seconds: float | None = None
+    save: Callable[[Path], None] | None = field(default=None, compare=False)
 
 
 class Trainer(Protocol):
@@ -56,28 +99,33 @@ class Trainer(Protocol):
             does, for they identify none of its runs.
         draws: Whether anything about it is random. If not, it must not look at the run's
             ``repeat``: all repeats are one run.
+        splits: Whether several workers can train a run together; otherwise the first of them does
+            it by itself.
     """
 
     reads: ClassVar[frozenset[str]]
     draws: ClassVar[bool]
+    splits: ClassVar[bool]
 
     def __init__(self, store: Store) -> None: ...
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet]) -> Trained:
+    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
         """Train a classifier and predict the scored splits.
 
         Args:
             run: What to train.
             rows: Its training set, of one row at least.
             scored: The splits to predict.
+            how: Where, and how much at a time.
 
         Raises:
+            NoMemoryError: There is not enough memory.
             RunFailedError: The run came to nothing by itself.
         """
         ...
 
 
-NEEDS = ("reads", "draws", "train")
+NEEDS = ("reads", "draws", "splits", "train")
 
 
 def trainer_class(name: str) -> type[Trainer]:

@@ -1,18 +1,27 @@
 """A warm training worker: does one run after another, and keeps what the next one can use."""
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
-from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
+from engine.mix.stage import Example, Mix, ordered_rows, training_set
 from engine.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
 from engine.train.run import Run
-from engine.train.trainer import RowSet, RunFailedError, Trained, Trainer, trainer_class
+from engine.train.trainer import How, RowSet, RunFailedError, Trained, Trainer, trainer_class
+
+KEPT = 64  # training sets that a worker keeps
+REHEARSED = 3  # steps that show how much memory a run takes
+LONGEST = 256  # rows that are scored then
 
 
 class Workbench:
@@ -23,23 +32,64 @@ class Workbench:
         self._trainers: dict[str, Trainer] = {}
         self._ordered: dict[tuple[str, int], list[Example]] = {}
         self._gold: dict[str, RowSet] = {}
+        self._sets: OrderedDict[str, RowSet] = OrderedDict()
 
-    def do(self, run: Run) -> float:
+    def do(self, run: Run, how: How | None = None, *, keeps_model: bool = False) -> float:
         """Train and score one run, and commit its file; return the seconds of training.
+
+        Args:
+            run: The run.
+            how: Where, and how much at a time; on the CPU if None. Workers that train it together
+                all call this, and the first of them commits.
+            keeps_model: Whether the classifier is kept too.
 
         Raises:
             RunFailedError: The run came to nothing by itself.
             DamagedError: The rows are not those that it was planned with.
         """
-        rows = training_set(self._store, run.mix, self._real(run.mix))
-        if rows.content != run.content:
-            raise DamagedError(run.label, "its training rows changed while it waited")
-        if not rows.examples:
-            raise RunFailedError("there are no rows to train on")
+        how = how or How()
+        trainer = self._trainer(run)
+        if how.world.rank and not trainer.splits:
+            return 0.0
+        rows = self._rows(run)
         scored = {split: self._split(name) for split, name in run.scored.items()}
-        done = self._trainer(run).train(run, RowSet(run.content, rows.examples), scored)
-        self._store.commit_document(run.name, _body(run, rows, scored, done))
+        done = trainer.train(run, rows, scored, how)
+        if how.world.rank == 0:
+            if keeps_model and done.save:
+                self._keep(run, done.save)
+            self._store.commit_document(run.name, _body(run, rows, scored, done, how))
         return done.seconds
+
+    def rehearse(self, run: Run, how: How) -> None:
+        """Take the steps of a run that need most memory, and let nothing remain of them.
+
+        Raises:
+            RunFailedError: It cannot be trained.
+        """
+        rows = self._rows(run)
+        scored = {split: _longest(self._split(name)) for split, name in run.scored.items()}
+        short = replace(run, config=run.config.model_copy(update={"steps": REHEARSED}))
+        self._trainer(run).train(short, _longest(rows, run.config.batch_size), scored, how)
+
+    def _keep(self, run: Run, save: Callable[[Path], None]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            save(Path(folder))
+            for path in sorted(Path(folder).iterdir()):
+                self._store.commit(f"{run.model_folder}/{path.name}", path.read_bytes())
+
+    def _rows(self, run: Run) -> RowSet:
+        """Return a run's training set; those of the last runs are at hand."""
+        if run.content not in self._sets:
+            rows = training_set(self._store, run.mix, self._real(run.mix))
+            if rows.content != run.content:
+                raise DamagedError(run.label, "its training rows changed while it waited")
+            if not rows.examples:
+                raise RunFailedError("there are no rows to train on")
+            self._sets[run.content] = RowSet(run.content, rows.examples, rows.synthetic)
+        self._sets.move_to_end(run.content)
+        while len(self._sets) > KEPT:
+            self._sets.popitem(last=False)
+        return self._sets[run.content]
 
     def _trainer(self, run: Run) -> Trainer:
         name = run.config.trainer
@@ -64,16 +114,30 @@ def _examples(table: pa.Table) -> list[Example]:
     return [Example(*row) for row in zip(*columns, strict=True)]
 
 
+def _longest(rows: RowSet, count: int = LONGEST) -> RowSet:
+    """Return the longest rows, so many times over that they are as many as asked for."""
+    by_length = sorted(rows.examples, key=lambda one: -len(one.text) - len(one.text_pair or ""))
+    longest = list(islice(cycle(by_length[:count]), count))
+    return RowSet(f"longest {count} of {rows.content}", longest)
+
+
 def _body(
-    run: Run, rows: TrainingSet, scored: Mapping[Split, RowSet], done: Trained
+    run: Run, rows: RowSet, scored: Mapping[Split, RowSet], done: Trained, how: How
 ) -> dict[str, Any]:
     return {
         "kind": "run",
         "fingerprint": run.fingerprint,
         "reads": dict(run.reads),
         "inputs": dict(run.inputs),
-        "training_set": {"content": run.content, "synthetic": rows.synthetic, "real": rows.real},
+        "training_set": {
+            "content": run.content,
+            "synthetic": rows.synthetic,
+            "real": len(rows.examples) - rows.synthetic,
+        },
         "steps_done": done.steps,
+        "best_step": done.best_step,
+        "micro_batch": how.micro_batch,
+        "workers": how.world.size,
         "train_seconds": round(done.seconds, 3),
         "embed_seconds": None if done.embed_seconds is None else round(done.embed_seconds, 3),
         "last_loss": done.last_loss,

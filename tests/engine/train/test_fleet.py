@@ -10,10 +10,12 @@ import torch
 from engine.errors import ConfigError
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.config import Resources, TrainConfig
 from engine.study.load import load_study
 from engine.survey import survey
-from engine.train.fleet import RunQueue, train_fleet
+from engine.train.fleet import share_of_one, train_fleet
+from engine.train.probe import that_fit
+from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
 from engine.train.workbench import Workbench
 
 
@@ -66,21 +68,23 @@ def test_every_run_is_made_once_and_one_that_fails_stops_no_other(toy, store, ra
     assert set(store.names("runs")) == made
 
 
-def test_a_worker_that_is_killed_costs_no_run(toy, store, tmp_path, ray_up):
+def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up):
     runs = missing(toy, store, "train.steps=200")
     killed = []
 
-    def kill_one():
-        while not store.names("runs"):
-            time.sleep(0.01)
-        killed.extend(list(training_workers())[:1])
-        os.kill(killed[0], signal.SIGKILL)
+    def kill_two():
+        for made in (1, 3):
+            while len(store.names("runs")) < made:
+                time.sleep(0.01)
+            pid = next(pid for pid in training_workers() if pid not in killed)
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill_one, daemon=True)
+    killer = threading.Thread(target=kill_two, daemon=True)
     killer.start()
     heard = []
     train_fleet(runs, store, Resources(fleet_cpus=0.5), heard.append)
-    assert killed
+    assert len(killed) == 2
     assert sorted(one.run.name for one in heard) == sorted(run.name for run in runs)
     assert all(one.failure is None for one in heard)
     undisturbed = Store.open(str(tmp_path / "undisturbed"))
@@ -99,26 +103,106 @@ def test_what_does_not_fit_the_cluster_is_refused_and_not_waited_for(toy, store,
 
 
 class Named:
-    def __init__(self, name):
+    def __init__(self, name, rows=8):
         self.name = name
+        self.config = TrainConfig(steps=1, batch_size=rows)
 
 
-def test_a_run_that_kills_its_worker_is_blamed_alone():
-    poison, *others = (Named(str(number)) for number in range(4))
-    queue = RunQueue([poison, *others])
-    assert (queue.take(0), queue.take(1)) == (poison, others[0])
-    for rank in (0, 1):  # the group died and starts anew
-        queue.start(rank)
-    assert (queue.take(0), queue.take(1)) == (others[1], others[2])
-    queue.finish(0, 1.0, None)
-    assert queue.take(0) == "wait"
-    queue.finish(1, 1.0, None)
-    assert (queue.take(0), queue.take(1)) == (poison, "wait")
-    for rank in (0, 1):
-        queue.start(rank)
-    assert queue.take(1) is others[0]
-    queue.finish(1, 1.0, None)
-    assert (queue.take(0), queue.take(1)) == ("end", "end")
+def given(run):
+    return Given(run, None)
+
+
+DONE = Outcome(1.0)
+A, B = Worker(1, 0), Worker(1, 1)  # of one group
+C = Worker(2, 0)
+
+
+def closed(*runs):
+    queue = RunQueue()
+    queue.want(runs)
+    queue.close()
+    return queue
+
+
+def test_the_longest_runs_go_first_whenever_they_were_asked_for():
+    short, long, longest = (Named(str(rows), rows) for rows in (4, 16, 64))
+    queue = RunQueue()
+    queue.want([short, long])
+    queue.want([longest])
+    assert [queue.take(worker).run for worker in (A, B, C)] == [longest, long, short]
+    assert queue.take(A, DONE) == "wait"  # more may be asked for
+    queue.close()
+    assert [queue.take(A), queue.take(B, DONE), queue.take(C, DONE)] == ["end"] * 3
+    assert [one.run for one in queue.news()] == [longest, long, short]
+
+
+def test_a_run_that_kills_its_worker_is_blamed_alone_and_other_groups_go_on():
+    poison, *others = (Named(str(number)) for number in range(5))
+    queue = closed(poison, *others)
+    assert [queue.take(worker).run for worker in (A, B, C)] == [poison, others[0], others[1]]
+    for worker in (A, B):  # their group died and starts anew
+        queue.join(worker)
+    assert [queue.take(A).run, queue.take(B).run] == others[2:]
+    assert queue.take(A, DONE) == "wait"  # a suspect has nothing beside it in its group
+    assert queue.take(B, DONE) == given(poison)
+    assert queue.take(A) == "wait"
+    assert queue.take(C, DONE) == given(others[0])  # another group may try another
+    for worker in (A, B):
+        queue.join(worker)
+    assert queue.take(A) == given(poison)
+    for worker in (A, B):
+        queue.join(worker)
+    assert [queue.take(A), queue.take(C, DONE)] == ["end", "end"]
     news = {one.run.name: one.failure for one in queue.news()}
-    assert "died twice" in news.pop("0")
-    assert news == {"1": None, "2": None, "3": None}
+    assert "died again and again" in news.pop("0")
+    assert news == dict.fromkeys("1234")
+
+
+def test_a_run_is_not_blamed_for_one_death_beside_others_and_one_alone():
+    run, other = Named("run"), Named("other")
+    queue = closed(run, other)
+    for worker in (A, B):
+        queue.take(worker)
+    for worker in (A, B):
+        queue.join(worker)
+    assert queue.take(A) == given(run)
+    queue.join(A)
+    assert [queue.take(A), queue.take(A, DONE)] == [given(other), given(run)]
+    assert queue.take(A, DONE) == "end"
+    assert [one.failure for one in queue.news()] == [None, None]
+
+
+def test_what_a_group_was_at_that_is_no_more_is_done_by_another():
+    run, other = Named("run"), Named("other")
+    queue = closed(run, other)
+    queue.take(A)
+    queue.release(A.group)
+    assert [queue.take(C), queue.take(C, DONE)] == [given(other), given(run)]
+
+
+def test_a_run_for_which_memory_does_not_suffice_is_tried_once_more_with_less_at_a_time():
+    run = Named("run", rows=32)
+    queue = closed(run)
+    short = Outcome(0.0, "no memory", wants_memory=True)
+    assert queue.take(A) == given(run)
+    assert queue.take(A, short) == Given(run, 8)
+    assert queue.take(A, short) == "end"
+    assert queue.news() == [Finished(run, 0.0, "no memory")]
+
+
+def test_what_is_dropped_is_not_handed_out():
+    queue = RunQueue()
+    queue.want([Named("run"), Named("other")])
+    queue.take(A)
+    queue.drop()
+    assert queue.take(A, DONE) == "end"
+
+
+def test_a_gpu_is_shared_by_as_many_as_fit_with_something_to_spare():
+    gib = 2**30
+    assert that_fit(10 * gib, 80 * gib) == 7
+    assert that_fit(1 * gib, 80 * gib) == 8
+    assert that_fit(79 * gib, 80 * gib) == that_fit(90 * gib, 80 * gib) == 1
+    shares = [share_of_one(workers) for workers in range(1, 9)]
+    assert all(workers * share <= 1 for workers, share in enumerate(shares, 1))
+    assert all(share > 1 / (workers + 1) for workers, share in enumerate(shares, 1))

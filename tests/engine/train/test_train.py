@@ -11,8 +11,8 @@ from engine.errors import ModelError
 from engine.mix.stage import Example
 from engine.models import resolve_model
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
-from engine.train.loop import encode, load_tokenizer, train
-from engine.train.trainer import RunFailedError
+from engine.train.finetune import Finetune
+from engine.train.trainer import How, RowSet, RunFailedError
 
 LABELS = ["bad", "good"]
 
@@ -26,14 +26,16 @@ def examples(count):
     ]
 
 
-def fit(model_folder, rows, repeat=0, precision="float32", **settings):
+def fit(  # noqa: PLR0913
+    model_folder, rows, scored=None, repeat=0, precision="float32", how=None, **settings
+):
     fields = {"model": str(model_folder), "steps": 60, "batch_size": 8, "learning_rate": 2e-3}
     config = TrainConfig(**{**fields, **settings})
     model = resolve_model(config.model, config.revision, "train.model")
-    tokenizer = load_tokenizer(model)
-    encoded = encode(tokenizer, rows, LABELS, config.max_length)
-    test = encode(tokenizer, examples(10), LABELS, config.max_length)
-    return train(encoded, {"test": test}, model, config, precision, LABELS, repeat)
+    test = RowSet("test", scored or examples(10))
+    own = {"test": test, "validation": RowSet("validation", test.examples)}
+    known = rows if isinstance(rows, RowSet) else RowSet("rows", rows)
+    return Finetune().fit(known, own, model, LABELS, config, precision, repeat, how or How())
 
 
 def test_a_classifier_learns_what_tells_labels_apart(tiny_model):
@@ -69,24 +71,17 @@ def test_texts_longer_than_the_model_are_cut(tiny_model):
 
 def test_predictions_keep_the_rows_order_whatever_their_length(tiny_model):
     rows = examples(20)
-    config = TrainConfig(model=str(tiny_model), steps=60, batch_size=8, learning_rate=2e-3)
-    model = resolve_model(config.model, config.revision, "train.model")
-    tokenizer = load_tokenizer(model)
     scored = [
         Example(row.label, row.text + " the table" * (n % 7), None) for n, row in enumerate(rows)
     ]
-    encoded = [encode(tokenizer, one, LABELS, 64) for one in (rows, scored)]
-    done = train(encoded[0], {"test": encoded[1]}, model, config, "float32", LABELS, 0)
-    assert np.mean(np.array(done.predictions["test"]) == np.array(encoded[1].labels)) > 0.9
+    predicted = np.array(fit(tiny_model, rows, scored).predictions["test"])
+    assert np.mean(predicted == [LABELS.index(row.label) for row in scored]) > 0.9
 
 
 def test_pairs_are_told_apart_by_their_second_text(tiny_model):
     rows = [Example(row.label, "the soup", row.text) for row in examples(20)]
-    config = TrainConfig(model=str(tiny_model), steps=40, batch_size=8, learning_rate=2e-3)
-    model = resolve_model(config.model, config.revision, "train.model")
-    encoded = encode(load_tokenizer(model), rows, LABELS, 64)
-    done = train(encoded, {"test": encoded}, model, config, "float32", LABELS, 0)
-    assert done.predictions["test"] == encoded.labels
+    done = fit(tiny_model, rows, rows, steps=40)
+    assert done.predictions["test"] == [LABELS.index(row.label) for row in rows]
 
 
 def test_a_loss_that_is_no_number_is_a_failed_run(tiny_model):

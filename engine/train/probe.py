@@ -1,0 +1,74 @@
+"""How many workers may share a GPU: the runs that need most of it are rehearsed on one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.store import Store
+from engine.study.config import Resources
+from engine.train.run import Run
+from engine.train.trainer import How, NoMemoryError, RunFailedError
+
+SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
+MOST = 8  # workers on a GPU; more keep each other waiting
+
+
+def workers_on_a_gpu(store: Store, where: Resources, runs: Sequence[Run]) -> int:
+    """Measure how many workers may share a GPU.
+
+    Args:
+        store: Where rows are read.
+        where: Workers' resources.
+        runs: What they will do.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=where.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
+    try:
+        used, total = ray.get(task.remote(store, where, heaviest(runs)))
+    except (ray.exceptions.RayError, MemoryError):
+        return 1  # it could not even be tried: then a whole one each
+    return that_fit(used, total)
+
+
+def heaviest(runs: Sequence[Run]) -> list[Run]:
+    """Return the run of each model and trainer that computes most at a time."""
+    found: dict[tuple[str, str, int], Run] = {}
+    for run in sorted(runs, key=_tokens_at_a_time):
+        found[run.config.trainer, run.model.place, run.config.lora_rank] = run
+    return list(found.values())
+
+
+def that_fit(used: int, total: int) -> int:
+    """Return how many workers of ``used`` bytes fit into ``total`` bytes, at least one."""
+    return max(1, min(MOST, int(total * (1 - SPARED) // max(1, used))))
+
+
+def _tokens_at_a_time(run: Run) -> int:
+    return run.config.batch_size * run.config.max_length
+
+
+def _measured(store: Store, where: Resources, runs: Sequence[Run]) -> tuple[int, int]:
+    """Return the bytes of a GPU that are in use after these runs' heaviest steps, and all of them.
+
+    What torch took it keeps, so that the end shows the peak; the process's own share is in it.
+    """
+    import torch
+
+    bench = _workbench(store)
+    how = How("cuda", where.micro_batch)
+    total = torch.cuda.mem_get_info()[1]
+    for run in runs:
+        try:
+            bench.rehearse(run, how)
+        except NoMemoryError:
+            return total, total
+        except RunFailedError:
+            continue
+    free, total = torch.cuda.mem_get_info()
+    return total - free, total
+
+
+def _workbench(store: Store) -> Any:  # noqa: ANN401 - needs torch
+    from engine.train.workbench import Workbench
+
+    return Workbench(store)

@@ -1,0 +1,142 @@
+"""Which run goes to which worker, and what becomes of those whose worker died."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from engine.train.run import Run
+from engine.train.trainer import trainer_class
+
+DEATHS_ALONE = 2  # of workers that did nothing else, before a run is given up
+LESS = 4  # the second time, so many times fewer rows are computed at a time
+
+
+class Finished(NamedTuple):
+    """What became of a run; ``failure`` is None if its file is there."""
+
+    run: Run
+    seconds: float
+    failure: str | None
+
+
+class Given(NamedTuple):
+    """A run to be trained, with the rows to compute at a time (all of a batch if None)."""
+
+    run: Run
+    micro_batch: int | None
+
+
+class Outcome(NamedTuple):
+    """What a worker says of the run that it was given.
+
+    Attributes:
+        seconds: Of the training alone.
+        failure: Why there is no file; None if there is one.
+        wants_memory: Whether it failed for want of memory alone.
+    """
+
+    seconds: float
+    failure: str | None = None
+    wants_memory: bool = False
+
+
+class Worker(NamedTuple):
+    """Who does runs: a worker of a group; where all of a group train together, the first."""
+
+    group: int
+    rank: int
+
+
+class RunQueue:
+    """Hands out runs, the longest first; an actor without a CPU.
+
+    The queue is a convenience: what is pending is derived from the store's files.
+
+    A death takes a whole group with it, so each run that was being trained in it is a suspect. A
+    suspect is tried again with nothing beside it in its group: if its worker dies again and again,
+    it is the one to blame.
+    """
+
+    def __init__(self, micro_batch: int | None = None) -> None:
+        self._micro_batch = micro_batch
+        self._waiting: list[Given] = []
+        self._suspects: list[Given] = []
+        self._held: dict[Worker, Given] = {}
+        self._alone: set[Worker] = set()  # those that try a suspect
+        self._deaths: Counter[str] = Counter()  # of workers, by the run that they tried alone
+        self._finished: list[Finished] = []
+        self._is_closed = False
+
+    def want(self, runs: Sequence[Run]) -> None:
+        """Ask for runs."""
+        self._waiting += [Given(run, self._micro_batch) for run in runs]
+        self._waiting.sort(key=lambda given: -length(given.run))
+
+    def close(self) -> None:
+        """Say that no more will be wanted: workers end when all are done."""
+        self._is_closed = True
+
+    def drop(self) -> None:
+        """Let go of what waits; what is being trained goes on."""
+        self._waiting, self._suspects = [], []
+        self._is_closed = True
+
+    def join(self, worker: Worker) -> None:
+        """Take back what a worker's predecessor was doing when it died."""
+        if (given := self._held.pop(worker, None)) is None:
+            return
+        if worker in self._alone:
+            self._alone.remove(worker)
+            self._deaths[given.run.name] += 1
+        if self._deaths[given.run.name] < DEATHS_ALONE:
+            self._suspects.append(given)
+            return
+        reason = "its worker died again and again; it may need more memory than there is"
+        self._finished.append(Finished(given.run, 0.0, reason))
+
+    def release(self, group: int) -> None:
+        """Take back what a group was doing that is no more."""
+        for worker in [worker for worker in self._held if worker.group == group]:
+            self.join(worker)
+
+    def take(self, worker: Worker, done: Outcome | None = None) -> Given | Literal["wait", "end"]:
+        """Hear what became of the last run, and hand out the next.
+
+        Returns:
+            A run; "wait" while there may yet be one; "end" when there will be none.
+        """
+        if done:
+            self.finish(worker, done)
+        group = {other for other in self._held if other.group == worker.group}
+        if group & self._alone:
+            return "wait"
+        if self._waiting:
+            self._held[worker] = self._waiting.pop(0)
+            return self._held[worker]
+        if self._suspects and not group:
+            self._held[worker] = self._suspects.pop(0)
+            self._alone.add(worker)
+            return self._held[worker]
+        return "wait" if self._suspects or not self._is_closed else "end"
+
+    def finish(self, worker: Worker, done: Outcome) -> None:
+        """Hear what became of the run that a worker was given."""
+        if (given := self._held.pop(worker, None)) is None:
+            return  # another of those that train it together told before
+        self._alone.discard(worker)
+        if done.wants_memory and given.micro_batch == self._micro_batch:
+            whole = given.micro_batch or given.run.config.batch_size
+            self._waiting.append(given._replace(micro_batch=max(1, whole // LESS)))
+            return
+        self._finished.append(Finished(given.run, done.seconds, done.failure))
+
+    def news(self) -> list[Finished]:
+        """Return what has finished since the last call."""
+        news, self._finished = self._finished, []
+        return news
+
+
+def length(run: Run) -> int:
+    """Return the rows that a run trains on, one after the other; 0 if it takes no steps."""
+    takes_steps = "steps" in trainer_class(run.config.trainer).reads
+    return run.config.steps * run.config.batch_size if takes_steps else 0

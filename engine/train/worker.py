@@ -1,0 +1,130 @@
+"""What each worker of a group executes: runs from the queue, until there are no more."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from engine.errors import DamagedError
+from engine.store import Store
+from engine.train.queue import Given, Outcome, Worker
+from engine.train.trainer import NoMemoryError, RunFailedError
+
+POLL_S = 0.2
+DIED = 1  # exit status of a worker whose group is to start anew
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What a group is there for.
+
+    Attributes:
+        queue: The handle of the RunQueue actor.
+        store: The root.
+        group: The group's number.
+        threads: Threads of each worker.
+        uses_gpu: Whether workers have GPUs.
+        trains_together: Whether all of the group train each run together.
+        is_compiled: Whether classifiers are compiled first.
+        keeps_models: Whether trained classifiers are kept.
+    """
+
+    queue: Any
+    store: Store
+    group: int
+    threads: int
+    uses_gpu: bool
+    trains_together: bool
+    is_compiled: bool
+    keeps_models: bool
+
+
+def work(config: dict[str, Duty]) -> None:
+    """Do runs until the queue says that there will be no more."""
+    import ray
+    import ray.train
+    import transformers
+
+    from engine.train.workbench import Workbench
+    from engine.train.world import World
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    duty = config["duty"]
+    context = ray.train.get_context()
+    rank = context.get_world_rank()
+    world = World(rank, context.get_world_size()) if duty.trains_together else World()
+    me = Worker(duty.group, 0 if duty.trains_together else rank)
+    device = _device(duty)
+    bench = Workbench(duty.store)
+
+    def take(done: Outcome | None) -> Any:  # noqa: ANN401 - as the queue's
+        while True:
+            given = ray.get(duty.queue.take.remote(me, done))
+            if isinstance(given, str) or not duty.store.has(given.run.name):
+                return given
+            done = Outcome(0.0)  # another command was quicker
+
+    done: Outcome | None = None
+    if world.rank == 0:
+        ray.get(duty.queue.join.remote(me))
+    while True:
+        given: Any = world.hear(take(done) if world.rank == 0 else None)
+        done = None
+        if given == "end":
+            return
+        if given == "wait":
+            time.sleep(POLL_S)
+            continue
+        done = _attempt(bench, duty, given, device, world)
+
+
+def _device(duty: Duty) -> str:
+    """Set up this process to compute; return where, as torch names it."""
+    import torch
+
+    torch.set_num_threads(duty.threads)
+    if not duty.uses_gpu:
+        return "cpu"
+    from ray.train.torch import get_device
+
+    device = get_device()
+    torch.cuda.set_device(device)
+    return str(device)
+
+
+def _attempt(bench: Any, duty: Duty, given: Given, device: str, world: Any) -> Outcome:  # noqa: ANN401 - need torch
+    from engine.train.trainer import How
+
+    how = How(device, given.micro_batch, duty.is_compiled, world)
+    try:
+        return Outcome(bench.do(given.run, how, keeps_model=duty.keeps_models))
+    except NoMemoryError as error:
+        _empty_cache()
+        outcome = Outcome(0.0, str(error), wants_memory=True)
+    except RunFailedError as error:  # such as a loss that is no number: all workers see the same
+        return Outcome(0.0, str(error))
+    except DamagedError as error:
+        outcome = Outcome(0.0, str(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("run %s failed", given.run.name)
+        outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
+    if world.size > 1:
+        _leave(duty, outcome)
+    return outcome
+
+
+def _leave(duty: Duty, outcome: Outcome) -> None:
+    """End the group, which starts anew: the others wait for this worker's part of a sum."""
+    import ray
+
+    ray.get(duty.queue.finish.remote(Worker(duty.group, 0), outcome))
+    os._exit(DIED)
+
+
+def _empty_cache() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
