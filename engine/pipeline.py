@@ -8,7 +8,6 @@ killed process would lose: each round looks at the store anew and makes what is 
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
@@ -17,39 +16,18 @@ from engine.generate.ledger import Event, GivenUp, Lost, Made
 from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation, Want
 from engine.outcome import find, write_references
 from engine.plan import Plan
+from engine.progress import Progress, Watch
 from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.session import ray_session
+from engine.shares import shares
 from engine.spending import Purse, in_words
 from engine.store import Store
 from engine.study.config import Resources
 from engine.survey import damaged_files, survey
-from engine.train.fleet import check_fleet, train_fleet
+from engine.train.fleet import check_fleet
 from engine.train.queue import Finished
-from engine.train.run import Run
-
-
-class Progress(NamedTuple):
-    """Something was done.
-
-    Attributes:
-        stage: "generate", "curate", "train", or "mend" for a file that was damaged.
-        total: What the stage has to do this time, in rows or runs, as far as is known yet.
-        done: What it has done of that.
-        tokens: Completion tokens among it; 0 where none are counted.
-        note: Something to say, or "".
-        spent: What the stage took so far and will have taken, in words, or "".
-    """
-
-    stage: str
-    total: int
-    done: int
-    tokens: int = 0
-    note: str = ""
-    spent: str = ""
-
-
-Watch = Callable[[Progress], None]
+from engine.training import Training
 
 
 def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
@@ -90,13 +68,14 @@ def mend(name: str, store: Store, watch: Watch, why: str) -> None:
 
 def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> Findings:
     publish_inputs(plan, store)
-    troubles = fill_views(plan, store, watch, ray_needed)
-    now = survey(plan, store)
-    write_references(plan, now, store)
-    failed: list[Finished] = []
-    if missing := now.missing():
-        ray_needed()
-        failed = train_runs(missing, plan, store, watch)
+    with Training(plan, store, watch) as training:
+        troubles = fill_views(plan, store, watch, ray_needed, training)
+        now = survey(plan, store)
+        write_references(plan, now, store)
+        if missing := now.missing():
+            ray_needed()
+            training.begin(missing)
+        failed = training.finish()
     return write_results(plan, store, failed, troubles)
 
 
@@ -140,11 +119,19 @@ def publish_inputs(plan: Plan, store: Store) -> None:
         rows.publish(store)
 
 
-def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> list[str]:
+def fill_views(
+    plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None], training: Training
+) -> list[str]:
     """Extend pools and judge their rows, side by side, until every quota is met or given up.
+
+    Where there is room for both, conditions are trained whose rows are there, while others are
+    still made.
 
     Returns:
         What went wrong with engines, a sentence each.
+
+    Raises:
+        ConfigError: There is no room for what is to be made.
     """
     demand = Demand(plan, store)
     wanted = demand.wants()
@@ -152,8 +139,12 @@ def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], 
         return []
     ray_needed()
     study, purse = plan.file.study, Purse(plan, store)
-    with Generation(demand.open_pools, store, study.resources, study.name) as generation:
-        filling = _Filling(demand, generation, Judging(store, JUDGING_CPUS), purse, watch)
+    pools = demand.open_pools
+    room, beside = shares(study.resources, pools)
+    training.room = beside
+    with Generation(pools, store, study.resources, study.name, room) as generation:
+        judging = Judging(store, JUDGING_CPUS)
+        filling = _Filling(demand, generation, judging, purse, watch, training)
         filling.want(wanted)
         # while engines start; and first, so that nobody cleans away what they will make
         write_references(plan, survey(plan, store), store)
@@ -163,16 +154,17 @@ def fill_views(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], 
 class _Filling:
     """The loop of ``fill_views``: what is made is judged, and what is judged tells what to make."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it joins these
         self,
         demand: Demand,
         generation: Generation,
         judging: Judging,
         purse: Purse,
         watch: Watch,
+        training: Training,
     ) -> None:
         self._demand, self._generation, self._judging = demand, generation, judging
-        self._purse, self._watch = purse, watch
+        self._purse, self._watch, self._training = purse, watch, training
         self._made = self._tokens = self._judged = 0
         self._troubles: list[str] = []
 
@@ -192,6 +184,7 @@ class _Filling:
                 self._hear(event)
             for done in self._judging.finished(0 if is_making else POLL_S):
                 self._take(done)
+            self._training.go_on()
 
     def want(self, wanted: Sequence[Want]) -> None:
         """Ask for segments, as far as the budget goes."""
@@ -256,17 +249,3 @@ class _Filling:
         if not awaited:
             return told
         return f"{told}; projected {in_words(self._purse.projected(awaited), budget)}"
-
-
-def train_runs(missing: Sequence[Run], plan: Plan, store: Store, watch: Watch) -> list[Finished]:
-    """Train runs, report progress, and return those that failed."""
-    total, finished = len(missing), list[Finished]()
-    watch(Progress("train", total, 0))
-
-    def heard(one: Finished) -> None:
-        finished.append(one)
-        note = f"{one.run.label} failed: {one.failure}" if one.failure else ""
-        watch(Progress("train", total, len(finished), note=note))
-
-    train_fleet(missing, store, plan.file.study.resources, heard)
-    return [one for one in finished if one.failure]

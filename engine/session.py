@@ -1,6 +1,7 @@
 """One Ray for a command: the cluster that RAY_ADDRESS names, or a quiet local one."""
 
 import contextlib
+import copy
 import logging
 import os
 import tempfile
@@ -66,6 +67,9 @@ class Room:
 
     Args:
         spared_cpus: CPUs that are left for other work beside them, on the roomiest node.
+
+    Attributes:
+        has_gpu: Whether any node has a GPU, taken or not.
     """
 
     def __init__(self, spared_cpus: float = 0) -> None:
@@ -73,13 +77,9 @@ class Room:
         nodes = [node for node in _nodes() if node["Alive"]]
         self._ids = [str(node["NodeID"]) for node in nodes]
         self._free: list[dict[str, float]] = [dict(node["Resources"]) for node in nodes]
+        self.has_gpu = any(node.get("GPU") for node in self._free)
         roomiest = max(self._free, key=lambda node: node.get("CPU", 0))
         roomiest["CPU"] = roomiest.get("CPU", 0) - spared_cpus
-
-    @property
-    def has_gpu(self) -> bool:
-        """Whether any node has a GPU."""
-        return any(node.get("GPU") for node in self._free)
 
     def fit(self, needs: Mapping[str, float], what: str) -> int:
         """Return how many actors with these needs fit, at least one.
@@ -107,6 +107,22 @@ class Room:
     def fits(self, needs: Mapping[str, float]) -> dict[str, int]:
         """Return how many actors with these needs fit on each node, by its id."""
         return {name: _fit(node, needs) for name, node in zip(self._ids, self._free, strict=True)}
+
+    @property
+    def cpus(self) -> float:
+        """How many CPUs there are, on all nodes together."""
+        return sum(node.get("CPU", 0) for node in self._free)
+
+    def set_aside(self, needs: Mapping[str, float], count: int) -> "Room":
+        """Take what so many actors need, and return it as a room of its own."""
+        nodes = self.take(needs, count)
+        own = copy.copy(self)
+        own._free = [
+            {name: amount * nodes.count(place) for name, amount in needs.items()}
+            for place in range(len(self._ids))
+        ]
+        own.has_gpu = bool(needs.get("GPU"))
+        return own
 
     def take(self, needs: Mapping[str, float], count: int) -> list[int]:
         """Take what so many actors need; return the nodes, or none if they do not all fit."""

@@ -100,16 +100,22 @@ class Generation:
         store: Where segments are committed.
         where: Engines' resources.
         made_for: The study that rows are made for.
+        room: What of the cluster the engines may take; all but what judging needs if None.
 
     Raises:
         ConfigError: An engine does not fit into the cluster.
     """
 
     def __init__(
-        self, pools: Iterable[Pool], store: Store, where: Resources, made_for: str = ""
+        self,
+        pools: Iterable[Pool],
+        store: Store,
+        where: Resources,
+        made_for: str = "",
+        room: Room | None = None,
     ) -> None:
         self._store, self._where, self._made_for = store, where, made_for
-        self._room = Room(spared_cpus=JUDGING_CPUS)
+        self._room = room or Room(spared_cpus=JUDGING_CPUS)
         grouped: dict[str, dict[str, Pool]] = {}
         for pool in by_fingerprint(pools).values():
             grouped.setdefault(_engine_key(pool), {})[pool.fingerprint] = pool
@@ -309,16 +315,14 @@ class Generation:
 
     def _group(self, name: str, pools: dict[str, Pool]) -> _Group:
         where = self._where
-        kind = engine_class(next(iter(pools.values())).config.engine)
-        split = where.tensor_parallel * where.pipeline_parallel
-        gpus = float(split) if where.engine_gpus is None else where.engine_gpus
-        has_any = kind.uses_gpu and (where.engine_gpus is not None or self._room.has_gpu)
-        needs = {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0}
+        engine = next(iter(pools.values())).config.engine
+        needs = engine_needs(where, engine, self._room)
         fit = self._room.fit(needs, "resources.engine_cpus and engine_gpus")
         least, most = (
             where.replicas if isinstance(where.replicas, list) else (where.replicas, where.replicas)
         )
-        return _Group(name, pools, kind.is_concurrent, needs, min(least, fit), min(most, fit))
+        is_concurrent = engine_class(engine).is_concurrent
+        return _Group(name, pools, is_concurrent, needs, min(least, fit), min(most, fit))
 
     def _terms(self, group: _Group) -> Terms:
         where, calls = self._where, self._calls_in_flight(group)
@@ -331,6 +335,14 @@ class Generation:
 
     def _desk(self, group: _Group) -> Desk:
         return Desk(self._ledger, group.name)
+
+
+def engine_needs(where: Resources, engine: str, room: Room) -> dict[str, float]:
+    """Return what one actor of an engine takes, by resource."""
+    split = where.tensor_parallel * where.pipeline_parallel
+    gpus = float(split) if where.engine_gpus is None else where.engine_gpus
+    has_any = engine_class(engine).uses_gpu and (where.engine_gpus is not None or room.has_gpu)
+    return {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0}
 
 
 def _engine_key(pool: Pool) -> str:

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.pipeline import Progress
+from engine.progress import Progress
 from jobs.screen import Screen
 
 

@@ -1,6 +1,7 @@
 """Plug-ins of a user's own, as studies in tests name them: ``plugged:Name``."""
 
 import time
+from pathlib import Path
 
 from engine.generate.engine import Completion
 from engine.train.trainer import Trained
@@ -61,6 +62,26 @@ class Refusing(Slow):
     def complete(self, prompts):
         for prompt in prompts:
             yield Completion(row=prompt.row, text="I'm sorry, but I can't help with that.")
+
+
+class Waiting(Slow):
+    """Answers the first rows of each label, and the others once there are runs in a folder."""
+
+    reads = frozenset({"engine_args"})
+
+    def __init__(self, setup):
+        self.folder = Path(setup.config.engine_args["folder"])
+        self.free = setup.config.engine_args["free"]
+
+    def complete(self, prompts):
+        for prompt in sorted(prompts, key=lambda prompt: prompt.row.index):
+            for _ in range(2400):
+                if prompt.row.index < self.free or any(self.folder.glob("*.json")):
+                    break
+                time.sleep(0.1)
+            else:
+                raise TimeoutError("nothing was trained meanwhile")
+            yield from super().complete([prompt])
 
 
 class Unhurried:

@@ -1,0 +1,95 @@
+"""The training of a study: after its generation, or beside it where both have room."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from engine.plan import Plan
+from engine.progress import Progress, Watch
+from engine.session import Room
+from engine.store import Store
+from engine.survey import survey
+from engine.train.fleet import POLL_S, Fleet
+from engine.train.queue import Finished
+from engine.train.run import Run
+
+LOOK_S = 2.0  # between two looks which conditions are ready, at least
+LOOK_SHARE = 0.1  # of the time that looking may take
+
+
+class Training:
+    """Trains runs as they get ready, and reports progress; use it as a context manager.
+
+    Args:
+        plan: The study's steps.
+        store: The root.
+        watch: Told of each run that is there or failed.
+
+    Attributes:
+        room: What of the cluster it may take while rows are made; None if it must wait till then.
+    """
+
+    def __init__(self, plan: Plan, store: Store, watch: Watch) -> None:
+        self._plan, self._store, self._watch = plan, store, watch
+        self.room: Room | None = None
+        self._fleet: Fleet | None = None
+        self._wanted: set[str] = set()
+        self._finished: list[Finished] = []
+        self._next_look = 0.0
+
+    def __enter__(self) -> "Training":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._fleet:
+            self._fleet.__exit__(kind, error, trace)
+
+    def begin(self, runs: Sequence[Run]) -> None:
+        """Ask for runs, each once; the first start the workers."""
+        new = [run for run in runs if run.name not in self._wanted]
+        if not new:
+            return
+        if self._fleet is None:
+            self._fleet = Fleet(self._store, self._plan.file.study.resources, self.room).__enter__()
+        self._wanted |= {run.name for run in new}
+        self._fleet.want(new)
+        self._show()
+
+    def go_on(self) -> None:
+        """While rows are made: train the conditions whose rows are all there, if there is room."""
+        if self.room is None:
+            return
+        began = time.monotonic()
+        if began >= self._next_look:
+            self.begin(self._ready())
+            took = time.monotonic() - began
+            self._next_look = began + max(LOOK_S, took / LOOK_SHARE)
+        if self._fleet:
+            self._hear(0)
+
+    def finish(self) -> list[Finished]:
+        """Wait for all runs that were asked for; return those that failed."""
+        if self._fleet:
+            self._fleet.finish()
+            while self._fleet.is_waiting:
+                self._hear(POLL_S)
+        return [one for one in self._finished if one.failure]
+
+    def _ready(self) -> list[Run]:
+        """Return the runs whose training sets no further row can change."""
+        now = survey(self._plan, self._store)
+        whole = [ready for ready in now.ready if not ready.rows.short]
+        return [run for ready in whole for run in ready.runs if run.name not in now.made]
+
+    def _hear(self, seconds: float) -> None:
+        for one in self._fleet.hear(seconds) if self._fleet else ():
+            self._finished.append(one)
+            self._show(f"{one.run.label} failed: {one.failure}" if one.failure else "")
+
+    def _show(self, note: str = "") -> None:
+        self._watch(Progress("train", len(self._wanted), len(self._finished), note=note))
