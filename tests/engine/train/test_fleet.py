@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import threading
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import pipeline
 
 from engine.errors import ConfigError
 from engine.plan import make_plan
@@ -16,6 +18,7 @@ from engine.survey import survey
 from engine.train.fleet import share_of_one, train_fleet
 from engine.train.probe import that_fit
 from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
+from engine.train.trainer import How
 from engine.train.workbench import Workbench
 
 
@@ -95,11 +98,64 @@ def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up
     assert predictions(store, runs) == predictions(undisturbed, runs)
 
 
+def test_workers_that_train_a_run_together_come_to_the_same(toy, store, tmp_path, ray_up):
+    runs = missing(toy, store, "train.steps=30", "factors.real=[30]")
+    wild = missing(
+        toy, store, "factors.real=[10]", "repeats=1",
+        "train.learning_rate=1.0", "train.max_grad_norm=1e30", "train.weight_decay=1e30",
+    )  # fmt: skip
+    plain = missing(toy, store, "factors.real=[10]", "train.trainer=head")
+    heard = []
+    where = Resources(fleet_cpus=0.5, data_parallel=2, micro_batch=3)
+    train_fleet([*runs, *wild, *plain], store, where, heard.append)
+    failed = {one.run.name: one.failure for one in heard if one.failure}
+    assert list(failed) == [run.name for run in wild]
+    assert "the loss was" in failed[wild[0].name]
+    alone = Store.open(str(tmp_path / "alone"))
+    bench = Workbench(alone)
+    for run in missing(toy, alone, "train.steps=30", "factors.real=[30]"):
+        bench.do(run)
+    for run in runs:
+        together, by_itself = (own.document(run.name) for own in (store, alone))
+        assert (together["workers"], by_itself["workers"]) == (2, 1)
+        assert together["last_loss"] == pytest.approx(by_itself["last_loss"], rel=0.02)
+        said = [own["splits"]["test"]["predictions"] for own in (together, by_itself)]
+        assert sum(one == other for one, other in zip(*said, strict=True)) >= 0.95 * len(said[0])
+    assert all(store.has(run.name) for run in plain)
+
+
+def test_classifiers_are_kept_when_asked_for(toy, store, ray_up):
+    runs = missing(toy, store, "factors.real=[10]", "repeats=1")
+    train_fleet(runs, store, Resources(keep_models=True), lambda one: None)
+    folder = store.root / runs[0].model_folder
+    classify = pipeline("text-classification", str(folder), device="cpu")
+    tests = [json.loads(line) for line in (toy / "test.jsonl").read_text().splitlines()]
+    said = [one["label"] for one in classify([row["text"] for row in tests])]
+    predicted = store.document(runs[0].name)["splits"]["test"]["predictions"]
+    assert said == [["bad", "good"][number] for number in predicted]
+
+
+def test_a_rehearsal_leaves_nothing_behind(toy, store):
+    (run,) = missing(toy, store, "factors.real=[10]", "repeats=1")
+    bench = Workbench(store)
+    bench.rehearse(run, How())
+    assert not store.has(run.name)
+    bench.do(run)
+    fresh = Workbench(store)
+    assert store.document(run.name)["steps_done"] == run.config.steps
+    before = store.document(run.name)["last_loss"]
+    store.set_aside(run.name)
+    fresh.do(run)
+    assert store.document(run.name)["last_loss"] == before
+
+
 def test_what_does_not_fit_the_cluster_is_refused_and_not_waited_for(toy, store, ray_up):
     runs = missing(toy, store)
     for where in (Resources(fleet_cpus=64), Resources(fleet_gpus=1)):
         with pytest.raises(ConfigError, match=r"resources\.fleet_cpus and fleet_gpus ask for"):
             train_fleet(runs, store, where, print)
+    with pytest.raises(ConfigError, match="so many workers must fit on one node"):
+        train_fleet(runs, store, Resources(data_parallel=3), print)
 
 
 class Named:

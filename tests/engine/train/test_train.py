@@ -5,14 +5,25 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from command import environment
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    pipeline,
+)
 
 from engine.errors import ModelError
 from engine.mix.stage import Example
 from engine.models import resolve_model
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
+from engine.train.classifier import longest_input
 from engine.train.finetune import Finetune
 from engine.train.trainer import How, RowSet, RunFailedError
+from engine.train.weights import row_weights
 
 LABELS = ["bad", "good"]
 
@@ -51,8 +62,99 @@ def test_the_same_repeat_gives_the_same_predictions_and_another_does_not(tiny_mo
     assert first.last_loss != other.last_loss
 
 
-def test_bfloat16_learns_as_well(tiny_model):
-    assert fit(tiny_model, examples(20), precision="bfloat16").predictions["test"] == [0, 1] * 10
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_learns_as_well(tiny_model, precision):
+    assert fit(tiny_model, examples(20), precision=precision).predictions["test"] == [0, 1] * 10
+
+
+def test_a_warm_worker_trains_as_a_fresh_one_does(tiny_model):
+    rows, config = RowSet("rows", examples(20)), TrainConfig(steps=5, batch_size=8)
+    model = resolve_model(str(tiny_model), "main", "train.model")
+    warm, scored = Finetune(), {"test": RowSet("test", examples(4))}
+    losses = [
+        one.fit(rows, scored, model, LABELS, config, "float32", 1, How()).last_loss
+        for one in (warm, warm, Finetune())
+    ]
+    assert len(set(losses)) == 1
+
+
+def test_a_batch_computed_in_parts_is_the_same_batch(tiny_model):
+    whole, parts = (
+        fit(tiny_model, examples(20), steps=10, how=How(micro_batch=size)) for size in (None, 3)
+    )
+    assert parts.last_loss == pytest.approx(whole.last_loss, rel=1e-4)
+    assert parts.predictions == whole.predictions
+
+
+def test_rows_count_as_much_as_they_weigh(tiny_model):
+    wrong = [
+        Example(LABELS[row.label == "bad"], row.text, None) for row in examples(20) for _ in (1, 2)
+    ]
+    mixed = RowSet("mixed", [*wrong, *examples(20)], synthetic=len(wrong))
+    assert fit(tiny_model, mixed).predictions["test"] == [1, 0] * 10
+    assert fit(tiny_model, mixed, synthetic_weight=1e-3).predictions["test"] == [0, 1] * 10
+
+
+def test_labels_weigh_what_the_recipe_says():
+    rows = examples(4)[:5]  # three are bad, two are good
+    balanced = row_weights(rows, 0, LABELS, TrainConfig(class_weights="balanced"))
+    assert balanced == pytest.approx([5 / 6, 5 / 4, 5 / 6, 5 / 4, 5 / 6])
+    assert sum(balanced) == pytest.approx(len(rows))
+    given = TrainConfig(class_weights={"bad": 3}, synthetic_weight=0.5)
+    assert row_weights(rows, 1, LABELS, given) == [1.5, 1, 3, 1, 3]
+    one_label = [row for row in rows if row.label == "bad"]
+    assert row_weights(one_label, 0, LABELS, TrainConfig(class_weights="balanced")) == [1, 1, 1]
+
+
+def test_label_smoothing_keeps_a_classifier_from_being_certain(tiny_model):
+    plain, smooth = (fit(tiny_model, examples(20), label_smoothing=own) for own in (0.0, 0.4))
+    assert plain.last_loss < 0.1
+    assert smooth.last_loss == pytest.approx(-0.8 * np.log(0.8) - 0.2 * np.log(0.2), abs=0.05)
+    assert smooth.predictions["test"] == [0, 1] * 10
+
+
+def test_training_ends_when_validation_gets_no_better_and_the_best_weights_are_kept(tiny_model):
+    flipped = [Example(LABELS[row.label == "bad"], row.text, None) for row in examples(10)]
+    first = fit(tiny_model, examples(20), flipped, steps=60, evaluate_every=2, patience=3)
+    assert (first.steps, first.best_step) == (8, 2)
+    stopped = fit(tiny_model, examples(20), flipped, steps=60, evaluate_every=60)
+    assert (stopped.steps, stopped.best_step) == (60, 60)
+    assert first.predictions["test"] != [0, 1] * 10 == stopped.predictions["test"]
+    with pytest.raises(ValueError, match="give evaluate_every too"):
+        TrainConfig(patience=3)
+
+
+def test_lora_trains_adapters_and_a_model_that_can_be_kept(tiny_model, tmp_path):
+    settings = {"lora_rank": 4, "learning_rate": 1e-2, "steps": 100}
+    done = fit(tiny_model, examples(20), **settings)
+    assert done.predictions["test"] == [0, 1] * 10
+    done.save(tmp_path)
+    classify = pipeline("text-classification", str(tmp_path), device="cpu")
+    said = classify([row.text for row in examples(10)])
+    assert [one["label"] for one in said] == LABELS * 10
+    embedded = [
+        AutoModel.from_pretrained(folder).get_input_embeddings().weight
+        for folder in (tiny_model, tmp_path)
+    ]
+    assert torch.equal(*embedded)
+
+
+def test_a_compiled_classifier_learns_the_same(tiny_model):
+    if shutil.which("g++") is None:
+        pytest.skip("there is no compiler")
+    plain, compiled = (
+        fit(tiny_model, examples(20), steps=2, how=How(is_compiled=own)) for own in (False, True)
+    )
+    assert compiled.last_loss == pytest.approx(plain.last_loss, rel=1e-3)
+
+
+def test_models_say_how_much_they_can_read():
+    sizes = {"vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    bert = BertForSequenceClassification(BertConfig(**sizes, max_position_embeddings=64))
+    roberta = RobertaForSequenceClassification(
+        RobertaConfig(**sizes, max_position_embeddings=66, pad_token_id=1)
+    )
+    assert (longest_input(bert), longest_input(roberta)) == (64, 64)
 
 
 def test_fewer_rows_than_a_batch_still_take_every_step(tiny_model):
