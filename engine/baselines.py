@@ -165,16 +165,12 @@ def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
     Models in folders are called by the folder's name alone: a report says nothing of its machine.
     """
     asked = {one.fingerprint: _identified(one) for one in baselines}
-    varied = {
-        name
-        for name in ASKED
-        if len({canonical(own[name]) for own in asked.values()}) > 1 and name != "model"
-    }
+    varied = [name for name in ASKED if len({canonical(own[name]) for own in asked.values()}) > 1]
     return {
         fingerprint: ", ".join(
             [
-                str(own["model"]),
-                *(f"{name} {_brief(own[name])}" for name in ASKED if name in varied),
+                str(own["model"] or own["engine"]),
+                *(f"{name} {_brief(own[name])}" for name in varied if name != "model"),
             ]
         )
         for fingerprint, own in asked.items()
@@ -182,7 +178,11 @@ def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
 
 
 def _identified(one: Baseline) -> dict[str, Any]:
-    own = one.config.model_dump(include=set(ASKED))
+    """Return what an LLM is known by; what its engine does not read is None."""
+    reads = {"engine", *engine_class(one.config.engine).reads}
+    own: dict[str, Any] = {
+        name: value if name in reads else None for name, value in one.config if name in ASKED
+    }
     for name in ("model", "adapter"):
         if own[name] and Path(own[name]).is_absolute():
             own[name] = Path(own[name]).name
@@ -229,7 +229,7 @@ def _answers(one: Baseline, split: Split, store: Store) -> pa.Table | None:
     segments = unbroken(one.segments(store)[split])
     if not segments or segments[-1].stop < one.limits[split]:
         return None
-    columns = ["completion", "prompt_tokens", "completion_tokens"]
+    columns = ["completion", "prompt_tokens", "completion_tokens", "error"]
     return pa.concat_tables(
         store.columns(f"{one.folder}/{segment.name}", columns) for segment in segments
     )
@@ -238,6 +238,7 @@ def _answers(one: Baseline, split: Split, store: Store) -> pa.Table | None:
 def _scored(one: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
     labels = list(one.task.labels)
     named = [named_label(answer, labels) for answer in answers["completion"].to_pylist()]
+    errors = [error for error in answers["error"].to_pylist() if error]
     numbers = {label: number for number, label in enumerate(labels)}
     none_of_them = len(labels)
     own = scores(
@@ -248,6 +249,8 @@ def _scored(one: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
     return {
         "rows": len(named),
         "unanswered": sum(label is None for label in named),
+        "errors": len(errors),
+        "error": errors[0] if errors else None,
         "accuracy": own.accuracy,
         "macro_f1": own.macro_f1,
         "prompt_tokens": _total(answers["prompt_tokens"]),

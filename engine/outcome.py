@@ -51,6 +51,8 @@ def find(
         DamagedError: A run's file is damaged.
     """
     study, task = plan.file.study, plan.file.task
+    baselines = baseline_results(plan.baselines, plan.gold, store)
+    unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
         name=study.name,
         task=task.name,
@@ -61,13 +63,13 @@ def find(
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[*troubles, *_problems(now, failed), *_unasked(plan, store)],
+        problems=[*troubles, *_problems(now, failed), *unasked],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
-        baselines=baseline_results(plan.baselines, plan.gold, store),
+        baselines=baselines,
     )
 
 
@@ -154,6 +156,16 @@ def _unasked(plan: Plan, store: Store) -> Iterator[str]:
             yield (
                 f"Not done yet: {pool_name(plan, one)}: {lacking} of {rows} "
                 "validation and test rows are still to be asked."
+            )
+
+
+def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for row in baselines:
+        if row["errors"]:
+            yield (
+                f"No answer: the LLM itself, {row['llm']}, {row['shots']} shots: "
+                f"{row['errors']} of {row['rows']} {row['split']} rows, which count as wrong; the "
+                f"first: {row['error']}"
             )
 
 

@@ -1,7 +1,6 @@
 """The LLM itself as a classifier, in whole studies."""
 
 import json
-import re
 import shutil
 
 import pyarrow.parquet as pq
@@ -71,13 +70,13 @@ def test_the_report_sets_every_condition_against_the_shots_that_are_best_on_vali
     folder = done[0] / "root" / "studies" / "toy"
     page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
     assert "<h2>The LLM itself</h2>" in page
-    assert "labeller, 2 shots" in re.sub(r"textmill-demo", "labeller", page)
+    assert "plugged:Labelling, 2 shots" in page
     own = table(done[0] / "root", "results.parquet").to_pylist()
     scored = [row["accuracy"] for row in own if row["split"] == "test"]
     assert f"| {100 * (sum(scored) / len(scored) - 0.8):+.1f} |" in text
     assert "80.0 [80.0, 80.0]" in text
     assert "20.0 %" in text
-    assert "The LLM itself (textmill-demo, 2 shots, which is best on validation): 80.0" in (
+    assert "The LLM itself (plugged:Labelling, 2 shots, which is best on validation): 80.0" in (
         done[1].stdout
     )
 

@@ -19,7 +19,9 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "replicate": pa.int64(),  # null without shots, which is the same in all replicates
     "split": pa.string(),
     "rows": pa.int64(),
-    "unanswered": pa.int64(),  # rows; they count as wrong
+    "unanswered": pa.int64(),  # rows without one label in the answer; they count as wrong
+    "errors": pa.int64(),  # those of them that the engine could not answer at all
+    "error": pa.string(),  # the first of these
     "accuracy": pa.float64(),
     "macro_f1": pa.float64(),
     "prompt_tokens": pa.int64(),  # 0 where the engine counts none

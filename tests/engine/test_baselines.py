@@ -8,7 +8,7 @@ from engine.demand import Demand
 from engine.errors import ConfigError
 from engine.forecast import forecast
 from engine.generate.ledger import Part
-from engine.outcome import write_references
+from engine.outcome import find, write_references
 from engine.pipeline import publish_inputs
 from engine.plan import make_plan
 from engine.schema import POOL
@@ -35,7 +35,7 @@ def prints(plan):
     return {one.fingerprint for one in plan.baselines}
 
 
-def answer(store, wants, said):
+def answer(store, wants, said, error=None):
     """Commit segments in which row ``index`` of a split is answered with ``said(index)``."""
     for want in wants:
         rows = [
@@ -45,6 +45,7 @@ def answer(store, wants, said):
                 "index": index,
                 "completion": said(index),
                 "prompt_tokens": 3,
+                "error": error,
             }
             for index in range(want.segment.start, want.segment.stop)
         ]
@@ -180,6 +181,16 @@ def test_scores_are_those_of_the_answers_and_what_names_no_label_is_wrong(toy, s
     assert row["macro_f1"] == pytest.approx(2 * 12 / (2 * 12 + 3))
     assert row["prompt_tokens"] == 90
     assert (row["shots"], row["replicate"]) == (0, None)
+
+
+def test_rows_that_cannot_be_answered_are_told_of(toy, store):
+    plan = planned(toy, "baseline.shots=[0]")
+    publish_inputs(plan, store)
+    answer(store, of_baselines(plan, store), lambda index: "", error="the prompt is too long")
+    found = find(plan, survey(plan, store), store, [], [])
+    assert [row["errors"] for row in found.baselines] == [20, 30]
+    said = "30 of 30 test rows, which count as wrong; the first: the prompt is too long"
+    assert any(problem.endswith(said) for problem in found.problems)
 
 
 def test_plan_forecast_references_and_checks_know_of_them(toy, store):
