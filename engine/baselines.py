@@ -212,6 +212,7 @@ def baseline_results(
         {
             "llm": llms[one.fingerprint],
             "engine": one.config.engine,
+            "constrained": one.config.structured is not None,
             "shots": one.shots,
             "replicate": one.replicate if one.shots else None,
             "split": split,

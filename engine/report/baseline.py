@@ -15,6 +15,7 @@ from engine.report.findings import METRICS, ConditionScore, Findings
 COLUMNS: Mapping[str, pa.DataType] = {
     "llm": pa.string(),
     "engine": pa.string(),
+    "constrained": pa.bool_(),  # whether answers were held to the labels
     "shots": pa.int64(),
     "replicate": pa.int64(),  # null without shots, which is the same in all replicates
     "split": pa.string(),
@@ -51,12 +52,14 @@ class BaselineScore:
     Attributes:
         llm: The LLM.
         shots: How many labelled real rows each prompt showed.
+        is_constrained: Whether its answers were held to the labels.
         test: Its scores on test.
         validation: Its scores on validation.
     """
 
     llm: str
     shots: int
+    is_constrained: bool
     test: SplitScore
     validation: SplitScore
 
@@ -78,7 +81,13 @@ def baseline_scores(findings: Findings) -> list[BaselineScore]:
         own = grouped.setdefault((row["llm"], row["shots"]), {})
         own.setdefault(row["split"], []).append(row)
     return [
-        BaselineScore(llm, shots, _score(own["test"]), _score(own["validation"]))
+        BaselineScore(
+            llm=llm,
+            shots=shots,
+            is_constrained=own["test"][0]["constrained"],
+            test=_score(own["test"]),
+            validation=_score(own["validation"]),
+        )
         for (llm, shots), own in grouped.items()
         if {"test", "validation"} <= set(own)
     ]
