@@ -8,11 +8,13 @@ import pytest
 from command import textmill
 from toy_study import make_toy
 
+from engine.forecast import forecast, make_pilot
 from engine.pipeline import fill_views, publish_inputs, run_study
 from engine.plan import make_plan
 from engine.report.baseline import COLUMNS
 from engine.store import Store, is_leftover
 from engine.study.load import load_study
+from engine.tasks.task import builtin_tasks
 
 STUDY = [
     "generate.engine=plugged:Labelling",
@@ -140,6 +142,16 @@ def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path,
     assert {path: path.read_bytes() for path in kept} == kept
 
 
+def test_a_pilot_asks_about_the_first_rows_and_a_forecast_knows_the_rest(toy, tmp_path, ray_up):
+    store = Store.open(str(tmp_path / "root"))
+    plan = make_plan(load_study(toy / "study.toml", [*STUDY, "replicates=1"]))
+    publish_inputs(plan, store)
+    assert make_pilot(plan, store) == 2 * 16 + 2 * (16 + 16)
+    ahead = forecast(plan, store)
+    assert (ahead.rows, ahead.unknown) == (2 * (4 + 14), [])
+    assert ahead.more.tokens == pytest.approx(2 * ahead.rows)
+
+
 def test_the_study_goes_on_when_the_llm_is_lost(toy, tmp_path, ray_up):
     asked = [one for one in STUDY if not one.startswith("generate")]
     lost = "baseline.engine=plugged:Lost"
@@ -153,8 +165,6 @@ def test_the_study_goes_on_when_the_llm_is_lost(toy, tmp_path, ray_up):
 
 def test_the_embedded_model_is_asked_and_its_answers_are_scored(toy, tmp_path, ray_up):
     task = (toy / "task.toml").read_text()
-    from engine.tasks.task import builtin_tasks
-
     demo = builtin_tasks()["demo-reviews"].read_text().partition("[splits]")[0]
     rows = [
         json.dumps({"label": label, "text": f"The {thing} is {said}."})

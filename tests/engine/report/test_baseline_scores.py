@@ -38,7 +38,8 @@ def test_the_best_is_chosen_on_validation_and_not_on_test():
     found = findings(*both(0, 0.7, 0.9), *both(3, 0.8, 0.6), *both(3, 0.75, 0.99, llm="other"))
     best = best_baseline(found)
     assert (best.llm, best.shots, best.test.scores["accuracy"].value) == ("one", 3, 0.6)
-    condition = ConditionScore({}, 8, 0, dict.fromkeys(("accuracy", "macro_f1"), Mean(0.5, None, None, 1)), 8, 0, 0, 1)  # fmt: skip
+    scores = dict.fromkeys(("accuracy", "macro_f1"), Mean(0.5, None, None, 1))
+    condition = ConditionScore({}, 8, 0, scores, 8, 0, 0, 1)
     assert ahead(condition, best) == pytest.approx({"accuracy": -0.1, "macro_f1": 0.2})
 
 
