@@ -9,11 +9,14 @@ from command import textmill
 from toy_study import make_toy
 
 from engine.forecast import forecast, make_pilot
+from engine.generate.stage import generate
+from engine.outcome import find
 from engine.pipeline import fill_views, publish_inputs, run_study
 from engine.plan import make_plan
 from engine.report.baseline import COLUMNS
 from engine.store import Store, is_leftover
 from engine.study.load import load_study
+from engine.survey import survey, wants
 from engine.tasks.task import builtin_tasks
 
 STUDY = [
@@ -180,8 +183,11 @@ def test_the_embedded_model_is_asked_and_its_answers_are_scored(toy, tmp_path, r
     asked = ["factors.quantity=[6]", "factors.real=[0]", "train.trainer=plugged:Guess"]
     named = ["baseline.model=textmill-demo", "baseline.shots=[0, 3]", "baseline.max_tokens=8"]
     plan = make_plan(load_study(toy / "study.toml", [*asked, *named, "curate.filters=[]"]))
-    findings = run_study(plan, Store.open(str(tmp_path / "root")), lambda _: None)
-    assert findings.problems == []
+    store = Store.open(str(tmp_path / "root"))
+    publish_inputs(plan, store)
+    own = [want for want in wants(plan, store) if want.pool in plan.baselines]
+    generate(own, store, plan.file.study.resources, lambda _: None)
+    findings = find(plan, survey(plan, store), store, [], [])
     assert len(findings.baselines) == 4
     for row in findings.baselines:
         assert row["rows"] == 6
