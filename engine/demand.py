@@ -30,6 +30,7 @@ class _Supply:
         there: Its segments.
         awaited: Those that are being made.
         is_stopped: Whether no more can be made, or may be.
+        upto: Rows that are wanted whatever becomes of them: all of a baseline.
     """
 
     pool: Pool
@@ -37,6 +38,16 @@ class _Supply:
     there: set[Segment]
     awaited: set[Segment] = field(default_factory=set)
     is_stopped: bool = False
+    upto: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether rows are to come that are wanted whatever becomes of them."""
+        return bool(self.awaited) or (not self.is_stopped and bool(self.lacking(self.upto)))
+
+    def lacking(self, upto: int) -> list[Want]:
+        """Return the segments of the first rows that are neither there nor being made."""
+        return lacking(self.pool, self.label, upto, self.there | self.awaited)
 
     @property
     def rows(self) -> int:
@@ -77,6 +88,9 @@ class Demand:
         for pool in plan.pools:
             for label, there in pool.segments(store).items():
                 self._supplies[pool.fingerprint, label] = _Supply(pool, label, set(there))
+        for baseline in plan.baselines:
+            for split, rows in baseline.limits.items():
+                self._supplies[baseline.fingerprint, split].upto = rows
         for view in plan.views:
             for label, wanted in plan.demand(view).items():
                 supply = self._supplies[view.pool.fingerprint, label]
@@ -89,12 +103,14 @@ class Demand:
     @property
     def is_settled(self) -> bool:
         """Whether every row is judged, and every quota met or given up."""
-        return all(self._is_settled(quota) for quota in self._quotas.values())
+        is_filled = all(self._is_settled(quota) for quota in self._quotas.values())
+        return is_filled and not any(own.is_open for own in self._supplies.values())
 
     @property
     def open_pools(self) -> list[Pool]:
         """The pools that may be extended yet."""
         own = [quota.supply.pool for quota in self._quotas.values() if not self._is_settled(quota)]
+        own += [supply.pool for supply in self._supplies.values() if supply.is_open]
         return list({pool.fingerprint: pool for pool in own}.values())
 
     @property
@@ -115,8 +131,10 @@ class Demand:
             own = quota.supply
             if own.is_stopped:
                 continue
-            upto = self._outlook(quota).upto
-            for want in lacking(own.pool, own.label, upto, own.there | own.awaited):
+            for want in own.lacking(self._outlook(quota).upto):
+                found[own.pool.fingerprint, want.segment] = want
+        for own in self._supplies.values():
+            for want in own.lacking(own.upto) if not own.is_stopped else ():
                 found[own.pool.fingerprint, want.segment] = want
         for want in found.values():
             self._supplies[want.pool.fingerprint, want.segment.slot].awaited.add(want.segment)

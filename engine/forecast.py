@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from engine.curate.stage import Judging, tally_of
+from engine.generate.baseline import Baseline
 from engine.generate.ledger import Made
 from engine.generate.pool import Pool
 from engine.generate.stage import JUDGING_CPUS, POLL_S, Want, generate
-from engine.outcome import view_name
+from engine.outcome import pool_name
 from engine.plan import Plan
 from engine.segments import SMALLEST, grid, unbroken
 from engine.spending import HOUR_S, Purse, Taken, taken
@@ -41,13 +42,17 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     """
     rows, more, unknown = 0, Taken(), []
     for pool in plan.pools:
-        lacking = sum(_lacking(plan, store, pool, label) for label in pool.slots)
+        lacking = (
+            pool.lacking(store)
+            if isinstance(pool, Baseline)
+            else sum(_lacking(plan, store, pool, label) for label in pool.slots)
+        )
         if not lacking:
             continue
         rows += lacking
         known = taken([pool], store)
         if not known.rows:
-            unknown.append(_name(plan, pool))
+            unknown.append(pool_name(plan, pool))
             continue
         own = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
         more = more.plus(own.times(lacking / known.rows))
@@ -75,10 +80,6 @@ def _lacking(plan: Plan, store: Store, pool: Pool, label: str) -> int:
     return max(0, (segments[-1].stop if segments else 0) - there)
 
 
-def _name(plan: Plan, pool: Pool) -> str:
-    return next(view_name(plan, view) for view in plan.views if view.pool is pool)
-
-
 def make_pilot(plan: Plan, store: Store) -> int:
     """Make and judge the first rows of every recipe that has none; they are kept and used.
 
@@ -91,7 +92,10 @@ def make_pilot(plan: Plan, store: Store) -> int:
     """
     lacking = [pool for pool in plan.pools if not any(pool.segments(store).values())]
     wanted = [
-        Want(pool, one) for pool in lacking for slot in pool.slots for one in grid(slot, SMALLEST)
+        Want(pool, one)
+        for pool in lacking
+        for slot in pool.slots
+        for one in pool.grid(slot, SMALLEST)
     ]
     wants = Purse(plan, store).affordable(in_turn(wanted), 0)
     if not wants:

@@ -5,10 +5,13 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from engine.baselines import baseline_names, baseline_results
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
+from engine.generate.baseline import Baseline
 from engine.generate.engine import recipe_fields
+from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
 from engine.models import resolve_precision
 from engine.plan import Cell, Plan
@@ -25,6 +28,10 @@ LONG = {"attributes", "records", "templates", "topics"}  # what a report has no 
 CAVEAT = (
     "Synthetic rows were written by a toy, which knows the sentences of a small grammar: these "
     "scores show how textmill works, and say nothing about LLMs or the method."
+)
+LLM_CAVEAT = (
+    "The LLM that is asked for labels is a toy, which was only taught to write: its answers are no "
+    "labels but by chance."
 )
 
 
@@ -44,6 +51,8 @@ def find(
         DamagedError: A run's file is damaged.
     """
     study, task = plan.file.study, plan.file.task
+    baselines = baseline_results(plan.baselines, plan.gold, store)
+    unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
         name=study.name,
         task=task.name,
@@ -54,12 +63,13 @@ def find(
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[*troubles, *_problems(now, failed)],
+        problems=[*troubles, *_problems(now, failed), *unasked],
         settings=_settings(plan),
         recipe=_recipe(plan),
-        caveat=CAVEAT if _asks_the_toy(plan) else "",
+        caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
+        baselines=baselines,
     )
 
 
@@ -132,6 +142,33 @@ def view_name(plan: Plan, view: View) -> str:
     return ", ".join(parts) or view.pool.label
 
 
+def pool_name(plan: Plan, pool: Pool) -> str:
+    """Return what tells a pool from the study's others: its views' names, or its baseline's."""
+    if isinstance(pool, Baseline):
+        return f"the LLM itself, {baseline_names(plan.baselines)[pool.fingerprint]}"
+    return ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
+
+
+def _unasked(plan: Plan, store: Store) -> Iterator[str]:
+    for one in plan.baselines:
+        if lacking := one.lacking(store):
+            rows = sum(one.limits.values())
+            yield (
+                f"Not done yet: {pool_name(plan, one)}: {lacking} of {rows} "
+                "validation and test rows are still to be asked."
+            )
+
+
+def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for row in baselines:
+        if row["errors"]:
+            yield (
+                f"No answer: the LLM itself, {row['llm']}, {row['shots']} shots: "
+                f"{row['errors']} of {row['rows']} {row['split']} rows, which count as wrong; the "
+                f"first: {row['error']}"
+            )
+
+
 def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
     for cell, reason in now.given_up:
         yield f"Given up: {cell_name(cell)}: {reason}."
@@ -191,8 +228,14 @@ def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return shared
 
 
-def _asks_the_toy(plan: Plan) -> bool:
-    models = [pool.model for pool in plan.pools if pool.model]
+def _caveat(plan: Plan) -> str:
+    told = [CAVEAT] if _asks_the_toy(view.pool for view in plan.views) else []
+    told += [LLM_CAVEAT] if _asks_the_toy(plan.baselines) else []
+    return " ".join(told)
+
+
+def _asks_the_toy(pools: Iterable[Pool]) -> bool:
+    models = [pool.model for pool in pools if pool.model]
     return any(load_scope(Path(one.place)) for one in models if one.revision is None)
 
 

@@ -6,10 +6,12 @@ Everything that can be wrong with a study is found here, before anything starts.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from engine.baselines import plan_baselines
 from engine.curate.filter import filter_class
 from engine.curate.view import View
 from engine.errors import ConfigError, DataError
 from engine.fingerprint import Plain, content_hash, digest
+from engine.generate.baseline import Baseline
 from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool, shot_rows
 from engine.mix.prior import quotas
@@ -64,6 +66,7 @@ class Plan:
         conditions: The conditions, in the order of the grid.
         cells: Each condition under each replicate.
         models: The classifiers, by name and revision.
+        baselines: The pools of the LLM's own answers, none unless the study has ``[baseline]``.
     """
 
     file: StudyFile
@@ -72,6 +75,7 @@ class Plan:
     conditions: list[Condition]
     cells: list[Cell]
     models: Mapping[tuple[str, str], Model]
+    baselines: list[Baseline]
 
     @property
     def views(self) -> list[View]:
@@ -81,8 +85,9 @@ class Plan:
 
     @property
     def pools(self) -> list[Pool]:
-        """Every pool that a view is made from, once."""
-        return list({view.pool.fingerprint: view.pool for view in self.views}.values())
+        """Every pool, once: those that views are made from, then those of the baselines."""
+        recipes = {view.pool.fingerprint: view.pool for view in self.views}
+        return [*recipes.values(), *self.baselines]
 
     def demand(self, view: View) -> dict[str, int]:
         """Return how many accepted rows of each label the cells want of a view, at most."""
@@ -130,7 +135,10 @@ def make_plan(file: StudyFile) -> Plan:
         for replicate in range(file.study.replicates)
     ]
     _check_amounts(file, cells, gold)
-    return Plan(file, gold, records, grid, cells, models)
+    pools = [cell.mix.view.pool for cell in cells if cell.mix.view]
+    return Plan(
+        file, gold, records, grid, cells, models, baselines=plan_baselines(file, pools, gold)
+    )
 
 
 class _Graph:

@@ -1,7 +1,7 @@
 """What ``textmill plan`` says: each step, whether it is there, and why not."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -10,9 +10,10 @@ from engine.curate.view import View
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT, Plain
 from engine.forecast import Forecast
+from engine.generate.baseline import Baseline
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
-from engine.outcome import reference_file, run_key, view_name
+from engine.outcome import pool_name, reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
 from engine.spending import HOUR_S
@@ -20,8 +21,10 @@ from engine.store import Store
 from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run
 
+Kind = Literal["pool", "baseline", "view", "run"]
 State = Literal["made", "partly", "missing", "waiting", "given up"]
 SHOWN_DIFFERENCES = 3
+MADE_OF_ROWS: tuple[Kind, ...] = ("pool", "baseline")  # of rows that engines make
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        kind: "pool", "view" or "run".
+        kind: "pool", "baseline" (the pool of one), "view" or "run".
         name: What it is called in the study.
         place: Its folder or file in the root; None for a run whose rows are not known yet.
         fingerprint: Its identity; None as above.
@@ -41,7 +44,7 @@ class Step:
         to_make: Rows that are to be made for it now, as far as can be told.
     """
 
-    kind: Literal["pool", "view", "run"]
+    kind: Kind
     name: str
     place: str | None
     fingerprint: str | None
@@ -67,6 +70,11 @@ def steps(plan: Plan, store: Store) -> list[Step]:
     ]
 
 
+def rows_to_make(found: Iterable[Step]) -> int:
+    """Return how many rows engines are to make, as far as can be told."""
+    return sum(step.to_make for step in found if step.kind in MADE_OF_ROWS)
+
+
 def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
     """Return a plan's steps and forecast as JSON."""
     counts: dict[str, dict[str, int]] = {}
@@ -78,7 +86,7 @@ def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
         "task": plan.file.task.name,
         "conditions": len(plan.conditions),
         "counts": counts,
-        "rows_to_make": sum(step.to_make for step in found if step.kind == "pool"),
+        "rows_to_make": rows_to_make(found),
         "forecast": {
             "rows": ahead.rows,
             "prompt_tokens": round(ahead.more.prompt_tokens),
@@ -99,15 +107,18 @@ def _pool_step(
     there = {slot: _rows(found) for slot, found in pool.segments(store).items()}
     rows, to_make = sum(there.values()), sum(want.rows for want in missing if want.pool is pool)
     state: State = "made" if not to_make else "partly" if rows else "missing"
-    if rows and to_make:
+    is_baseline = isinstance(pool, Baseline)
+    if is_baseline and rows:
+        why = f"{rows} rows are reused" + (f", {to_make} are still to be asked" if to_make else "")
+    elif rows and to_make:
         why = f"{rows} rows are reused, about {to_make} more are needed for the quotas"
     elif rows:
         why = "its rows are enough for the quotas, as far as can be told"
     else:
         why = known.why("pools", pool.recipe())
-    name = ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
-    folder, print_ = pool.folder, pool.fingerprint
-    return Step("pool", name, folder, print_, pool.inputs, state, why, rows, to_make)
+    kind: Kind = "baseline" if is_baseline else "pool"
+    name, folder, print_ = pool_name(plan, pool), pool.folder, pool.fingerprint
+    return Step(kind, name, folder, print_, pool.inputs, state, why, rows, to_make)
 
 
 def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known") -> Step:
@@ -190,7 +201,7 @@ class _Known:
         differences = [
             _differences(one, recipe)
             for one in self._recipes[stage]
-            if one["fingerprint"] != recipe["fingerprint"]
+            if one["fingerprint"] != recipe["fingerprint"] and one["kind"] == recipe["kind"]
         ]
         if not differences:
             return "none was made yet"

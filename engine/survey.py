@@ -11,7 +11,7 @@ from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.mix.stage import TrainingSet, ordered_rows, training_set
 from engine.plan import Cell, Plan
-from engine.segments import Segment, grid
+from engine.segments import Segment
 from engine.store import Store
 from engine.study.config import Quota
 from engine.train.run import Run
@@ -108,12 +108,14 @@ def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:
 
 
 def wants(plan: Plan, store: Store) -> list[Want]:
-    """Return the segments that are missing, for the quotas or in between, labels in turn."""
+    """Return the segments that are missing, for quotas and baselines, or in between, in turn."""
     target: dict[tuple[str, str], int] = {}
     for view in plan.views:
         for label, look in outlooks(plan, store, view).items():
             key = (view.pool.fingerprint, label)
             target[key] = max(target.get(key, 0), look.upto)
+    for baseline in plan.baselines:
+        target |= {(baseline.fingerprint, split): rows for split, rows in baseline.limits.items()}
     there = {pool.fingerprint: pool.segments(store) for pool in plan.pools}
     return in_turn(
         want
@@ -127,7 +129,7 @@ def wants(plan: Plan, store: Store) -> list[Want]:
 
 def lacking(pool: Pool, label: str, upto: int, there: Collection[Segment]) -> list[Want]:
     """Return the segments of a pool's label that are not there, of its first ``upto`` rows."""
-    return [Want(pool, one) for one in grid(label, upto) if one not in there]
+    return [Want(pool, one) for one in pool.grid(label, upto) if one not in there]
 
 
 def in_turn(wants: Iterable[Want]) -> list[Want]:

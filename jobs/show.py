@@ -10,11 +10,12 @@ from engine.forecast import Forecast, forecast
 from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
+from engine.report.baseline import best_baseline, shots_shown
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
 from engine.spending import in_words, taken
-from engine.steps import Step, as_json, steps
+from engine.steps import Step, as_json, rows_to_make, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
@@ -108,7 +109,8 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
         f"{study.replicates} replicates x {study.repeats} repeats, root {store.root}",
         "",
     ]
-    for kind, title in (("pool", "Pools"), ("view", "Views")):
+    titles = (("pool", "Pools"), ("baseline", "The LLM itself"), ("view", "Views"))
+    for kind, title in titles:
         own = [step for step in found if step.kind == kind]
         lines += [title] if own else []
         for step in own:
@@ -119,7 +121,7 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
     lines += ["", f"Runs: {len(runs)} ({counts})"]
     grouped = Counter((step.state, step.why) for step in runs if step.state != "made")
     lines += [f"  {count:>5} {state}: {why}" for (state, why), count in grouped.items()]
-    to_make = sum(step.to_make for step in found if step.kind == "pool")
+    to_make = rows_to_make(found)
     to_train = len(
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
@@ -148,6 +150,11 @@ def findings(found: Findings, store: Store) -> str:
             f"{name} {level}" for name, level in pair[0].levels.items() if level is not None
         )
         lines.append(f"Best on validation, which is what to choose by: {levels}")
+    if llm := best_baseline(found):
+        lines.append(
+            f"The LLM itself ({shots_shown(llm)}, which is best on validation): "
+            f"{show_score(llm.test.scores['accuracy'])} on test"
+        )
     lines += [found.caveat] if found.caveat else []
     lines += [f"  {problem}" for problem in found.problems]
     lines.append(f"Report: {store.root / found.folder / 'report.html'}")
@@ -165,7 +172,7 @@ def status(
     found = steps(made, store)
     counts = {
         kind: Counter(step.state for step in found if step.kind == kind)
-        for kind in ("pool", "view", "run")
+        for kind in ("pool", *(["baseline"] if made.baselines else []), "view", "run")
     }
     if json:
         whole = {"study": made.file.study.name, "counts": counts, "damaged": []}

@@ -220,7 +220,8 @@ def _hold(request: dict[str, Any], form: Structured, *, is_openai: bool) -> None
     elif is_openai:
         raise ConfigError(
             "generate.structured: OpenAI's endpoint holds completions to a json_schema only, not "
-            "to a choice or a regex."
+            "to a choice or a regex. If it is [baseline] that asks for a choice of the labels: "
+            "baseline.constrained = false."
         )
     else:
         request["extra_body"]["structured_outputs"] = form.model_dump(exclude_none=True)  # vLLM's

@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from engine.fingerprint import SHORT, Plain
 from engine.models import Model
-from engine.prompts.strategy import Shot, Strategy, strategy_class
+from engine.prompts.strategy import Asker, Shot, strategy_class
 from engine.schema import RowId
-from engine.segments import Segment, present
+from engine.segments import Segment, grid, present
 from engine.store import Store
 from engine.study.config import GenerateConfig
 from engine.tasks.gold import load_rows
@@ -76,12 +76,16 @@ class Pool:
         """Return the committed segments, by slot."""
         return present(store, self.folder, self.slots)
 
-    def strategy(self, store: Store) -> Strategy:
-        """Build the strategy that words this pool's prompts, with the store's real rows."""
+    def grid(self, slot: str, count: int) -> list[Segment]:
+        """Return the segments that hold the first ``count`` rows of a slot."""
+        return grid(slot, count)
+
+    def strategy(self, store: Store) -> Asker:
+        """Build what words this pool's prompts, with the store's real rows."""
         shots = self.files.get("shots")
         return self.strategy_on(load_rows(store, shots) if shots else None)
 
-    def strategy_on(self, train: pa.Table | None) -> Strategy:
+    def strategy_on(self, train: pa.Table | None) -> Asker:
         """Build the strategy that words this pool's prompts, with these real rows."""
         kind = strategy_class(self.config.strategy)
         shots: list[Shot] = []

@@ -36,7 +36,15 @@ class Asked:
     attributes: Mapping[str, Any]
 
 
-class Strategy(Protocol):
+class Asker(Protocol):
+    """Words the prompts of a pool."""
+
+    def ask(self, row: RowId) -> Asked:
+        """Word one row's prompt. Same row, same prompt."""
+        ...
+
+
+class Strategy(Asker, Protocol):
     """Words the prompt of one row. Built once per recipe, from the recipe and its real rows.
 
     Attributes:

@@ -57,6 +57,8 @@ class Findings:
         caveat: What a reader must know before any number, or "".
         drawless: The trainers among them that draw nothing, so that their repeats are one run.
         gold_rows: Rows of each split.
+        baselines: What the LLM itself scored, one row per baseline and split: the columns of
+            ``engine.report.baseline.COLUMNS``.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Findings:
     caveat: str
     drawless: Sequence[str]
     gold_rows: Mapping[str, int]
+    baselines: Sequence[Mapping[str, Any]] = ()
 
     @property
     def runs_made(self) -> int:

@@ -1,4 +1,4 @@
-"""Write a study's results: results.parquet, report.md, report.html, figures."""
+"""Write a study's results: results.parquet, baselines.parquet, report.md, report.html, figures."""
 
 import io
 from collections.abc import Sequence
@@ -9,6 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.evaluate.intervals import Mean
+from engine.report.baseline import (
+    ahead,
+    baseline_scores,
+    baseline_table,
+    best_baseline,
+    shots_shown,
+)
 from engine.report.figure import as_png, as_svg, quantity_figure
 from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
 from engine.schema import RESULT_COLUMNS
@@ -21,6 +28,9 @@ def write_report(findings: Findings, store: Store) -> None:
     """Write or replace what a study's folder shows."""
     folder = findings.folder
     store.publish(f"{folder}/results.parquet", _parquet(results_table(findings)))
+    baselines = f"{folder}/baselines.parquet"
+    if findings.baselines or store.has(baselines):  # of a study that has none any more: no rows
+        store.publish(baselines, _parquet(baseline_table(findings)))
     conditions = condition_scores(findings, "test")
     drawings: dict[str, str] = {}
     for metric in METRICS if conditions else ():
@@ -68,7 +78,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _facts(findings: Findings) -> dict[str, Any]:
-    names = level_names(findings)
+    names, llm = level_names(findings), best_baseline(findings)
     by_split = {split: condition_scores(findings, split) for split in ("test", "validation")}
     validation = {tuple(one.levels.values()): one for one in by_split["validation"]}
     rows = [(one, validation[tuple(one.levels.values())]) for one in by_split["test"]]
@@ -81,6 +91,9 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "few_draws": has_few_draws(findings),
         "scope": scope(findings),
         "drawless": drawless(findings),
+        "baselines": baseline_scores(findings),
+        "llm": llm,
+        "ahead": [ahead(test, llm) for test, _ in rows] if llm else [],
     }
 
 
@@ -131,6 +144,7 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templat
         keep_trailing_newline=True,
     )
     environment.filters["score"] = show_score
+    environment.filters["shots"] = shots_shown
     return environment.from_string(text).render(**values)
 
 

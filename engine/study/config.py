@@ -3,7 +3,7 @@
 ``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` say *what* is made: their fields can be
 factors and enter the fingerprints (``identity.py`` says which enters which). ``[resources]`` says
 where and how wide, and never enters one; neither do ``[quota]``, which says when to give up, and
-``[budget]``, which says what generation may take.
+``[budget]``, which says what generation may take. ``[baseline]`` says how the LLM itself is asked.
 """
 
 import re
@@ -348,6 +348,37 @@ class Budget(Written):
         return self
 
 
+class BaselineConfig(Written):
+    """How the LLM itself is asked for the labels of the scored rows, at temperature 0.
+
+    What is not given is that of the recipes: each distinct LLM among them is asked.
+
+    Attributes:
+        shots: How many labelled real rows each prompt shows; one baseline for each number.
+        max_tokens: Longest answer, in tokens.
+        constrained: Whether an answer is held to the labels, where the engine can do that.
+        engine: Another engine than that of the recipes; it has ``engine_args`` of its own.
+        model: Another model; it has a ``revision`` of its own, and no adapter.
+        revision: Branch, tag or commit of a hub model.
+        engine_args: What the engine's library is told besides.
+    """
+
+    shots: list[Annotated[int, Field(ge=0, le=100)]] = Field([0, 3], min_length=1)
+    max_tokens: int = Field(32, ge=1)
+    constrained: bool = True
+    engine: str | None = None
+    model: ModelName | None = None
+    revision: str | None = None
+    engine_args: dict[str, Any] | None = None
+
+    @field_validator("shots")
+    @classmethod
+    def _shots_differ(cls, shots: list[int]) -> list[int]:
+        if len(set(shots)) < len(shots):
+            raise ValueError("a number is there twice")
+        return shots
+
+
 class Study(Written):
     """One study: what varies, what is fixed, and how often each condition is repeated.
 
@@ -374,6 +405,7 @@ class Study(Written):
     resources: Resources = Resources()
     quota: Quota = Quota()
     budget: Budget = Budget()
+    baseline: BaselineConfig | None = None
     factors: dict[str, list[Any]] = {}
     exclude: list[dict[str, Any]] = []
 

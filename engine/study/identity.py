@@ -11,6 +11,7 @@ from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.tasks.task import Task
 
 POOL_VERSION = 2
+BASELINE_VERSION = 1
 VIEW_VERSION = 1
 RUN_VERSION = 3
 
@@ -26,9 +27,12 @@ def task_prompt_fields(task: Task, *, asks: bool, topics: bool) -> Reads:
     seen: Reads = {"name": task.name, "fields": task.fields}
     if not asks:
         return {**seen, "labels": list(task.labels)}
-    described = [[label, text] for label, text in task.labels.items()]  # order counts
     wording = task.wording.model_dump(exclude=set() if topics else {"topic"})
-    return {**seen, "labels": described, "wording": wording}
+    return {**seen, "labels": _described(task), "wording": wording}
+
+
+def _described(task: Task) -> list[list[str]]:
+    return [[label, text] for label, text in task.labels.items()]  # order counts
 
 
 def pool_reads(
@@ -51,6 +55,27 @@ def pool_reads(
         "task": task_prompt_fields(task, asks=asks, topics="topics" in fields),
         "generate": settings,
         "replicate": replicate,
+    }
+
+
+def baseline_reads(
+    task: Task, config: GenerateConfig, fields: set[str], shots: int, replicate: int
+) -> Reads:
+    """Return what a baseline's pool is made of: the LLM's answers when it is asked for labels.
+
+    Args:
+        task: The task; its prompts show fields and labels, and nothing of the wording of others.
+        config: How it is asked.
+        fields: The fields of ``config`` that its engine reads. ``model`` and ``adapter`` count by
+            content, which stands among the inputs, as that of the rows does.
+        shots: How many real rows a prompt shows.
+        replicate: Number of the draw, from 0; without shots there is none.
+    """
+    return {
+        "task": {"fields": task.fields, "labels": _described(task)},
+        "baseline": config.model_dump(include=fields - {"model", "revision", "adapter"}),
+        "shots": shots,
+        "replicate": replicate if shots else None,
     }
 
 
@@ -101,6 +126,11 @@ def run_reads(  # noqa: PLR0913 - a run is made of these
 def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a pool's identity; inputs are content hashes of shots' rows and records."""
     return fingerprint("pool", POOL_VERSION, reads, inputs)
+
+
+def baseline_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return the identity of a baseline's pool; inputs are the model and the rows it is shown."""
+    return fingerprint("baseline", BASELINE_VERSION, reads, inputs)
 
 
 def view_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:

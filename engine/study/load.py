@@ -32,7 +32,13 @@ class StudyFile:
         return self.path.absolute().parent
 
 
-BESIDE = ("resources", "quota", "budget", "splits")  # sections whose fields are no factors
+BESIDE = (
+    "resources",
+    "quota",
+    "budget",
+    "baseline",
+    "splits",
+)  # sections whose fields are no factors
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:

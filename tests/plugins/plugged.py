@@ -3,7 +3,11 @@
 import time
 from pathlib import Path
 
+from toy_study import GOOD
+
+from engine.errors import EngineLostError
 from engine.generate.engine import Completion
+from engine.models import Model
 from engine.train.trainer import Trained
 
 
@@ -54,6 +58,42 @@ class Stammering(Slow):
     def complete(self, prompts):
         answers = list(super().complete(prompts))
         yield from [answers[0], *answers]
+
+
+class Labelling(Slow):
+    """Writes rows, and labels real ones: of five the first without sense, and unless it is shown
+    examples the second wrongly."""
+
+    @staticmethod
+    def model(task, config):
+        return Model("labeller", None, "labeller")
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            if prompt.row.slot not in ("validation", "test"):
+                yield from super().complete([prompt])
+                continue
+            asked = prompt.text.rpartition("Review: ")[2]
+            right = any(word in asked for word in GOOD)
+            said = ("bad", "good")[right if self.knows(prompt) else not right]
+            text = "Good or bad? I cannot say." if prompt.row.index % 5 == 0 else f"{said.upper()}."
+            yield Completion(
+                row=prompt.row,
+                text=text,
+                finish_reason="stop",
+                prompt_tokens=7,
+                completion_tokens=2,
+            )
+
+    def knows(self, prompt):
+        return prompt.row.index % 5 != 1 or "Label: " in prompt.text
+
+
+class Lost(Labelling):
+    """Does not work."""
+
+    def complete(self, prompts):
+        raise EngineLostError("the wire was cut", is_for_good=True)
 
 
 class Refusing(Slow):

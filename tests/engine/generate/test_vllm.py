@@ -431,6 +431,19 @@ def test_a_start_that_cannot_succeed_is_given_up_with_cause_and_remedy(planned, 
     assert "resources.memory_share" in str(caught.value)
 
 
+def test_a_baseline_s_answers_are_held_to_the_labels(store, tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY)
+    plan = make_plan(load_study(tmp_path / "study.toml", ["baseline.shots=[2]"]))
+    for rows in plan.inputs():
+        rows.publish(store)
+    (pool,) = plan.baselines
+    segment = pool.grid("test", 16)[0]
+    events_of([Want(pool, segment)], store, Resources())
+    rows = store.table(f"{pool.folder}/{segment.name}").table.to_pylist()
+    assert {row["error"] for row in rows} == {None}
+    assert {row["completion"] for row in rows} <= set(pool.task.labels)
+
+
 def test_an_argument_that_vllm_does_not_know_is_named(planned, store):
     pool = planned(store, engine_args=float32(max_modle_len=512))
     with pytest.raises(ConfigError, match=r"generate\.engine_args: .*max_modle_len"):

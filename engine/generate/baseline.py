@@ -1,0 +1,60 @@
+"""The pool of a baseline: the LLM's own answers to what the labels of the scored rows are."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine.generate.pool import Pool, shot_rows
+from engine.prompts.classify import Classify
+from engine.prompts.strategy import Shot
+from engine.schema import RowId
+from engine.segments import Segment
+from engine.store import Store
+from engine.tasks.gold import load_rows
+
+
+@dataclass(frozen=True)
+class Baseline(Pool):
+    """A pool whose slots are the scored splits; row ``index`` asks about the split's row there.
+
+    Its ``files`` name the gold rows of those splits and, with shots, of the train split; its
+    ``limits`` say how many rows each split has.
+
+    Attributes:
+        shots: How many labelled real rows each prompt shows: the first of the replicate's order,
+            which takes labels in turn.
+    """
+
+    shots: int = 0
+
+    @property
+    def slots(self) -> list[str]:
+        """What is asked about: the scored splits."""
+        return list(self.limits)
+
+    def grid(self, slot: str, count: int) -> list[Segment]:
+        """Return the segments that hold the first ``count`` rows; the last ends with the split."""
+        limit = self.limits[slot]
+        whole = super().grid(slot, min(count, limit))
+        return [segment._replace(stop=min(segment.stop, limit)) for segment in whole]
+
+    def lacking(self, store: Store) -> int:
+        """Return how many rows of the splits are not there yet."""
+        there = [one for own in self.segments(store).values() for one in own]
+        return sum(self.limits.values()) - sum(one.stop - one.start for one in there)
+
+    def recipe(self) -> dict[str, Any]:
+        """Return what the pool's recipe file says."""
+        return {**super().recipe(), "kind": "baseline"}
+
+    def strategy(self, store: Store) -> Classify:
+        """Build what words this pool's prompts, with the store's real rows."""
+        shown: list[Shot] = []
+        if self.shots:
+            shown = shot_rows(load_rows(store, self.files["shots"]), self.replicate, self.shots)
+
+        def find(row: RowId) -> Shot:
+            table = load_rows(store, self.files[row.slot])
+            found = table.slice(row.index, 1).to_pylist()[0]
+            return Shot(found["id"], found["label"], found["text"], found["text_pair"])
+
+        return Classify(self.task, shown, find)
