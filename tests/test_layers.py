@@ -9,18 +9,8 @@ ROOT = Path(__file__).parent.parent
 FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "schema"]
 FOUNDATIONS += ["segments", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train", "report"]
-TOP = [
-    "baselines",
-    "plan",
-    "survey",
-    "spending",
-    "demand",
-    "outcome",
-    "forecast",
-    "steps",
-    "progress",
-]
-TOP += ["shares", "training", "pipeline", "clean"]
+TOP = ["baselines", "plan", "survey", "spending", "demand", "outcome", "forecast", "steps"]
+TOP += ["progress", "shares", "training", "pipeline", "clean"]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]
 
 

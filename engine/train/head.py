@@ -50,12 +50,17 @@ class Head:
         numbers = {label: number for number, label in enumerate(run.mix.labels)}
         labels = [numbers[example.label] for example in rows.examples]
         classifier = fit(known, labels, run.config.inverse_regularisation)
-        seconds = time.monotonic() - embedded
+        fitted = time.monotonic()
         predictions = {
             split: classifier.predict(own).tolist()
             for split, own in zip(scored, unknown, strict=True)
         }
-        return Trained(predictions=predictions, seconds=seconds, embed_seconds=embedded - started)
+        return Trained(
+            predictions=predictions,
+            seconds=fitted - embedded,
+            score_seconds=time.monotonic() - fitted,
+            embed_seconds=embedded - started,
+        )
 
     def _features(self, run: Run, sets: Sequence[RowSet]) -> list[NDArray[np.float64]]:
         """Return each set's features; all texts are looked up together."""

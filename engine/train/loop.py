@@ -62,7 +62,7 @@ def train(  # noqa: PLR0913 - a run is made of these
             if best.is_enough(step, loss):
                 break
     best.take_back()
-    seconds = time.monotonic() - started
+    trained = time.monotonic()
     with _scoring(runs, device, precision):
         predictions = {
             split: _score(runs, own, device, how.world)[1].tolist() for split, own in scored.items()
@@ -70,7 +70,8 @@ def train(  # noqa: PLR0913 - a run is made of these
     losses = fitting.losses
     return Trained(
         predictions=predictions,
-        seconds=seconds,
+        seconds=trained - started,
+        score_seconds=time.monotonic() - trained,
         steps=len(losses),
         best_step=best.step,
         last_loss=float(np.mean(losses[-max(1, len(losses) // 10) :])),

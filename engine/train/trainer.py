@@ -72,7 +72,9 @@ class Trained:
 
     Attributes:
         predictions: Label numbers for each scored split, in its rows' order.
-        seconds: Time of the training alone, without loading, embedding and scoring.
+        seconds: Time of the training alone, without loading, embedding and scoring; looks at
+            validation on the way are in it.
+        score_seconds: Time of predicting the scored splits.
         steps: Optimiser steps done; None for a trainer that counts none.
         best_step: The step whose weights did best on validation and were kept; None if the last
             ones were.
@@ -84,6 +86,7 @@ class Trained:
 
     predictions: Mapping[Split, Sequence[int]]
     seconds: float
+    score_seconds: float = 0.0
     steps: int | None = None
     best_step: int | None = None
     last_loss: float | None = None

@@ -138,7 +138,8 @@ def _body(
         "best_step": done.best_step,
         "micro_batch": how.micro_batch,
         "workers": how.world.size,
-        "train_seconds": round(done.seconds, 3),
+        "train_seconds": round(done.seconds, 4),
+        "score_seconds": round(done.score_seconds, 4),
         "embed_seconds": None if done.embed_seconds is None else round(done.embed_seconds, 3),
         "last_loss": done.last_loss,
         "splits": {
