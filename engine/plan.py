@@ -289,6 +289,8 @@ def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
         prior, config = condition.mix.prior, condition.generate
         named = {"mix.prior": list(prior)}
         named["generate.templates"] = list(config.templates or {}) if config else []
+        weights = condition.train.class_weights
+        named["train.class_weights"] = [] if isinstance(weights, str) else list(weights)
         for field, labels in named.items():
             for label in labels:
                 if label not in known:

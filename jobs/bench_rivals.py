@@ -5,13 +5,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.queues import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
 from engine.session import ray_session
 from engine.study.config import Resources
 
+Answer = TypeVar("Answer")
 WARM_UP = 96  # rows before the clock runs
 SETTINGS = ((64, 8, False), (128, 16, True))  # see Setting
 
@@ -58,21 +59,20 @@ class Timing(NamedTuple):
     seconds: list[float]
 
 
-def elsewhere(measure: Callable[..., Timing], *args: object) -> Timing:
+def elsewhere(measure: Callable[..., Answer], *args: object) -> Answer:
     """Measure in a process of its own, whose memory is free when it ends."""
     context = multiprocessing.get_context("spawn")
-    answers: SimpleQueue[Timing] = context.SimpleQueue()
+    answers: SimpleQueue[Answer] = context.SimpleQueue()
     process = context.Process(target=_send, args=(answers, measure, args))
     process.start()
     process.join()
     if process.exitcode:
         raise ConfigError(f"{measure.__name__.strip('_')} ended with {process.exitcode}; see above")
-    found: Timing = answers.get()
-    return found
+    return answers.get()
 
 
 def _send(
-    answers: "SimpleQueue[Timing]", measure: Callable[..., Timing], args: Sequence[Any]
+    answers: "SimpleQueue[Answer]", measure: Callable[..., Answer], args: Sequence[Any]
 ) -> None:
     answers.put(measure(*args))
 

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from engine.errors import DamagedError, InputError, TextmillError
-from engine.models import EMBEDDED
+from engine.models import EMBEDDED, PACKAGED_ENCODER
 from jobs import show
 from jobs.screen import Screen
 
@@ -167,6 +167,27 @@ def generate(  # noqa: PLR0913 - its options
 
     told = load(rows, lengths, repeats, model, load_format, replicas, max_num_seqs)
     typer.echo(bench_generate(told, engines.split(","), json))
+
+
+@bench.command()
+def train(  # noqa: PLR0913 - its options
+    runs: Annotated[int, typer.Option(help="Classifiers to train.", min=1)] = 16,
+    rows: Annotated[int, typer.Option(help="Rows that each is trained on.", min=3)] = 300,
+    steps: Annotated[int, typer.Option(help="Optimiser steps of each.", min=1)] = 60,
+    batch_size: Annotated[int, typer.Option(help="Rows per step.", min=1)] = 32,
+    arms: Annotated[
+        str, typer.Option(help="Ways to measure.")
+    ] = "trainer,trainer_tuned,one_trainer_per_run,fleet",
+    model: Annotated[
+        str, typer.Option(help="The classifier: a folder or a hub name.")
+    ] = PACKAGED_ENCODER,
+    json: Json = False,
+) -> None:
+    """Measure the training fleet beside transformers.Trainer and beside a TorchTrainer per run."""
+    from jobs.bench_train import Load, bench_train
+
+    told = Load(runs=runs, rows=rows, steps=steps, batch_size=batch_size, model=model)
+    typer.echo(bench_train(told, arms.split(","), json))
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:

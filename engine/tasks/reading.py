@@ -153,7 +153,8 @@ def _complaint(kind: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - py
 
 
 def _is_tag(part: int | str) -> bool:
-    return isinstance(part, str) and part.startswith("as-")  # the tags of Source's union
+    """Say whether it is no key, but what pydantic calls one of a union's types."""
+    return isinstance(part, str) and (part.startswith("as-") or "[" in part)
 
 
 def _known_keys(kind: type[BaseModel], place: list[str]) -> list[str]:

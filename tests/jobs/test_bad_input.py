@@ -134,6 +134,18 @@ CASES = {
         r"no rows labelled 'good'",
     ),
     "unknown trainer": (edit(STUDY, "steps", 'trainer = "hed"\nsteps'), r"trainer.*'hed'.*'head'"),
+    "weight of an unknown label": (
+        edit(STUDY, "steps", "class_weights = {god = 2}\nsteps"),
+        r"train\.class_weights has the unknown label 'god'.*'good'",
+    ),
+    "class weights of no kind": (
+        edit(STUDY, "steps", 'class_weights = "equal"\nsteps'),
+        r"train\.class_weights",
+    ),
+    "patience without looks": (
+        edit(STUDY, "steps", "patience = 3\nsteps"),
+        r"train.*give evaluate_every too",
+    ),
     "no trainer at all": (
         edit(STUDY, "steps", 'trainer = "json:dumps"\nsteps'),
         r"'json:dumps' is no trainer",

@@ -1,0 +1,258 @@
+"""Ways to train many classifiers, each in a process of its own: what the fleet is measured by."""
+
+import math
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from engine.errors import TrainingError
+from engine.mix.stage import Example
+from engine.schema import Draws
+from engine.session import Room, ray_session
+from engine.store import Store
+from engine.study.config import Resources
+from engine.tasks.task import Split
+from engine.train.fleet import layout, train_fleet
+from engine.train.queue import Finished
+from engine.train.run import Run
+from jobs.bench_memory import memory_mib
+
+SCORED_AT_ONCE = 64  # rows per batch when predicting, as the fleet has it; Trainer's own is 8
+EARLY, LATE = 0.25, 0.95  # shares of the runs after which memory is looked at
+ENOUGH = 100  # runs that show whether it grows
+TUNED = {"bf16": True, "train_sampling_strategy": "group_by_length"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is trained, and what it is scored on.
+
+    Attributes:
+        runs: The runs.
+        sets: The training set of each, in their order.
+        scored: The rows to predict.
+        store: Where the runs' workers find the same rows, and commit; each way has its own.
+    """
+
+    runs: Sequence[Run]
+    sets: Sequence[Sequence[Example]]
+    scored: Mapping[Split, Sequence[Example]]
+    store: Store
+
+
+class Taken(NamedTuple):
+    """What one way took, and what it came to.
+
+    Attributes:
+        start_s: Seconds before the clock ran: imports and a first model, or Ray's start.
+        seconds: From then until all predictions were there.
+        accuracy: Mean accuracy on the test split.
+        more: What else there is to say of it.
+    """
+
+    start_s: float
+    seconds: float
+    accuracy: float
+    more: Mapping[str, float] = {}
+
+
+def trainer(given: Given, tuned: Mapping[str, Any]) -> Taken:
+    """Measure ``transformers.Trainer``, one fine-tune after another in one warm process.
+
+    To its advantage the clock runs from when everything is imported and a model was loaded once;
+    the tokenizer is loaded, and the scored rows are tokenised, once for all; and more rows are
+    predicted at a time than its default has.
+
+    Args:
+        given: What to train.
+        tuned: Training arguments that are not the default.
+    """
+    began = time.monotonic()
+    import torch
+    import transformers
+    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    first = given.runs[0]
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        first.model.place, revision=first.model.revision or "main"
+    )
+    pad = DataCollatorWithPadding(tokenizer)
+    _classifier(first)
+    start_s, began = time.monotonic() - began, time.monotonic()
+    scored = {split: _encoded(tokenizer, first, rows) for split, rows in given.scored.items()}
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for run, examples in zip(given.runs, given.sets, strict=True):
+            seed = Draws("initialisation", str(run.repeat)).seed()  # the fleet's: heads are alike
+            transformers.set_seed(seed)
+            own: Any = Trainer(
+                model=_classifier(run),
+                args=transformers.TrainingArguments(
+                    output_dir=folder,
+                    seed=seed,
+                    use_cpu=not torch.cuda.is_available(),  # else it refuses bf16 on a CPU
+                    **_recipe(run),
+                    **tuned,
+                ),
+                train_dataset=_encoded(tokenizer, run, examples),
+                data_collator=pad,
+                processing_class=tokenizer,
+            )
+            own.remove_callback(transformers.PrinterCallback)
+            own.train()
+            found.append({split: own.predict(rows) for split, rows in scored.items()})
+    seconds = time.monotonic() - began
+    # with the labels beside them: grouped by length, they come in another order
+    hits = [(one["test"].predictions.argmax(-1) == one["test"].label_ids).mean() for one in found]
+    return Taken(start_s, seconds, statistics.mean(map(float, hits)))
+
+
+def _classifier(run: Run) -> Any:  # noqa: ANN401 - a class of transformers' choosing
+    from transformers import AutoModelForSequenceClassification
+
+    return AutoModelForSequenceClassification.from_pretrained(
+        run.model.place, revision=run.model.revision or "main", num_labels=len(run.mix.labels)
+    )
+
+
+def _encoded(tokenizer: Any, run: Run, rows: Sequence[Example]) -> list[dict[str, Any]]:  # noqa: ANN401 - as above
+    texts = [row.text for row in rows]
+    limit = min(run.config.max_length, tokenizer.model_max_length)
+    batch = tokenizer(texts, truncation=True, max_length=limit)
+    return [
+        {**{name: batch[name][place] for name in batch}, "label": run.mix.labels.index(row.label)}
+        for place, row in enumerate(rows)
+    ]
+
+
+def _recipe(run: Run) -> dict[str, Any]:
+    """Return a run's training recipe as Trainer's arguments."""
+    config = run.config
+    return {
+        "max_steps": config.steps,
+        "per_device_train_batch_size": config.batch_size,
+        "per_device_eval_batch_size": SCORED_AT_ONCE,
+        "learning_rate": config.learning_rate,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": math.ceil(config.warmup * config.steps),
+        "weight_decay": config.weight_decay,
+        "max_grad_norm": config.max_grad_norm,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def one_trainer_per_run(given: Given) -> Taken:
+    """Measure a Ray ``TorchTrainer`` for each run, with the fleet's loop in its one worker.
+
+    As many are up at a time as have room, each started from a task without a CPU. Ray is up when
+    the clock begins to run; the start of the workers counts.
+    """
+    began = time.monotonic()
+    with ray_session(), tempfile.TemporaryDirectory() as storage:
+        import ray
+
+        room = Room()
+        needs = {"CPU": 1.0, **({"GPU": 1.0} if room.has_gpu else {})}
+        at_once = room.fit(needs, "a worker's resources")
+        fit = ray.remote(num_cpus=0, max_retries=0)(_fit)
+        start_s, began = time.monotonic() - began, time.monotonic()
+        going: list[Any] = []
+        for run in given.runs:
+            if len(going) == at_once:
+                done, going = ray.wait(going)
+                ray.get(done)
+            going.append(fit.remote(run, given.store, needs, storage))
+        ray.get(going)
+        seconds = time.monotonic() - began
+    return Taken(start_s, seconds, _accuracy(given))
+
+
+def _fit(run: Run, store: Store, needs: dict[str, float], storage: str) -> None:
+    from ray.train import RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    TorchTrainer(
+        _work,
+        train_loop_config={"run": run, "store": store},
+        scaling_config=ScalingConfig(
+            num_workers=1, use_gpu="GPU" in needs, resources_per_worker=needs
+        ),
+        torch_config=TorchConfig(backend="gloo"),  # as the fleet
+        run_config=RunConfig(name=run.fingerprint, storage_path=storage),
+    ).fit()
+
+
+def _work(config: dict[str, Any]) -> None:
+    import torch
+    import transformers
+
+    from engine.train.trainer import How
+    from engine.train.workbench import Workbench
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    torch.set_num_threads(1)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    Workbench(config["store"]).do(config["run"], How(device))
+
+
+def fleet(given: Given) -> Taken:
+    """Measure the fleet; Ray is up when the clock begins to run, the start of its workers counts.
+
+    Raises:
+        TrainingError: A run failed.
+    """
+    began = time.monotonic()
+    course = _Course(len(given.runs))
+    with ray_session():
+        workers = sum(group.workers for group in layout(Resources(), Room(), lambda: 1))
+        start_s, began = time.monotonic() - began, time.monotonic()
+        train_fleet(given.runs, given.store, Resources(), course)
+        seconds = time.monotonic() - began
+    more = course.more(given.store, min(workers, len(given.runs)))
+    return Taken(start_s, seconds, _accuracy(given), more)
+
+
+class _Course:
+    """Follows the fleet: how long runs take beside their arithmetic, and whether memory grows."""
+
+    def __init__(self, runs: int) -> None:
+        self._runs, self._told = runs, list[Finished]()
+        self._times: list[float] = []
+        self._memory: dict[str, float] = {}
+
+    def __call__(self, one: Finished) -> None:
+        if one.failure:
+            raise TrainingError(f"The run {one.run.label} failed: {one.failure}.")
+        self._told.append(one)
+        self._times.append(time.monotonic())
+        for name, share in (("early", EARLY), ("late", LATE)):
+            if len(self._told) >= share * self._runs and name not in self._memory:
+                self._memory[name] = memory_mib()
+
+    def more(self, store: Store, workers: int) -> dict[str, float]:
+        """Return what a run takes beside training and scoring, and memory late to early."""
+        later = self._told[workers:]  # what was trained while workers started is no measure
+        busy = 0.0
+        for one in later:
+            body = store.document(one.run.name)
+            busy += body["train_seconds"] + body["score_seconds"]
+        spent = (self._times[-1] - self._times[workers - 1]) * workers
+        found = (
+            {"outside_ms_per_run": round(1000 * (spent - busy) / len(later), 1)} if later else {}
+        )
+        if len(self._memory) == 2 and self._runs >= ENOUGH:
+            found["memory_late_to_early"] = round(self._memory["late"] / self._memory["early"], 3)
+        return found
+
+
+def _accuracy(given: Given) -> float:
+    bodies = [given.store.document(run.name) for run in given.runs]
+    return statistics.mean(float(body["splits"]["test"]["accuracy"]) for body in bodies)

@@ -1,0 +1,26 @@
+import json
+
+import pytest
+
+from engine.errors import ConfigError
+from engine.models import PACKAGED_ENCODER
+from jobs.bench_train import Load, bench_train
+
+
+def test_a_way_that_is_not_known_is_said():
+    load = Load(runs=1, rows=30, steps=1, batch_size=8, model=PACKAGED_ENCODER)
+    with pytest.raises(ConfigError, match="there is no 'tune'"):
+        bench_train(load, ["fleet", "tune"], json=False)
+
+
+@pytest.mark.ray
+def test_the_fleet_and_trainer_train_the_same(ray_up, tiny_model):
+    pytest.importorskip("accelerate", reason="transformers.Trainer needs it")
+    load = Load(runs=2, rows=30, steps=3, batch_size=8, model=str(tiny_model))
+    found = json.loads(bench_train(load, ["trainer", "fleet"], json=True))
+    assert found["ratio"]["trainer"] == pytest.approx(
+        found["seconds"]["trainer"] / found["seconds"]["fleet"], rel=0.05
+    )
+    assert found["scored_rows"] == 321 + 144
+    assert all(0 < found["mean_accuracy"][arm] < 1 for arm in ("trainer", "fleet"))
+    assert all(found["peak_mib"][arm] > 100 for arm in ("trainer", "fleet"))
