@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from engine.errors import ConfigError, TrainingError
-from engine.session import Room, alive_nodes
+from engine.session import Room, alive_nodes, at_home
 from engine.store import Store
 from engine.study.config import Resources
 from engine.train.probe import workers_on_a_gpu
@@ -91,8 +91,10 @@ class Fleet:
     def __enter__(self) -> "Fleet":
         import ray
 
-        actor = ray.remote(num_cpus=0)(RunQueue)
-        self._queue = actor.remote(self._where.micro_batch)
+        actor: Any = ray.remote(RunQueue)
+        self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
+            self._where.micro_batch
+        )
         self._storage = self._stack.enter_context(_storage(self._store))
         return self
 
@@ -188,8 +190,9 @@ class Fleet:
         )
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
-        task = ray.remote(num_cpus=0, max_retries=0)(_fit)
-        return task.remote(group, duty, self._storage)
+        task: Any = ray.remote(_fit)
+        here = task.options(num_cpus=0, max_retries=0, label_selector=at_home())
+        return here.remote(group, duty, self._storage)
 
     def _look_after_groups(self, ended: Sequence[Any]) -> None:
         """Take back what groups were at that are no more, and start others in their place."""

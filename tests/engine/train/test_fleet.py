@@ -9,13 +9,14 @@ import pytest
 import torch
 from transformers import pipeline
 
+from engine import session
 from engine.errors import ConfigError
 from engine.plan import make_plan
 from engine.store import Store
 from engine.study.config import Resources, TrainConfig
 from engine.study.load import load_study
 from engine.survey import survey
-from engine.train.fleet import share_of_one, train_fleet
+from engine.train.fleet import layout, share_of_one, train_fleet
 from engine.train.probe import that_fit
 from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
 from engine.train.trainer import How
@@ -252,6 +253,40 @@ def test_what_is_dropped_is_not_handed_out():
     queue.take(A)
     queue.drop()
     assert queue.take(A, DONE) == "end"
+
+
+def groups(monkeypatch, nodes, probe=lambda: 1, **resources):
+    """Return node and size of the groups that a cluster gets which is only thought of."""
+    told = [
+        {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}}
+        for name, (cpus, gpus) in nodes.items()
+    ]
+    monkeypatch.setattr(session, "_nodes", lambda: told)
+    found = layout(Resources(**resources), session.Room(), probe)
+    return [(group.node, group.workers, group.needs.get("GPU", 0)) for group in found]
+
+
+def test_each_node_has_a_group_of_its_own(monkeypatch):
+    two = {"a": (16, 0), "b": (4, 0)}
+    assert groups(monkeypatch, two) == [("a", 8, 0), ("b", 4, 0)]
+    assert groups(monkeypatch, two, fleet=3) == [("a", 3, 0)]
+    assert groups(monkeypatch, two, fleet=18) == [("a", 8, 0), ("a", 8, 0), ("b", 2, 0)]
+    assert groups(monkeypatch, two, fleet_cpus=4) == [("a", 4, 0), ("b", 1, 0)]
+
+
+def test_those_that_train_together_are_a_group_on_one_node(monkeypatch):
+    two = {"a": (16, 5), "b": (16, 1)}
+    assert groups(monkeypatch, two, data_parallel=2) == [("a", 2, 1), ("a", 2, 1)]
+    assert groups(monkeypatch, two, data_parallel=4, fleet_gpus=0.5) == [("a", 4, 0.5)] * 2
+    with pytest.raises(ConfigError, match="data_parallel is 6"):
+        groups(monkeypatch, two, data_parallel=6)
+
+
+def test_gpus_are_shared_as_the_probe_says_unless_the_study_does(monkeypatch):
+    two = {"a": (16, 2), "b": (4, 0)}
+    assert groups(monkeypatch, two, probe=lambda: 3) == [("a", 6, 0.3333)]
+    assert groups(monkeypatch, two, probe=lambda: 8) == [("a", 8, 0.125)]
+    assert groups(monkeypatch, two, probe=None, fleet_gpus=0.5) == [("a", 4, 0.5)]
 
 
 def test_a_gpu_is_shared_by_as_many_as_fit_with_something_to_spare():
