@@ -5,6 +5,7 @@ of the test rows with k examples in the prompt, and the best k is what the train
 set against. There the best was the best on the test rows; here it is chosen on validation.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow as pa
 from engine.errors import ConfigError, InputError
 from engine.evaluate.answer import named_label
 from engine.evaluate.metric import scores
-from engine.fingerprint import Plain, canonical, content_hash
+from engine.fingerprint import Plain, canonical, content_hash, digest
 from engine.generate.baseline import Baseline
 from engine.generate.engine import engine_class
 from engine.generate.pool import Pool, shot_rows
@@ -166,7 +167,7 @@ def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
     """
     asked = {one.fingerprint: _identified(one) for one in baselines}
     varied = [name for name in ASKED if len({canonical(own[name]) for own in asked.values()}) > 1]
-    return {
+    names = {
         fingerprint: ", ".join(
             [
                 str(own["model"] or own["engine"]),
@@ -175,6 +176,18 @@ def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
         )
         for fingerprint, own in asked.items()
     }
+    contents = {one.fingerprint: _content(one) for one in baselines}
+    known = {(names[one], content) for one, content in contents.items()}
+    shared = Counter(name for name, _ in known)
+    return {
+        one: f"{name} {contents[one][:6]}" if shared[name] > 1 else name
+        for one, name in names.items()
+    }
+
+
+def _content(one: Baseline) -> str:
+    """Return a digest of the model and adapter themselves: folders may be called alike."""
+    return digest([one.inputs["model"], one.inputs.get("adapter")])
 
 
 def _identified(one: Baseline) -> dict[str, Any]:

@@ -260,7 +260,7 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
         *(pool.folder for pool in plan.pools),
         *(view.folder for view in plan.views),
         *runs.values(),
-        *(folder for folder in models if store.names(folder)),
+        *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
     }
     kept = sorted(own | set(before.get("kept", [])))
     name = plan.file.study.name

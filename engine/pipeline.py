@@ -25,7 +25,7 @@ from engine.spending import Purse, in_words
 from engine.store import Store
 from engine.study.config import Resources
 from engine.survey import damaged_files, survey
-from engine.train.fleet import check_fleet
+from engine.train.layout import check_fleet
 from engine.train.queue import Finished
 from engine.training import Training
 
@@ -120,12 +120,21 @@ def publish_inputs(plan: Plan, store: Store) -> None:
 
 
 def fill_views(
-    plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None], training: Training
+    plan: Plan,
+    store: Store,
+    watch: Watch,
+    ray_needed: Callable[[], None],
+    training: Training | None = None,
 ) -> list[str]:
     """Extend pools and judge their rows, side by side, until every quota is met or given up.
 
-    Where there is room for both, conditions are trained whose rows are there, while others are
-    still made.
+    Args:
+        plan: The study's steps.
+        store: The root.
+        watch: Told of all progress.
+        ray_needed: Called before Ray is used.
+        training: What trains conditions whose rows are there, while others are still made, if
+            there is room for both.
 
     Returns:
         What went wrong with engines, a sentence each.
@@ -139,16 +148,19 @@ def fill_views(
         return []
     ray_needed()
     study, purse = plan.file.study, Purse(plan, store)
-    pools = demand.open_pools
-    room, beside = shares(study.resources, pools)
-    training.room = beside
+    pools, room = demand.open_pools, None
+    if training:
+        room, training.room = shares(study.resources, pools)
     with Generation(pools, store, study.resources, study.name, room) as generation:
         judging = Judging(store, JUDGING_CPUS)
         filling = _Filling(demand, generation, judging, purse, watch, training)
         filling.want(wanted)
         # while engines start; and first, so that nobody cleans away what they will make
         write_references(plan, survey(plan, store), store)
-        return filling.fill()
+        troubles = filling.fill()
+    if training:
+        training.room = None  # what begins now may take what the engines had
+    return troubles
 
 
 class _Filling:
@@ -161,7 +173,7 @@ class _Filling:
         judging: Judging,
         purse: Purse,
         watch: Watch,
-        training: Training,
+        training: Training | None,
     ) -> None:
         self._demand, self._generation, self._judging = demand, generation, judging
         self._purse, self._watch, self._training = purse, watch, training
@@ -184,7 +196,8 @@ class _Filling:
                 self._hear(event)
             for done in self._judging.finished(0 if is_making else POLL_S):
                 self._take(done)
-            self._training.go_on()
+            if self._training:
+                self._training.go_on()
 
     def want(self, wanted: Sequence[Want]) -> None:
         """Ask for segments, as far as the budget goes."""

@@ -240,7 +240,7 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Ru
     reads = run_reads(
         list(task.labels), config, fields, model.identity, precision, repeat if draws else None
     )
-    inputs = {"training_set": rows.content}
+    inputs: dict[str, Plain] = {"training_set": rows.content, "synthetic": rows.synthetic}
     inputs |= {str(split): plan.gold[split].content for split in SCORED}
     return Run(
         fingerprint=run_fingerprint(reads, inputs),

@@ -113,15 +113,26 @@ class Room:
         """How many CPUs there are, on all nodes together."""
         return sum(node.get("CPU", 0) for node in self._free)
 
-    def set_aside(self, needs: Mapping[str, float], count: int) -> "Room":
-        """Take what so many actors need, and return it as a room of its own."""
-        nodes = self.take(needs, count)
+    @property
+    def gpus(self) -> float:
+        """How many GPUs are left, on all nodes together."""
+        return sum(node.get("GPU", 0) for node in self._free)
+
+    def set_aside(self, parts: Iterable[tuple[str, Mapping[str, float], int]]) -> "Room":
+        """Take what actors need, and return it as a room of its own.
+
+        Args:
+            parts: A node's id, what one actor needs, and how many there are.
+        """
         own = copy.copy(self)
-        own._free = [
-            {name: amount * nodes.count(place) for name, amount in needs.items()}
-            for place in range(len(self._ids))
-        ]
-        own.has_gpu = bool(needs.get("GPU"))
+        own._free = [{} for _ in self._ids]
+        for node, needs, count in parts:
+            place = self._ids.index(node)
+            for name, amount in needs.items():
+                taken = amount * count
+                own._free[place][name] = own._free[place].get(name, 0) + taken
+                self._free[place][name] = self._free[place].get(name, 0) - taken
+        own.has_gpu = own.gpus > 0
         return own
 
     def take(self, needs: Mapping[str, float], count: int) -> list[int]:

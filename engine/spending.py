@@ -119,12 +119,22 @@ class Purse:
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
-        self.budget = plan.file.study.budget
-        self.spent = taken(plan.pools, store, plan.file.study.name)
+        study = plan.file.study
+        self.budget = study.budget
+        self._by_pool = {pool.fingerprint: taken([pool], store, study.name) for pool in plan.pools}
+
+    @property
+    def spent(self) -> Taken:
+        """What was taken so far."""
+        total = Taken()
+        for own in self._by_pool.values():
+            total = total.plus(own)
+        return total
 
     def pay(self, made: Made) -> None:
         """Count what a segment took."""
-        self.spent = self.spent.plus(taken_by(made))
+        before = self._by_pool.get(made.part.pool, Taken())
+        self._by_pool[made.part.pool] = before.plus(taken_by(made))
 
     def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
         """Return the first of the segments, as many as the budget is likely to bear.
@@ -143,16 +153,22 @@ class Purse:
         return found
 
     def _bears(self) -> float:
-        """Return how many rows the limits bear; of what a row takes, none is known at first."""
+        """Return how many rows the limits bear, at what those of the dearest pool take.
+
+        A pool's rows are alike; those of another, such as labels beside whole texts, are not.
+        """
         limits = self.spent.against(self.budget)
         if any(used >= limit for used, limit in limits.values()):
             return 0
-        running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s)
-        each = running.against(self.budget)
+        known = [_running(own).times(1 / own.rows) for own in self._by_pool.values() if own.rows]
+        dearest = {
+            name: max((own.against(self.budget)[name][0] for own in known), default=0.0)
+            for name in limits
+        }
         left = [
-            (limit - used) * self.spent.rows / each[name][0]
+            (limit - used) / dearest[name]
             for name, (used, limit) in limits.items()
-            if each[name][0]
+            if dearest[name]
         ]
         return min(left, default=math.inf)
 
@@ -165,8 +181,12 @@ class Purse:
         """Return what it will have taken when so many more rows are made."""
         if not self.spent.rows:
             return self.spent
-        running = self.spent._replace(engine_s=self.spent.engine_s - self.spent.start_s, start_s=0)
-        return self.spent.plus(running.times(rows / self.spent.rows))
+        return self.spent.plus(_running(self.spent).times(rows / self.spent.rows))
+
+
+def _running(spent: Taken) -> Taken:
+    """Return what was taken without the engines' starts."""
+    return spent._replace(engine_s=spent.engine_s - spent.start_s, start_s=0)
 
 
 def in_words(spent: Taken, prices: Budget) -> str:

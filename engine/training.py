@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from engine.outcome import write_references
 from engine.plan import Plan
 from engine.progress import Progress, Watch
 from engine.session import Room
@@ -66,7 +67,7 @@ class Training:
             return
         began = time.monotonic()
         if began >= self._next_look:
-            self.begin(self._ready())
+            self._begin_ready()
             took = time.monotonic() - began
             self._next_look = began + max(LOOK_S, took / LOOK_SHARE)
         if self._fleet:
@@ -80,11 +81,14 @@ class Training:
                 self._hear(POLL_S)
         return [one for one in self._finished if one.failure]
 
-    def _ready(self) -> list[Run]:
-        """Return the runs whose training sets no further row can change."""
+    def _begin_ready(self) -> None:
+        """Ask for the runs whose training sets no further row can change."""
         now = survey(self._plan, self._store)
         whole = [ready for ready in now.ready if not ready.rows.short]
-        return [run for ready in whole for run in ready.runs if run.name not in now.made]
+        runs = [run for ready in whole for run in ready.runs if run.name not in now.made]
+        if any(run.name not in self._wanted for run in runs):
+            write_references(self._plan, now, self._store)  # first, so that nobody cleans them away
+            self.begin(runs)
 
     def _hear(self, seconds: float) -> None:
         for one in self._fleet.hear(seconds) if self._fleet else ():

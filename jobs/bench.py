@@ -16,7 +16,6 @@ from engine.session import ray_session
 from engine.store import Store
 from engine.study.load import load_study
 from engine.survey import survey
-from engine.training import Training
 
 TASK = """
 name = "bench"
@@ -66,8 +65,7 @@ def bench_curate(rows: int, json: bool) -> str:
         started = time.monotonic()
         with ray_session():
             ray_s, started = time.monotonic() - started, time.monotonic()
-            training = Training(plan, store, lambda _: None)  # of which there is none
-            fill_views(plan, store, lambda _: None, lambda: None, training)
+            fill_views(plan, store, lambda _: None, lambda: None)
             seconds = time.monotonic() - started
         looks = survey(plan, store).outlooks[plan.views[0].fingerprint].values()
     judged = sum(look.tally.rows for look in looks)

@@ -23,7 +23,6 @@ from engine.study.load import load_study
 from engine.survey import survey
 from engine.tasks.task import Split
 from engine.train.run import SCORED
-from engine.training import Training
 from jobs.bench import machine
 from jobs.bench_memory import ChildrenPeak
 from jobs.bench_rivals import elsewhere
@@ -152,9 +151,8 @@ def _given(load: Load, folder: Path) -> Given:
     plan = make_plan(load_study(folder / "study.toml", overrides))
     store = Store.open(str(folder / "root"))
     publish_inputs(plan, store)
-    training = Training(plan, store, lambda _: None)  # of which there is none
     with ray_session():
-        fill_views(plan, store, lambda _: None, lambda: None, training)
+        fill_views(plan, store, lambda _: None, lambda: None)
     ready = [one for one in survey(plan, store).ready if len(one.rows.examples) == load.rows]
     if len(ready) < sets:
         raise DataError(f"The demo's grammar does not write {load.rows} different rows; ask fewer.")

@@ -15,7 +15,7 @@ from engine.session import Room, ray_session
 from engine.store import Store
 from engine.study.config import Resources
 from engine.tasks.task import Split
-from engine.train.fleet import layout, train_fleet
+from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
 from engine.train.run import Run
 from jobs.bench_memory import memory_mib
@@ -212,9 +212,14 @@ def fleet(given: Given) -> Taken:
     began = time.monotonic()
     course = _Course(len(given.runs))
     with ray_session():
-        workers = sum(group.workers for group in layout(Resources(), Room(), lambda: 1))
         start_s, began = time.monotonic() - began, time.monotonic()
-        train_fleet(given.runs, given.store, Resources(), course)
+        with Fleet(given.store, Resources()) as fleet:
+            fleet.want(given.runs)
+            fleet.finish()
+            workers = fleet.workers
+            while fleet.is_waiting:
+                for one in fleet.hear(POLL_S):
+                    course(one)
         seconds = time.monotonic() - began
     more = course.more(given.store, min(workers, len(given.runs)))
     return Taken(start_s, seconds, _accuracy(given), more)

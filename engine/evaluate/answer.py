@@ -23,6 +23,8 @@ def named_label(answer: str, labels: Sequence[str]) -> str | None:
         One of ``labels``; None where the answer names none of them, or several.
     """
     answer = answer.rpartition("</think>")[2].strip()
+    if "<think>" in answer:  # it came to no end
+        return None
     if answer in labels:
         return answer
     by_name: dict[str, list[str]] = {}

@@ -1,11 +1,11 @@
 """Pretrained encoders under new classification heads: loaded once, then copied for every run."""
 
 import copy
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from cachetools import LRUCache
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
@@ -33,7 +33,7 @@ class Classifiers:
     """Hands out classifiers to be trained, each a copy of its model with a head of its own."""
 
     def __init__(self) -> None:
-        self._loaded: OrderedDict[tuple[str, str | None, int], _Loaded] = OrderedDict()
+        self._loaded: LRUCache[tuple[str, str | None, int], _Loaded] = LRUCache(KEPT)
 
     def plain(self, model: Model, labels: Sequence[str]) -> PreTrainedModel:
         """Return the model itself, to be looked at."""
@@ -54,9 +54,6 @@ class Classifiers:
         key = (model.place, model.revision, len(labels))
         if key not in self._loaded:
             self._loaded[key] = _load(model, len(labels))
-        self._loaded.move_to_end(key)
-        while len(self._loaded) > KEPT:
-            self._loaded.popitem(last=False)
         return self._loaded[key]
 
 
@@ -70,7 +67,9 @@ def _load(model: Model, labels: int) -> _Loaded:
         output_loading_info=True,
     )
     if classifier.config.pad_token_id is None:  # such as GPT-2: its head reads the wrong place
-        classifier.config.pad_token_id = load_tokenizer(model).eos_token_id or 0
+        tokenizer = load_tokenizer(model)
+        ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
+        classifier.config.pad_token_id = next(one for one in ids if one is not None)
     replaced = {name for name, *_ in lacks["mismatched_keys"]}
     return _Loaded(classifier, sorted({*lacks["missing_keys"], *replaced}))
 
@@ -94,13 +93,15 @@ def _adapted(classifier: PreTrainedModel, fresh: Sequence[str], config: TrainCon
     from peft import LoraConfig, get_peft_model
 
     targets = config.lora_targets
+    whole = sorted({name.rpartition(".")[0] for name in fresh})  # trained as they are
     adapters = LoraConfig(
         task_type="SEQ_CLS",
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,  # type: ignore[arg-type]  # a float will do
         lora_dropout=config.lora_dropout,
         target_modules=targets if isinstance(targets, str) else list(targets),
-        modules_to_save=sorted({name.partition(".")[0] for name in fresh}),  # trained as they are
+        modules_to_save=whole,
+        exclude_modules=whole,
     )
     return get_peft_model(classifier, adapters)
 

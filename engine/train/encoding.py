@@ -36,19 +36,23 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def size(self) -> int:
+        """Bytes in memory, about."""
+        return sum(own.nbytes for own in self.inputs.values())
+
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer."""
     return AutoTokenizer.from_pretrained(model.place, revision=model.revision or "main")
 
 
-def encode(  # noqa: PLR0913 - rows become inputs by these
+def encode(
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
     labels: Sequence[str],
     max_length: int,
     pad: int = 0,
-    weights: Sequence[float] | None = None,
 ) -> Encoded:
     """Tokenise rows; pairs are joined as the model's tokenizer joins them, the longer one cut.
 
@@ -58,7 +62,9 @@ def encode(  # noqa: PLR0913 - rows become inputs by these
         labels: The task's labels: a label's number is its place.
         max_length: Longest input, in tokens; the rest is cut off.
         pad: The id that fills a row up.
-        weights: What each row counts for in the loss; 1 each if None.
+
+    Returns:
+        The rows, of weight 1 each.
     """
     numbers = {label: number for number, label in enumerate(labels)}
     texts = [example.text for example in examples]
@@ -72,8 +78,7 @@ def encode(  # noqa: PLR0913 - rows become inputs by these
         for name, lines in batch.items()
     }
     wanted = np.array([numbers[example.label] for example in examples])
-    own = np.ones(len(texts), np.float32) if weights is None else np.array(weights, np.float32)
-    return Encoded(inputs, lengths, wanted, own)
+    return Encoded(inputs, lengths, wanted, np.ones(len(texts), np.float32))
 
 
 def _filled(

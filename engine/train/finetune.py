@@ -1,12 +1,12 @@
 """The trainer ``finetune``: an encoder under a new classification head, all weights or LoRA."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from cachetools import LRUCache
 
 from engine.models import Model
 from engine.store import Store
@@ -19,7 +19,8 @@ from engine.train.weights import row_weights
 if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
     from engine.train.encoding import Encoded
 
-KEPT = 64  # tokenised sets that a worker keeps
+KEPT_BYTES = 2**28  # of tokenised sets that a worker keeps
+NO_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 
 class Finetune:
@@ -37,13 +38,15 @@ class Finetune:
 
         self._classifiers = Classifiers()
         self._tokenizers: dict[str, Any] = {}
-        self._encoded: OrderedDict[tuple[str, ...], Encoded] = OrderedDict()
+        self._encoded: LRUCache[tuple[str, ...], Encoded] = LRUCache(
+            KEPT_BYTES, lambda own: min(own.size, KEPT_BYTES)
+        )
 
     def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
         """Fine-tune a run's classifier and predict the scored splits.
 
         Raises:
-            NoMemoryError: The GPU's memory does not suffice.
+            NoMemoryError: Memory does not suffice.
             RunFailedError: The loss is no longer a number.
         """
         return self.fit(
@@ -62,8 +65,6 @@ class Finetune:
         how: How,
     ) -> Trained:
         """Fine-tune a classifier that belongs to no run; arguments and errors as of ``train``."""
-        import torch
-
         from engine.train.loop import train
 
         def encoded(own: RowSet) -> "Encoded":
@@ -75,8 +76,10 @@ class Finetune:
         classifier = self._classifiers.new(model, labels, config, repeat)
         try:
             done = train(classifier, known, unknown, config, precision, repeat, how)
-        except torch.OutOfMemoryError as error:
-            raise NoMemoryError(f"the GPU's memory did not suffice: {error}") from None
+        except RuntimeError as error:
+            if any(words in str(error).lower() for words in NO_MEMORY):
+                raise NoMemoryError(f"memory did not suffice: {error}") from None
+            raise
 
         def save(folder: Path) -> None:
             whole = classifier.merge_and_unload() if config.lora_rank else classifier
@@ -98,9 +101,6 @@ class Finetune:
             pad = int(plain.config.pad_token_id)
             tokenizer = self._tokenizer(model)
             self._encoded[key] = encode(tokenizer, rows.examples, labels, limit, pad)
-        self._encoded.move_to_end(key)
-        while len(self._encoded) > KEPT:
-            self._encoded.popitem(last=False)
         return self._encoded[key]
 
     def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing

@@ -12,37 +12,22 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
-from engine.errors import ConfigError, TrainingError
+from engine.errors import TrainingError
 from engine.session import Room, alive_nodes, at_home
 from engine.store import Store
 from engine.study.config import Resources
+from engine.train.layout import Group, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
 from engine.train.run import Run
 from engine.train.worker import Duty, work
 
 POLL_S = 0.5
-LARGEST_GROUP = 8  # workers; a death restarts its whole group
 DEATHS = 8  # of a group, before another is started in its place
 TRIES = 3  # times that groups may come to nothing, without a run finished in between
-FIELDS = "resources.fleet_cpus and fleet_gpus"
 PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each other
-
-
-class Group(NamedTuple):
-    """Workers on one node.
-
-    Attributes:
-        node: The node's id.
-        workers: How many.
-        needs: Amounts that each of them takes, by resource.
-    """
-
-    node: str
-    workers: int
-    needs: dict[str, float]
 
 
 def train_fleet(
@@ -93,7 +78,7 @@ class Fleet:
 
         actor: Any = ray.remote(RunQueue)
         self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
-            self._where.micro_batch
+            self._where.micro_batch, self._where.data_parallel
         )
         self._storage = self._stack.enter_context(_storage(self._store))
         return self
@@ -109,11 +94,12 @@ class Fleet:
         with self._stack:
             if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
                 return
-            ray.get(self._queue.drop.remote())
-            tasks = [task for _, task in self._groups.values()]
-            if tasks:  # so that what they took is free when this returns
-                ray.wait(tasks, num_returns=len(tasks))
-            ray.kill(self._queue)
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(self._queue.drop.remote())
+                tasks = [task for _, task in self._groups.values()]
+                if tasks:  # so that what they took is free when this returns
+                    ray.wait(tasks, num_returns=len(tasks))
+                ray.kill(self._queue)
 
     def want(self, runs: Sequence[Run]) -> None:
         """Ask for runs; each once.
@@ -137,6 +123,11 @@ class Fleet:
         import ray
 
         ray.get(self._queue.close.remote())
+
+    @property
+    def workers(self) -> int:
+        """How many workers the cluster has room for; 0 before any run is wanted."""
+        return sum(group.workers for group in self._layout.values())
 
     @property
     def is_waiting(self) -> bool:
@@ -164,14 +155,15 @@ class Fleet:
         return layout(self._where, room, lambda: workers_on_a_gpu(self._store, self._where, runs))
 
     def _start(self, runs: int) -> None:
-        """Start the groups, no more than there is work for."""
-        together = self._where.data_parallel > 1
+        """Start the groups that are not up, no more than there is work for."""
+        # with a room of its own more work comes later, and a group does not grow
+        is_whole = self._where.data_parallel > 1 or self._room is not None
         taken = [place for place, _ in self._groups.values()]
         for place, group in self._layout.items():
             if runs <= 0 or place in taken:
                 continue
-            workers = group.workers if together else min(group.workers, runs)
-            runs -= 1 if together else workers
+            workers = group.workers if is_whole else min(group.workers, runs)
+            runs -= 1 if self._where.data_parallel > 1 else workers
             self._number += 1
             self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
 
@@ -223,58 +215,12 @@ class Fleet:
                 raise TrainingError(f"The training fleet ended early: {cause}") from cause
 
 
-def layout(where: Resources, room: Room, probe: Callable[[], int]) -> list[Group]:
-    """Return the groups of workers that the cluster has room for.
-
-    Args:
-        where: Workers, and CPUs and GPUs of each.
-        room: What of the cluster they may take.
-        probe: Returns how many workers may share a GPU; asked only where the study does not say.
-
-    Raises:
-        ConfigError: Not one fits.
-    """
-    together = where.data_parallel
-    gpus = where.fleet_gpus
-    if gpus is None:
-        gpus = 0.0 if not room.has_gpu else 1.0 if together > 1 else share_of_one(probe())
-    needs = {"CPU": where.fleet_cpus, "GPU": gpus}
-    room.fit(needs, FIELDS)
-    groups: list[Group] = []
-    left = where.fleet or math.inf
-    for node, fit in room.fits(needs).items():
-        on_node = min(fit, left, math.inf if where.fleet else LARGEST_GROUP * together)
-        while on_node >= together:
-            size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
-            groups.append(Group(node, size, needs))
-            on_node, left = on_node - size, left - size
-    if not groups:
-        raise ConfigError(
-            f"resources.data_parallel is {together}: so many workers must fit on one node beside "
-            f"each other{f', and resources.fleet is {where.fleet}' if where.fleet else ''}."
-        )
-    return groups
-
-
-def share_of_one(workers: int) -> float:
-    """Return a GPU's share for each of so many workers, as Ray counts: in ten-thousandths."""
-    return math.floor(10_000 / workers) / 10_000
-
-
-def check_fleet(where: Resources) -> None:
-    """Make sure that a group of workers fits the cluster, before anything is made.
-
-    Raises:
-        ConfigError: It does not.
-    """
-    layout(where, Room(), lambda: 1)
-
-
 def _fit(group: Group, duty: Duty, storage: Path) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    talks_on_gpus = duty.trains_together and duty.uses_gpu
+    # NCCL wants a GPU for each worker
+    talks_on_gpus = duty.trains_together and group.needs.get("GPU", 0) >= 1
     needs = {name: amount for name, amount in group.needs.items() if amount}
     TorchTrainer(
         work,

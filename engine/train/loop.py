@@ -13,6 +13,7 @@ from torch import nn
 
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
+from engine.train.dropout import FastDropout
 from engine.train.encoding import Encoded, batches, collate
 from engine.train.trainer import How, RunFailedError, Trained
 from engine.train.world import World
@@ -51,11 +52,13 @@ def train(  # noqa: PLR0913 - a run is made of these
     runs: Any = torch.compile(classifier, dynamic=True) if how.is_compiled else classifier
     if how.world.rank:  # else the workers' dropout would be one and the same
         torch.manual_seed(torch.initial_seed() + how.world.rank)
+    dropout = _dropout(device, how)
     started = time.monotonic()
     fitting = _Fitting(runs, rows, config, precision, repeat, how)
     best = _Best(classifier, config)
     for step in range(1, config.steps + 1):
-        fitting.step(step)
+        with dropout:
+            fitting.step(step)
         if best.is_due(step):
             with _scoring(runs, device, precision):
                 loss, _ = _score(runs, scored["validation"], device, how.world)
@@ -64,12 +67,13 @@ def train(  # noqa: PLR0913 - a run is made of these
     best.take_back()
     trained = time.monotonic()
     with _scoring(runs, device, precision):
-        predictions = {
-            split: _score(runs, own, device, how.world)[1].tolist() for split, own in scored.items()
-        }
+        found = {split: _score(runs, own, device, how.world) for split, own in scored.items()}
+    for split, (loss, _) in found.items():
+        if not math.isfinite(loss):  # the last step's update is seen here alone
+            raise RunFailedError(f"the loss on {split} was {loss} at the end")
     losses = fitting.losses
     return Trained(
-        predictions=predictions,
+        predictions={split: predicted.tolist() for split, (_, predicted) in found.items()},
         seconds=trained - started,
         score_seconds=time.monotonic() - trained,
         steps=len(losses),
@@ -184,6 +188,13 @@ class _Best:
         yield from self._classifier.named_buffers()
 
 
+def _dropout(device: torch.device, how: How) -> contextlib.AbstractContextManager[Any]:
+    """Return what drops units while a step is taken; its masks follow from torch's seed."""
+    if device.type != "cpu" or how.is_compiled:
+        return contextlib.nullcontext()
+    return FastDropout(torch.initial_seed())
+
+
 def _autocast(device: torch.device, precision: str) -> torch.autocast:
     """Return a context for one forward pass: its copies of the weights live as long as it does."""
     reduced = REDUCED.get(precision)
@@ -194,7 +205,8 @@ def _autocast(device: torch.device, precision: str) -> torch.autocast:
 def _scoring(classifier: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
     """Let a classifier predict: without dropout and gradients."""
     classifier.train(False)
-    with torch.inference_mode(), _autocast(device, precision):
+    # not inference_mode: what models keep of it for later could not be trained with
+    with torch.no_grad(), _autocast(device, precision):
         yield
 
 

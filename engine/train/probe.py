@@ -1,5 +1,6 @@
 """How many workers may share a GPU: the runs that need most of it are rehearsed on one."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,11 @@ def workers_on_a_gpu(store: Store, where: Resources, runs: Sequence[Run]) -> int
     task = ray.remote(num_cpus=where.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
     try:
         used, total = ray.get(task.remote(store, where, heaviest(runs)))
-    except (ray.exceptions.RayError, MemoryError):
-        return 1  # it could not even be tried: then a whole one each
+    except ray.exceptions.RayError as error:
+        logging.getLogger(__name__).warning(
+            "It could not be measured how many workers may share a GPU; each has one: %s", error
+        )
+        return 1
     return that_fit(used, total)
 
 

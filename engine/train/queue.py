@@ -1,5 +1,6 @@
 """Which run goes to which worker, and what becomes of those whose worker died."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -7,8 +8,8 @@ from typing import Literal, NamedTuple
 from engine.train.run import Run
 from engine.train.trainer import trainer_class
 
-DEATHS_ALONE = 2  # of workers that did nothing else, before a run is given up
-LESS = 4  # the second time, so many times fewer rows are computed at a time
+DEATHS_ALONE = 3  # of workers that did nothing else, before a run is given up
+LESS = 4  # the last time, so many times fewer rows are computed at a time
 
 
 class Finished(NamedTuple):
@@ -20,10 +21,17 @@ class Finished(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A run to be trained, with the rows to compute at a time (all of a batch if None)."""
+    """A run to be trained.
+
+    Attributes:
+        run: The run.
+        micro_batch: Rows of a batch to compute at a time; all of a worker's if None.
+        has_less: Whether that is less than usual, for want of memory.
+    """
 
     run: Run
     micro_batch: int | None
+    has_less: bool = False
 
 
 class Outcome(NamedTuple):
@@ -57,20 +65,22 @@ class RunQueue:
     it is the one to blame.
     """
 
-    def __init__(self, micro_batch: int | None = None) -> None:
-        self._micro_batch = micro_batch
+    def __init__(self, micro_batch: int | None = None, workers_of_a_run: int = 1) -> None:
+        self._micro_batch, self._workers = micro_batch, workers_of_a_run
         self._waiting: list[Given] = []
         self._suspects: list[Given] = []
         self._held: dict[Worker, Given] = {}
         self._alone: set[Worker] = set()  # those that try a suspect
         self._deaths: Counter[str] = Counter()  # of workers, by the run that they tried alone
         self._finished: list[Finished] = []
+        self._gone: set[int] = set()
         self._is_closed = False
 
     def want(self, runs: Sequence[Run]) -> None:
         """Ask for runs."""
         self._waiting += [Given(run, self._micro_batch) for run in runs]
-        self._waiting.sort(key=lambda given: -length(given.run))
+        # and those of a model together, which workers then need not load again
+        self._waiting.sort(key=lambda given: (-length(given.run), given.run.model.place))
 
     def close(self) -> None:
         """Say that no more will be wanted: workers end when all are done."""
@@ -88,14 +98,19 @@ class RunQueue:
         if worker in self._alone:
             self._alone.remove(worker)
             self._deaths[given.run.name] += 1
-        if self._deaths[given.run.name] < DEATHS_ALONE:
+        deaths = self._deaths[given.run.name]
+        if deaths < DEATHS_ALONE - 1:
             self._suspects.append(given)
+            return
+        if deaths < DEATHS_ALONE:  # who kills for want of memory does not say so
+            self._suspects.append(self._with_less(given) or given)
             return
         reason = "its worker died again and again; it may need more memory than there is"
         self._finished.append(Finished(given.run, 0.0, reason))
 
     def release(self, group: int) -> None:
-        """Take back what a group was doing that is no more."""
+        """Take back what a group was doing that is no more; its workers may still ask for more."""
+        self._gone.add(group)
         for worker in [worker for worker in self._held if worker.group == group]:
             self.join(worker)
 
@@ -107,6 +122,8 @@ class RunQueue:
         """
         if done:
             self.finish(worker, done)
+        if worker.group in self._gone:
+            return "end"
         group = {other for other in self._held if other.group == worker.group}
         if group & self._alone:
             return "wait"
@@ -124,11 +141,19 @@ class RunQueue:
         if (given := self._held.pop(worker, None)) is None:
             return  # another of those that train it together told before
         self._alone.discard(worker)
-        if done.wants_memory and given.micro_batch == self._micro_batch:
-            whole = given.micro_batch or given.run.config.batch_size
-            self._waiting.append(given._replace(micro_batch=max(1, whole // LESS)))
+        if done.wants_memory and (less := self._with_less(given)):
+            self._waiting.append(less)
             return
         self._finished.append(Finished(given.run, done.seconds, done.failure))
+
+    def _with_less(self, given: Given) -> Given | None:
+        """Return a run with fewer rows to compute at a time; None if that was tried, or cannot."""
+        whole = math.ceil(given.run.config.batch_size / self._workers)
+        usual = min(whole, self._micro_batch or whole)
+        less = max(1, usual // LESS)
+        if given.has_less or less == usual:
+            return None
+        return Given(given.run, less, has_less=True)
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""

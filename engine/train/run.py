@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.fingerprint import SHORT
+from engine.fingerprint import SHORT, Plain
 from engine.mix.stage import Mix
 from engine.models import Model
 from engine.study.config import TrainConfig
@@ -28,7 +28,8 @@ class Run:
         repeat: Number of the training, from 0; always 0 for a trainer that draws nothing.
         scored: The store's files with the splits to predict.
         reads: What the fingerprint is made of, besides inputs.
-        inputs: The contents of the training set and of the splits to predict.
+        inputs: The contents of the training set and of the splits to predict, and how many of the
+            training rows are synthetic.
     """
 
     fingerprint: str
@@ -41,7 +42,7 @@ class Run:
     repeat: int
     scored: Mapping[Split, str]
     reads: Mapping[str, Any] = field(repr=False)
-    inputs: Mapping[str, str] = field(repr=False)
+    inputs: Mapping[str, Plain] = field(repr=False)
 
     @property
     def name(self) -> str:

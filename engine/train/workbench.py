@@ -1,7 +1,6 @@
 """A warm training worker: does one run after another, and keeps what the next one can use."""
 
 import tempfile
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from cachetools import LRUCache
 
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
@@ -19,7 +19,7 @@ from engine.tasks.task import Split
 from engine.train.run import Run
 from engine.train.trainer import How, RowSet, RunFailedError, Trained, Trainer, trainer_class
 
-KEPT = 64  # training sets that a worker keeps
+KEPT_ROWS = 200_000  # of training sets that a worker keeps
 REHEARSED = 3  # steps that show how much memory a run takes
 LONGEST = 256  # rows that are scored then
 
@@ -32,7 +32,9 @@ class Workbench:
         self._trainers: dict[str, Trainer] = {}
         self._ordered: dict[tuple[str, int], list[Example]] = {}
         self._gold: dict[str, RowSet] = {}
-        self._sets: OrderedDict[str, RowSet] = OrderedDict()
+        self._sets: LRUCache[tuple[str, int], RowSet] = LRUCache(
+            KEPT_ROWS, lambda own: min(len(own.examples), KEPT_ROWS)
+        )
 
     def do(self, run: Run, how: How | None = None, *, keeps_model: bool = False) -> float:
         """Train and score one run, and commit its file; return the seconds of training.
@@ -79,17 +81,15 @@ class Workbench:
 
     def _rows(self, run: Run) -> RowSet:
         """Return a run's training set; those of the last runs are at hand."""
-        if run.content not in self._sets:
+        key = (run.content, run.mix.config.real)  # the same texts may come from elsewhere
+        if key not in self._sets:
             rows = training_set(self._store, run.mix, self._real(run.mix))
             if rows.content != run.content:
                 raise DamagedError(run.label, "its training rows changed while it waited")
             if not rows.examples:
                 raise RunFailedError("there are no rows to train on")
-            self._sets[run.content] = RowSet(run.content, rows.examples, rows.synthetic)
-        self._sets.move_to_end(run.content)
-        while len(self._sets) > KEPT:
-            self._sets.popitem(last=False)
-        return self._sets[run.content]
+            self._sets[key] = RowSet(run.content, rows.examples, rows.synthetic)
+        return self._sets[key]
 
     def _trainer(self, run: Run) -> Trainer:
         name = run.config.trainer

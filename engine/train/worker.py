@@ -77,7 +77,7 @@ def work(config: dict[str, Duty]) -> None:
         if given == "wait":
             time.sleep(POLL_S)
             continue
-        done = _attempt(bench, duty, given, device, world)
+        done = _attempt(bench, duty, me, given, device, world)
 
 
 def _device(duty: Duty) -> str:
@@ -94,14 +94,20 @@ def _device(duty: Duty) -> str:
     return str(device)
 
 
-def _attempt(bench: Any, duty: Duty, given: Given, device: str, world: Any) -> Outcome:  # noqa: ANN401 - need torch
+def _attempt(  # noqa: PLR0913 - an attempt has these parts
+    bench: Any,  # noqa: ANN401 - needs torch
+    duty: Duty,
+    me: Worker,
+    given: Given,
+    device: str,
+    world: Any,  # noqa: ANN401 - as above
+) -> Outcome:
     from engine.train.trainer import How
 
     how = How(device, given.micro_batch, duty.is_compiled, world)
     try:
         return Outcome(bench.do(given.run, how, keeps_model=duty.keeps_models))
     except NoMemoryError as error:
-        _empty_cache()
         outcome = Outcome(0.0, str(error), wants_memory=True)
     except RunFailedError as error:  # such as a loss that is no number: all workers see the same
         return Outcome(0.0, str(error))
@@ -110,21 +116,29 @@ def _attempt(bench: Any, duty: Duty, given: Given, device: str, world: Any) -> O
     except Exception as error:
         logging.getLogger(__name__).exception("run %s failed", given.run.name)
         outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
-    if world.size > 1:
-        _leave(duty, outcome)
+    # out here the error holds the run's tensors no more
+    if world.size > 1 or not _works(device):
+        _leave(duty, me, outcome)
     return outcome
 
 
-def _leave(duty: Duty, outcome: Outcome) -> None:
-    """End the group, which starts anew: the others wait for this worker's part of a sum."""
-    import ray
-
-    ray.get(duty.queue.finish.remote(Worker(duty.group, 0), outcome))
-    os._exit(DIED)
-
-
-def _empty_cache() -> None:
+def _works(device: str) -> bool:
+    """Give a GPU's memory back; False if it fails this process for good, as after some errors."""
     import torch
 
-    if torch.cuda.is_available():
+    if device == "cpu":
+        return True
+    try:
         torch.cuda.empty_cache()
+        torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _leave(duty: Duty, me: Worker, outcome: Outcome) -> None:
+    """End the group, which starts anew: others may wait for this worker's part of a sum."""
+    import ray
+
+    ray.get(duty.queue.finish.remote(me, outcome))
+    os._exit(DIED)

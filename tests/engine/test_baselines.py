@@ -1,9 +1,12 @@
 """Which baselines a study has, what they are asked, and what their answers score: without Ray."""
 
+import json
+import shutil
+
 import pyarrow as pa
 import pytest
 
-from engine.baselines import baseline_names, baseline_results
+from engine.baselines import baseline_names, baseline_results, llm_names
 from engine.demand import Demand
 from engine.errors import ConfigError
 from engine.forecast import forecast
@@ -248,6 +251,19 @@ def test_answers_are_held_to_the_labels_where_the_engine_can(toy):
     (free,) = planned(toy, *served, "baseline.constrained=false").baselines
     assert free.config.structured is None
     assert free.fingerprint != held.fingerprint
+
+
+def test_models_in_folders_of_one_name_are_told_apart(toy, tiny_llm, tmp_path):
+    folders = [tmp_path / name / "checkpoint" for name in "abc"]
+    for folder in folders:
+        shutil.copytree(tiny_llm, folder)
+    config = json.loads((folders[1] / "config.json").read_text())
+    (folders[1] / "config.json").write_text(json.dumps({**config, "rope_theta": 5000.0}))
+    levels = json.dumps([str(folder) for folder in folders])
+    asked = ("generate.engine=transformers", f"factors.generate.model={levels}")
+    names = llm_names(planned(toy, *asked, "baseline.shots=[0]").baselines)
+    assert len(names) == len(set(names.values())) == 2  # two of the three are one model
+    assert all(name.startswith("checkpoint ") for name in names.values())
 
 
 def test_what_the_section_names_replaces_what_the_recipes_have(toy, tiny_llm):

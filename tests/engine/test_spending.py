@@ -13,7 +13,6 @@ from engine.spending import FIRST, HOUR_S, Purse, Taken, taken
 from engine.store import Store
 from engine.study.config import Budget
 from engine.study.load import load_study
-from engine.training import Training
 
 SLOW = ("generate.engine=plugged:Slow", "factors.real=[0]")  # 9 tokens a row, none of prompts
 
@@ -116,9 +115,7 @@ def test_a_budget_stops_generation_cleanly_and_a_larger_one_goes_on(toy, store, 
     def fill(limit):
         plan = planned(toy, "factors.quantity=[200]", f"budget.max_tokens={limit}")
         publish_inputs(plan, store)
-        troubles = fill_views(
-            plan, store, heard.append, lambda: None, Training(plan, store, heard.append)
-        )
+        troubles = fill_views(plan, store, heard.append, lambda: None)
         return plan, troubles
 
     plan, troubles = fill(1000)

@@ -91,9 +91,20 @@ def test_many_cores_are_split_too(cluster):
     engines, workers = cluster(node("a", 16), engine="recorded")
     assert workers == {"a": 8}
     assert engines == {"a": 7}  # one is in part for judging
+    assert cluster(node("a", 8), engine="recorded")[1] == {"a": 7}
+    assert cluster(node("a", 7), engine="recorded")[1] is None
+    assert cluster(node("a", 32), node("b", 32), engine="recorded")[1] == {"a": 8, "b": 8}
 
 
 def test_what_trains_a_run_together_must_fit_beside_the_engines(cluster):
     wanted = {"data_parallel": 2, "fleet_gpus": 1}
     assert cluster(node("a", 16, 2), **wanted)[1] is None
-    assert cluster(node("a", 16, 4), **wanted)[1] == {"a": 3}
+    assert cluster(node("a", 16, 4), **wanted)[1] == {"a": 2}
+    assert cluster(node("a", 16, 3), node("b", 16, 3), data_parallel=4)[1] is None
+    with pytest.raises(ConfigError, match="no room"):
+        cluster(node("a", 16, 3), node("b", 16, 3), data_parallel=4, share="split")
+
+
+def test_engines_that_may_be_many_leave_room_only_if_asked_to(cluster):
+    assert cluster(node("a", 64, 8), replicas=[1, 8])[1] is None
+    assert cluster(node("a", 64, 8), replicas=[1, 8], share="split")[1] == {"a": 7}

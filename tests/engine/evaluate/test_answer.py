@@ -17,6 +17,7 @@ LABELS = ["entailment", "not entailment", "Sci/Tech", "C++"]
         ("It is C++, surely", "C++"),
         ('{"label": "Sci/Tech"}', "Sci/Tech"),
         ("<think>entailment? C++?</think>\n\nSci/Tech", "Sci/Tech"),
+        ("<think>It may be entailment, let me", None),
         ("", None),
         ("I cannot tell.", None),
         ("entailment or not entailment", None),

@@ -11,12 +11,14 @@ from transformers import pipeline
 
 from engine import session
 from engine.errors import ConfigError
+from engine.models import Model
 from engine.plan import make_plan
 from engine.store import Store
 from engine.study.config import Resources, TrainConfig
 from engine.study.load import load_study
 from engine.survey import survey
-from engine.train.fleet import layout, share_of_one, train_fleet
+from engine.train.fleet import Fleet, train_fleet
+from engine.train.layout import Group, layout, share_of_one
 from engine.train.probe import that_fit
 from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
 from engine.train.trainer import How
@@ -100,21 +102,21 @@ def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up
 
 
 def test_workers_that_train_a_run_together_come_to_the_same(toy, store, tmp_path, ray_up):
-    runs = missing(toy, store, "train.steps=30", "factors.real=[30]")
+    runs = missing(toy, store, "train.steps=12", "factors.real=[30]")
     wild = missing(
         toy, store, "factors.real=[10]", "repeats=1",
         "train.learning_rate=1.0", "train.max_grad_norm=1e30", "train.weight_decay=1e30",
     )  # fmt: skip
     plain = missing(toy, store, "factors.real=[10]", "train.trainer=head")
     heard = []
-    where = Resources(fleet_cpus=0.5, data_parallel=2, micro_batch=3)
+    where = Resources(fleet_cpus=0.5, data_parallel=2, micro_batch=4)
     train_fleet([*runs, *wild, *plain], store, where, heard.append)
     failed = {one.run.name: one.failure for one in heard if one.failure}
     assert list(failed) == [run.name for run in wild]
     assert "the loss was" in failed[wild[0].name]
     alone = Store.open(str(tmp_path / "alone"))
     bench = Workbench(alone)
-    for run in missing(toy, alone, "train.steps=30", "factors.real=[30]"):
+    for run in missing(toy, alone, "train.steps=12", "factors.real=[30]"):
         bench.do(run)
     for run in runs:
         together, by_itself = (own.document(run.name) for own in (store, alone))
@@ -163,6 +165,7 @@ class Named:
     def __init__(self, name, rows=8):
         self.name = name
         self.config = TrainConfig(steps=1, batch_size=rows)
+        self.model = Model("place", None, "identity")
 
 
 def given(run):
@@ -204,9 +207,10 @@ def test_a_run_that_kills_its_worker_is_blamed_alone_and_other_groups_go_on():
     assert queue.take(B, DONE) == given(poison)
     assert queue.take(A) == "wait"
     assert queue.take(C, DONE) == given(others[0])  # another group may try another
-    for worker in (A, B):
-        queue.join(worker)
-    assert queue.take(A) == given(poison)
+    for again in (given(poison), Given(poison, 2, has_less=True)):
+        for worker in (A, B):
+            queue.join(worker)
+        assert queue.take(A) == again
     for worker in (A, B):
         queue.join(worker)
     assert [queue.take(A), queue.take(C, DONE)] == ["end", "end"]
@@ -224,7 +228,7 @@ def test_a_run_is_not_blamed_for_one_death_beside_others_and_one_alone():
         queue.join(worker)
     assert queue.take(A) == given(run)
     queue.join(A)
-    assert [queue.take(A), queue.take(A, DONE)] == [given(other), given(run)]
+    assert [queue.take(A), queue.take(A, DONE)] == [given(other), given(run)]  # as it was
     assert queue.take(A, DONE) == "end"
     assert [one.failure for one in queue.news()] == [None, None]
 
@@ -234,17 +238,43 @@ def test_what_a_group_was_at_that_is_no_more_is_done_by_another():
     queue = closed(run, other)
     queue.take(A)
     queue.release(A.group)
+    assert queue.take(B) == "end"  # a process that outlives its group for a moment
     assert [queue.take(C), queue.take(C, DONE)] == [given(other), given(run)]
 
 
-def test_a_run_for_which_memory_does_not_suffice_is_tried_once_more_with_less_at_a_time():
+NO_MEMORY = Outcome(0.0, "no memory", wants_memory=True)
+
+
+@pytest.mark.parametrize(("usual", "workers", "less"), [(None, 1, 8), (None, 4, 2), (6, 1, 1)])
+def test_a_run_for_which_memory_does_not_suffice_is_tried_once_more_with_less_at_a_time(
+    usual, workers, less
+):
     run = Named("run", rows=32)
-    queue = closed(run)
-    short = Outcome(0.0, "no memory", wants_memory=True)
-    assert queue.take(A) == given(run)
-    assert queue.take(A, short) == Given(run, 8)
-    assert queue.take(A, short) == "end"
+    queue = RunQueue(usual, workers)
+    queue.want([run])
+    queue.close()
+    assert queue.take(A) == Given(run, usual)
+    assert queue.take(A, NO_MEMORY) == Given(run, less, has_less=True)
+    assert queue.take(A, NO_MEMORY) == "end"
     assert queue.news() == [Finished(run, 0.0, "no memory")]
+
+
+def test_a_run_that_cannot_have_less_is_not_tried_again():
+    run = Named("run", rows=32)
+    queue = RunQueue(1)
+    queue.want([run])
+    queue.take(A)
+    assert queue.take(A, NO_MEMORY) == "wait"
+    assert queue.news() == [Finished(run, 0.0, "no memory")]
+
+
+@pytest.mark.parametrize(("room", "size"), [(None, 1), ("some", 8)])
+def test_groups_are_whole_where_more_work_may_come(monkeypatch, store, room, size):
+    fleet, started = Fleet(store, Resources(), room), []
+    fleet._layout = {0: Group("a", 8, {})}
+    monkeypatch.setattr(fleet, "_keep_up", lambda group: started.append(group.workers))
+    fleet._start(1)
+    assert started == [size]
 
 
 def test_what_is_dropped_is_not_handed_out():
@@ -283,10 +313,13 @@ def test_those_that_train_together_are_a_group_on_one_node(monkeypatch):
 
 
 def test_gpus_are_shared_as_the_probe_says_unless_the_study_does(monkeypatch):
-    two = {"a": (16, 2), "b": (4, 0)}
+    two = {"a": (32, 2), "b": (4, 0)}
     assert groups(monkeypatch, two, probe=lambda: 3) == [("a", 6, 0.3333)]
-    assert groups(monkeypatch, two, probe=lambda: 8) == [("a", 8, 0.125)]
+    assert groups(monkeypatch, two, probe=lambda: 8) == [("a", 8, 0.125)] * 2
     assert groups(monkeypatch, two, probe=None, fleet_gpus=0.5) == [("a", 4, 0.5)]
+    # so few workers leave no GPU idle
+    assert groups(monkeypatch, two, probe=lambda: 8, fleet=3) == [("a", 3, 0.5)]
+    assert groups(monkeypatch, two, probe=lambda: 8, fleet=2) == [("a", 2, 1.0)]
 
 
 def test_a_gpu_is_shared_by_as_many_as_fit_with_something_to_spare():

@@ -9,6 +9,7 @@ import torch
 from command import environment
 from transformers import (
     AutoModel,
+    AutoModelForMaskedLM,
     BertConfig,
     BertForSequenceClassification,
     RobertaConfig,
@@ -139,6 +140,15 @@ def test_lora_trains_adapters_and_a_model_that_can_be_kept(tiny_model, tmp_path)
     assert torch.equal(*embedded)
 
 
+@pytest.mark.parametrize("targets", ["all-linear", ["query", "value"]])
+def test_lora_trains_whole_what_a_models_files_lack(tiny_model, tmp_path, targets):
+    shutil.copytree(tiny_model, tmp_path / "no-pooler")
+    AutoModelForMaskedLM.from_pretrained(tiny_model).save_pretrained(tmp_path / "no-pooler")
+    settings = {"lora_rank": 4, "lora_targets": targets, "learning_rate": 1e-2, "steps": 100}
+    done = fit(tmp_path / "no-pooler", examples(20), **settings)
+    assert done.predictions["test"] == [0, 1] * 10
+
+
 def test_a_compiled_classifier_learns_the_same(tiny_model):
     if shutil.which("g++") is None:
         pytest.skip("there is no compiler")
@@ -184,6 +194,21 @@ def test_pairs_are_told_apart_by_their_second_text(tiny_model):
     rows = [Example(row.label, "the soup", row.text) for row in examples(20)]
     done = fit(tiny_model, rows, rows, steps=40)
     assert done.predictions["test"] == [LABELS.index(row.label) for row in rows]
+
+
+def test_a_label_without_training_rows_is_never_said(tiny_model):
+    config = TrainConfig(steps=60, batch_size=8, learning_rate=2e-3, class_weights="balanced")
+    model = resolve_model(str(tiny_model), "main", "train.model")
+    rows, scored = RowSet("rows", examples(20)), {"test": RowSet("test", examples(10))}
+    labels = ["never", *LABELS]
+    done = Finetune().fit(rows, scored, model, labels, config, "float32", 0, How())
+    assert done.predictions["test"] == [1, 2] * 10
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_a_failed_run(tiny_model):
+    wild = {"learning_rate": 1.0, "max_grad_norm": 1e30, "weight_decay": 1e30, "steps": 1}
+    with pytest.raises(RunFailedError, match="the loss on test was nan at the end"):
+        fit(tiny_model, examples(4), warmup=0.0, **wild)
 
 
 def test_a_loss_that_is_no_number_is_a_failed_run(tiny_model):

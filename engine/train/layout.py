@@ -1,0 +1,117 @@
+"""Where workers go: groups of them, each on one node, as the cluster has room."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from engine.errors import ConfigError
+from engine.session import Room
+from engine.study.config import Resources
+
+LARGEST_GROUP = 8  # workers; a death restarts its whole group
+FIELDS = "resources.fleet_cpus and fleet_gpus"
+
+
+class Group(NamedTuple):
+    """Workers on one node.
+
+    Attributes:
+        node: The node's id.
+        workers: How many.
+        needs: Amounts that each of them takes, by resource.
+    """
+
+    node: str
+    workers: int
+    needs: dict[str, float]
+
+
+def layout(where: Resources, room: Room, probe: Callable[[], int] = lambda: 1) -> list[Group]:
+    """Return the groups of workers that the cluster has room for.
+
+    Where the study does not say how many there are to be, a node without GPUs has one group, and
+    one with GPUs as many as fill them.
+
+    Args:
+        where: Workers, and CPUs and GPUs of each.
+        room: What of the cluster they may take.
+        probe: Returns how many workers may share a GPU; asked only where the study does not say.
+
+    Raises:
+        ConfigError: Not one group fits.
+    """
+    together = where.data_parallel
+    needs = {"CPU": where.fleet_cpus, "GPU": _gpus_of_each(where, room, probe)}
+    room.fit(needs, FIELDS)
+    groups: list[Group] = []
+    left = where.fleet or math.inf
+    usual = math.inf if where.fleet or needs["GPU"] else LARGEST_GROUP * together
+    for node, fit in room.fits(needs).items():
+        on_node = min(fit, left, usual)
+        while on_node >= together:
+            size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
+            groups.append(Group(node, size, needs))
+            on_node, left = on_node - size, left - size
+    if not groups:
+        raise ConfigError(
+            f"resources.data_parallel is {together}: so many workers must fit on one node beside "
+            f"each other{f', and resources.fleet is {where.fleet}' if where.fleet else ''}."
+        )
+    return groups
+
+
+def _gpus_of_each(where: Resources, room: Room, probe: Callable[[], int]) -> float:
+    if where.fleet_gpus is not None:
+        return where.fleet_gpus
+    if not room.has_gpu:
+        return 0.0
+    if where.data_parallel > 1:
+        return 1.0
+    # Ray fills one GPU before the next: no more share one than leaves all of them busy
+    most = math.ceil(where.fleet / room.gpus) if where.fleet else LARGEST_GROUP
+    return share_of_one(min(probe(), most)) if most > 1 else 1.0
+
+
+def share_of_one(workers: int) -> float:
+    """Return a GPU's share for each of so many workers, as Ray counts: in ten-thousandths."""
+    return math.floor(10_000 / workers) / 10_000
+
+
+def check_fleet(where: Resources) -> None:
+    """Make sure that a group of workers fits the cluster, before anything is made.
+
+    Raises:
+        ConfigError: It does not.
+    """
+    layout(where, Room())
+
+
+def set_aside(where: Resources, room: Room) -> Room:
+    """Take what workers need, and return it as a room of their own.
+
+    Where it is not known yet how many share a GPU, whole ones are taken, with CPUs for as many
+    workers as there may be.
+
+    Raises:
+        ConfigError: Not one group fits.
+    """
+    if where.fleet_gpus is not None or not room.has_gpu or where.data_parallel > 1:
+        return room.set_aside(
+            [(group.node, group.needs, group.workers) for group in layout(where, room)]
+        )
+    for sharing in range(min(LARGEST_GROUP, where.fleet or LARGEST_GROUP), 0, -1):
+        whole = where.model_copy(
+            update={
+                "fleet": where.fleet and math.ceil(where.fleet / sharing),
+                "fleet_cpus": where.fleet_cpus * sharing,
+                "fleet_gpus": 1.0,
+            }
+        )
+        try:
+            groups = layout(whole, room)
+        except ConfigError:
+            if sharing == 1:
+                raise
+            continue
+        return room.set_aside([(group.node, group.needs, group.workers) for group in groups])
+    raise AssertionError("one worker on a GPU either fits or is refused")
