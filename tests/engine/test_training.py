@@ -31,7 +31,10 @@ def test_conditions_are_trained_while_others_are_made(toy, store, ray_up):
     waits = ["generate.engine=plugged:Waiting", args]
     plan = planned(toy, *SMALL_AND_LARGE, *waits, "resources.share=split")
     heard = []
-    findings = run_study(plan, store, heard.append)
+    try:
+        findings = run_study(plan, store, heard.append)
+    finally:
+        print(*heard, sep="\n")  # shown if it fails
     assert findings.problems == []
     assert not survey(plan, store).missing()
     stages = [progress.stage for progress in heard if progress.done]
