@@ -67,9 +67,15 @@ def _gpus_of_each(where: Resources, room: Room, probe: Callable[[], int]) -> flo
         return 0.0
     if where.data_parallel > 1:
         return 1.0
-    # Ray fills one GPU before the next: no more share one than leaves all of them busy
-    most = math.ceil(where.fleet / room.gpus) if where.fleet else LARGEST_GROUP
+    most = _most_on_a_gpu(where, room)
     return share_of_one(min(probe(), most)) if most > 1 else 1.0
+
+
+def _most_on_a_gpu(where: Resources, room: Room) -> int:
+    """Return how many may share one: Ray fills a GPU before the next, and none should lie idle."""
+    if where.fleet is None:
+        return LARGEST_GROUP
+    return min(LARGEST_GROUP, math.ceil(where.fleet / max(1.0, room.gpus)))
 
 
 def share_of_one(workers: int) -> float:
@@ -99,7 +105,7 @@ def set_aside(where: Resources, room: Room) -> Room:
         return room.set_aside(
             [(group.node, group.needs, group.workers) for group in layout(where, room)]
         )
-    for sharing in range(min(LARGEST_GROUP, where.fleet or LARGEST_GROUP), 0, -1):
+    for sharing in range(_most_on_a_gpu(where, room), 0, -1):
         whole = where.model_copy(
             update={
                 "fleet": where.fleet and math.ceil(where.fleet / sharing),

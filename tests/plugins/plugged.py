@@ -107,6 +107,7 @@ class Refusing(Slow):
 class Waiting(Slow):
     """Answers the first rows of each label, and the others once there are runs in a folder."""
 
+    is_concurrent = True  # calls may come in any order
     reads = frozenset({"engine_args"})
 
     def __init__(self, setup):
