@@ -106,7 +106,7 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
     found = {
         "seconds": {name: round(one.seconds, 2) for name, one in taken.items()},
         "ratio": {
-            name: round(one.seconds / taken["fleet"].seconds, 2)
+            name: round(one.seconds / taken["fleet"].seconds, 3)
             for name, one in taken.items()
             if "fleet" in taken and name != "fleet"
         },
