@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -79,6 +80,10 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
     others, from when Ray is up, so that the start of their workers counts. The ratio says how
     many times as fast the fleet is.
 
+    The machine must have nothing else to do: where another process wants the cores, torch's threads
+    wait for each other with open eyes, and a fine-tune on two of them was seen to take ten times as
+    long. The load average before each way is told; some of the way before it is still in it.
+
     Raises:
         ConfigError: One of the ways is not known, or lacks a package.
     """
@@ -95,14 +100,16 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
         given = _given(load, Path(folder))
         taken: dict[str, Taken] = {}
         peaks: dict[str, int | None] = {}
+        loads: dict[str, float] = {}
         for name in arms:
+            loads[name] = round(os.getloadavg()[0], 1)
             with ChildrenPeak() as peak:
                 taken[name] = _measured(name, given)
             peaks[name] = peak.mib
     found = {
         "seconds": {name: round(one.seconds, 2) for name, one in taken.items()},
         "ratio": {
-            name: round(one.seconds / taken["fleet"].seconds, 2)
+            name: round(one.seconds / taken["fleet"].seconds, 3)
             for name, one in taken.items()
             if "fleet" in taken and name != "fleet"
         },
@@ -110,6 +117,7 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
         "peak_mib": peaks,
         "start_s": {name: round(one.start_s, 1) for name, one in taken.items()},
         **{name: own for one in taken.values() for name, own in one.more.items()},
+        "load_before": loads,
         "runs": load.runs,
         "rows": load.rows,
         "steps": load.steps,
@@ -202,8 +210,8 @@ def _records(run: int, each: int) -> Iterator[dict[str, str]]:
 
 
 def _lines(found: dict[str, Any]) -> str:
-    shown = ("seconds", "ratio", "mean_accuracy", "peak_mib", "start_s")
-    titles = ("seconds", "fleet to it", "accuracy", "peak MiB", "start s")
+    shown = ("seconds", "ratio", "mean_accuracy", "peak_mib", "start_s", "load_before")
+    titles = ("seconds", "fleet to it", "accuracy", "peak MiB", "start s", "load before")
     lines = [f"{'':<20}" + "".join(f"{title:>13}" for title in titles)]
     for name in found["seconds"]:
         cells = (found[key].get(name, "") for key in shown)

@@ -19,7 +19,8 @@ def test_the_fleet_and_trainer_train_the_same(ray_up, tiny_model):
     load = Load(runs=2, rows=30, steps=3, batch_size=8, model=str(tiny_model))
     found = json.loads(bench_train(load, ["trainer", "fleet"], json=True))
     assert found["ratio"]["trainer"] == pytest.approx(
-        found["seconds"]["trainer"] / found["seconds"]["fleet"], rel=0.05
+        found["seconds"]["trainer"] / found["seconds"]["fleet"],
+        abs=0.01,  # both are rounded
     )
     assert found["scored_rows"] == 321 + 144
     assert all(0 < found["mean_accuracy"][arm] < 1 for arm in ("trainer", "fleet"))
