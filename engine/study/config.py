@@ -250,7 +250,7 @@ class Resources(Written):
         request_timeout_s: Seconds until an unanswered request is asked again (``openai``).
         requests_per_minute: Requests that all replicas together send, at most (``openai``).
         tokens_per_minute: Tokens of their prompts and completions, at most (``openai``).
-        fleet: Training workers; if absent as many as fit, at most 8 on each node.
+        fleet: Training workers; if absent as many as fit, at most 8 on a node without GPUs.
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker, such as 0.25 where four runs fit one GPU; if
             absent, where the cluster has any, as many workers share one as a probe says.

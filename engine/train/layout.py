@@ -1,5 +1,6 @@
 """Where workers go: groups of them, each on one node, as the cluster has room."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -102,9 +103,8 @@ def set_aside(where: Resources, room: Room) -> Room:
         ConfigError: Not one group fits.
     """
     if where.fleet_gpus is not None or not room.has_gpu or where.data_parallel > 1:
-        return room.set_aside(
-            [(group.node, group.needs, group.workers) for group in layout(where, room)]
-        )
+        return _taken(room, layout(where, room))
+    plans: list[list[Group]] = []
     for sharing in range(_most_on_a_gpu(where, room), 0, -1):
         whole = where.model_copy(
             update={
@@ -113,11 +113,12 @@ def set_aside(where: Resources, room: Room) -> Room:
                 "fleet_gpus": 1.0,
             }
         )
-        try:
-            groups = layout(whole, room)
-        except ConfigError:
-            if sharing == 1:
-                raise
-            continue
-        return room.set_aside([(group.node, group.needs, group.workers) for group in groups])
-    raise AssertionError("one worker on a GPU either fits or is refused")
+        # with the last of them, which needs least, room for one is a must
+        with contextlib.suppress(*([] if sharing == 1 else [ConfigError])):
+            plans.append(layout(whole, room))
+    # no GPU lies idle for want of the CPUs that more workers on another would take
+    return _taken(room, max(plans, key=lambda groups: sum(group.workers for group in groups)))
+
+
+def _taken(room: Room, groups: list[Group]) -> Room:
+    return room.set_aside([(group.node, group.needs, group.workers) for group in groups])

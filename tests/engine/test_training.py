@@ -87,6 +87,7 @@ def test_accelerators_are_split_where_both_have_their_own(cluster):
     assert cluster(node("a", 16, 2)) == ({"a": 1}, {"a": 1})
     assert cluster(node("a", 64, 8), replicas=5) == ({"a": 5}, {"a": 3})
     assert cluster(node("a", 64, 8), replicas=5, fleet=2)[1] == {"a": 2}
+    assert cluster(node("a", 16, 4))[1] == {"a": 3}  # whatever CPUs each might take
     assert cluster(node("a", 16, 1), engine="openai") == ({"a": 0}, {"a": 1})
 
 
