@@ -26,23 +26,24 @@ from engine.study.config import BaselineConfig, GenerateConfig, Structured
 from engine.study.identity import baseline_fingerprint, baseline_reads
 from engine.study.load import StudyFile
 from engine.tasks.gold import Rows
-from engine.tasks.task import Split
+from engine.tasks.task import Split, Task
 from engine.train.run import SCORED
 
 ASKED = ("model", "revision", "adapter", "engine", "engine_args")  # what tells LLMs apart
 
 
 def plan_baselines(
-    file: StudyFile, pools: Iterable[Pool], gold: Mapping[Split, Rows]
+    file: StudyFile, task: Task, pools: Iterable[Pool], gold: Mapping[Split, Rows]
 ) -> list[Baseline]:
-    """Return the baselines of a study: each number of shots of each LLM, in every replicate.
+    """Return a task's baselines: each number of shots of each LLM, in every replicate.
 
     Without shots a baseline draws nothing, and there is one for all replicates.
 
     Args:
         file: The study.
+        task: The task.
         pools: Those of its recipes.
-        gold: The real rows, by split.
+        gold: Its real rows, by split.
 
     Raises:
         InputError: There is no LLM to ask, or it cannot be asked this.
@@ -56,16 +57,16 @@ def plan_baselines(
             f"{file.where}: baseline.shots has {most}, but the train split has only {have} rows."
         )
     found: dict[str, Baseline] = {}
-    for config in _asked(file, wanted, pools):
+    for config in _asked(file, task, wanted, pools):
         for shots in wanted.shots:
             for replicate in range(file.study.replicates if shots else 1):
-                one = _baseline(file, config, gold, shots, replicate)
+                one = _baseline(file.where, task, config, gold, shots, replicate)
                 found.setdefault(one.fingerprint, one)
     return list(found.values())
 
 
 def _asked(
-    file: StudyFile, wanted: BaselineConfig, pools: Iterable[Pool]
+    file: StudyFile, task: Task, wanted: BaselineConfig, pools: Iterable[Pool]
 ) -> Iterator[GenerateConfig]:
     """Yield how each LLM is asked, once."""
     own = [pool.config for pool in pools if pool.model and engine_class(pool.config.engine).asks]
@@ -75,7 +76,7 @@ def _asked(
             "study's recipes asks one. Say which to ask, with engine and model in [baseline], or "
             "take the section out."
         )
-    labels = list(file.task.labels)
+    labels = list(task.labels)
     asked = [_instead(wanted, config, labels) for config in own or [GenerateConfig()]]
     yield from {canonical(config.model_dump()): config for config in asked}.values()
 
@@ -98,23 +99,24 @@ def _instead(wanted: BaselineConfig, own: GenerateConfig, labels: list[str]) -> 
     )
 
 
-def _baseline(
-    file: StudyFile,
+def _baseline(  # noqa: PLR0913 - it is made of these
+    where: str,
+    task: Task,
     config: GenerateConfig,
     gold: Mapping[Split, Rows],
     shots: int,
     replicate: int,
 ) -> Baseline:
-    task, engine = file.task, engine_class(config.engine)
+    engine = engine_class(config.engine)
     try:
         model = engine.model(task, config)
         has_adapter = config.adapter and "adapter" in engine.reads
         adapter = resolve_adapter(config.adapter) if config.adapter and has_adapter else None
     except InputError as error:  # which speaks of [generate]
-        raise ConfigError(f"{file.where}, [baseline]: {error}") from error
+        raise ConfigError(f"{where}, [baseline]: {error}") from error
     if model is None or not engine.asks:
         raise ConfigError(
-            f"{file.where}: baseline.engine is {config.engine!r}, which asks no LLM; name one that "
+            f"{where}: baseline.engine is {config.engine!r}, which asks no LLM; name one that "
             "does, such as 'vllm', 'openai' or 'transformers'."
         )
     inputs: dict[str, Plain] = {str(split): gold[split].content for split in SCORED}
@@ -148,9 +150,11 @@ def baseline_names(baselines: Sequence[Baseline]) -> dict[str, str]:
     llms = llm_names(baselines)
     is_one = len(set(llms.values())) == 1
     has_draws = len({one.replicate for one in baselines}) > 1
+    has_tasks = len({one.task.name for one in baselines}) > 1
     return {
         one.fingerprint: ", ".join(
             [
+                *([one.task.name] if has_tasks else []),
                 *([] if is_one else [llms[one.fingerprint]]),
                 f"{one.shots} shot{'' if one.shots == 1 else 's'}",
                 *([f"replicate {one.replicate}"] if has_draws and one.shots else []),
@@ -207,7 +211,7 @@ def _brief(value: Plain) -> str:
 
 
 def baseline_results(
-    baselines: Sequence[Baseline], gold: Mapping[Split, Rows], store: Store
+    baselines: Sequence[Baseline], gold: Mapping[str, Mapping[Split, Rows]], store: Store
 ) -> list[dict[str, Any]]:
     """Score the baselines' answers, as far as all rows of a split are there.
 
@@ -223,13 +227,14 @@ def baseline_results(
     llms = llm_names(baselines)
     return [
         {
+            "task": one.task.name,
             "llm": llms[one.fingerprint],
             "engine": one.config.engine,
             "constrained": one.config.structured is not None,
             "shots": one.shots,
             "replicate": one.replicate if one.shots else None,
             "split": split,
-            **_scored(one, gold[split].table, answers),
+            **_scored(one, gold[one.task.name][split].table, answers),
             "pool": one.folder,
         }
         for one in baselines

@@ -3,38 +3,40 @@
 It is read from the store's files when it begins, and follows what is reported after that.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from engine.accepted import NONE
 from engine.curate.stage import Curated, is_current, tally_of
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.generate.ledger import Part
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
+from engine.generate.topics import TopicPool
 from engine.plan import Plan
 from engine.segments import Segment, unbroken
 from engine.store import Store
-from engine.survey import Outlook, in_turn, lacking, outlook
+from engine.survey import Looks, in_turn, lacking, look_over, whole_rows
 
-AT_LEAST = 64  # rows of a label that are judged at a time, while more are being made
+AT_LEAST = 64  # rows of a slot that are judged at a time, while more are being made
 
 
 @dataclass
 class _Supply:
-    """One label of a pool.
+    """One slot of a pool.
 
     Attributes:
         pool: The pool.
-        label: The label.
+        slot: The slot.
         there: Its segments.
         awaited: Those that are being made.
         is_stopped: Whether no more can be made, or may be.
-        upto: Rows that are wanted whatever becomes of them: all of a baseline.
+        upto: Rows that are wanted whatever becomes of them: all of a baseline, answers for topics.
     """
 
     pool: Pool
-    label: str
+    slot: str
     there: set[Segment]
     awaited: set[Segment] = field(default_factory=set)
     is_stopped: bool = False
@@ -47,22 +49,26 @@ class _Supply:
 
     def lacking(self, upto: int) -> list[Want]:
         """Return the segments of the first rows that are neither there nor being made."""
-        return lacking(self.pool, self.label, upto, self.there | self.awaited)
+        return lacking(self.pool, self.slot, upto, self.there | self.awaited)
+
+    @property
+    def in_order(self) -> list[Segment]:
+        """Its segments, by their rows."""
+        return sorted(self.there, key=lambda segment: segment.start)
 
     @property
     def rows(self) -> int:
         """Rows that can be judged: those before the first gap."""
-        whole = unbroken(sorted(self.there, key=lambda segment: segment.start))
+        whole = unbroken(self.in_order)
         return whole[-1].stop if whole else 0
 
 
 @dataclass
-class _Quota:
-    """One label of a view."""
+class _Judged:
+    """One slot of a view."""
 
     view: View
     supply: _Supply
-    wanted: int
     tally: Tally
     is_stale: bool  # rows of the pool changed under it: it must be judged anew whatever it counts
     is_busy: bool = False
@@ -72,6 +78,10 @@ class _Quota:
         rows = self.supply.rows
         return rows if self.is_stale else max(0, rows - self.tally.rows)
 
+    @property
+    def is_awaiting(self) -> bool:
+        return bool(self.supply.awaited or self.unjudged or self.is_busy)
+
 
 class Demand:
     """What a plan still wants.
@@ -79,37 +89,40 @@ class Demand:
     Args:
         plan: The study's steps.
         store: The root.
+        most: Rows of a label, or of a baseline's split, that are wanted at most, if not all.
     """
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        self._store, self._limits = store, plan.file.study.quota
+    def __init__(self, plan: Plan, store: Store, most: int | None = None) -> None:
+        self._plan, self._store, self._most = plan, store, most
         self._supplies: dict[tuple[str, str], _Supply] = {}
-        self._quotas: dict[tuple[str, str], _Quota] = {}
+        self._judged: dict[tuple[str, str], _Judged] = {}
+        self._known_looks: Looks | None = None
         for pool in plan.pools:
-            for label, there in pool.segments(store).items():
-                self._supplies[pool.fingerprint, label] = _Supply(pool, label, set(there))
+            for slot, there in pool.segments(store).items():
+                self._supplies[pool.fingerprint, slot] = _Supply(pool, slot, set(there))
         for baseline in plan.baselines:
             for split, rows in baseline.limits.items():
-                self._supplies[baseline.fingerprint, split].upto = rows
+                wanted = rows if most is None else min(rows, most)
+                self._supplies[baseline.fingerprint, split].upto = wanted
+        for listed in plan.topic_pools:
+            self._list(listed)
         for view in plan.views:
-            for label, wanted in plan.demand(view).items():
-                supply = self._supplies[view.pool.fingerprint, label]
-                is_stale = not is_current(store, view, label)
-                tally = Tally() if is_stale else _tally(store, view, label)
-                self._quotas[view.fingerprint, label] = _Quota(
-                    view, supply, wanted, tally, is_stale
-                )
+            for slot in view.pool.slots:
+                supply = self._supplies[view.pool.fingerprint, slot]
+                is_stale = not is_current(store, view, slot)
+                tally = Tally() if is_stale else _tally(store, view, slot)
+                self._judged[view.fingerprint, slot] = _Judged(view, supply, tally, is_stale)
 
     @property
     def is_settled(self) -> bool:
         """Whether every row is judged, and every quota met or given up."""
-        is_filled = all(self._is_settled(quota) for quota in self._quotas.values())
+        is_filled = all(self._is_settled(own) for own in self._judged.values())
         return is_filled and not any(own.is_open for own in self._supplies.values())
 
     @property
     def open_pools(self) -> list[Pool]:
         """The pools that may be extended yet."""
-        own = [quota.supply.pool for quota in self._quotas.values() if not self._is_settled(quota)]
+        own = [one.supply.pool for one in self._judged.values() if not self._is_settled(one)]
         own += [supply.pool for supply in self._supplies.values() if supply.is_open]
         return list({pool.fingerprint: pool for pool in own}.values())
 
@@ -122,51 +135,78 @@ class Demand:
     @property
     def unjudged_rows(self) -> int:
         """Rows that are there and not judged; those of two views count twice."""
-        return sum(quota.unjudged for quota in self._quotas.values())
+        return sum(own.unjudged for own in self._judged.values())
 
     def wants(self) -> list[Want]:
         """Return the segments that are to be made now, the most urgent first; each once."""
-        found: dict[tuple[str, Segment], Want] = {}
-        for quota in self._quotas.values():
-            own = quota.supply
-            if own.is_stopped:
-                continue
-            for want in own.lacking(self._outlook(quota).upto):
-                found[own.pool.fingerprint, want.segment] = want
-        for own in self._supplies.values():
-            for want in own.lacking(own.upto) if not own.is_stopped else ():
-                found[own.pool.fingerprint, want.segment] = want
+        found = {(want.pool.fingerprint, want.segment): want for want in self._wanted()}
         for want in found.values():
             self._supplies[want.pool.fingerprint, want.segment.slot].awaited.add(want.segment)
+        if found:
+            self._known_looks = None
         return in_turn(found.values())
 
+    def _wanted(self) -> Iterator[Want]:
+        for own in self._judged.values():
+            supply = own.supply
+            if not supply.is_stopped:
+                upto = self._upto(own)
+                yield from (want for want in supply.lacking(upto) if self._can_be_asked(want))
+        for supply in self._supplies.values():
+            yield from supply.lacking(supply.upto) if not supply.is_stopped else ()
+
+    def _upto(self, own: _Judged) -> int:
+        looks, slot = self._looks[own.view.fingerprint], own.supply.slot
+        return max(look.upto for label, look in looks.items() if own.view.slot_of(label) == slot)
+
+    def _can_be_asked(self, want: Want) -> bool:
+        """Say whether what a segment's prompts are made of is there."""
+        pool = want.pool
+        listed = self._plan.topic_pool(pool)
+        if listed and not self._store.has(listed.file):
+            return False
+        if pool.parent is None:
+            return True
+        above = self._looks[pool.parent.fingerprint]
+        accepted = {label: look.tally.accepted for label, look in above.items()}
+        fed = pool.parent.feeds(want.segment.slot, accepted)
+        return want.segment.stop <= whole_rows(pool, want.segment.slot, fed)
+
     def to_judge(self) -> list[tuple[View, str]]:
-        """Return the labels of views that are to be judged now, each once until it is."""
+        """Return the slots of views that are to be judged now, each once until it is."""
         found = []
-        for quota in self._quotas.values():
-            enough = max(AT_LEAST, quota.tally.rows // 4)  # resuming a view costs as it grows
-            is_due = quota.unjudged >= (enough if quota.supply.awaited else 1)
-            if is_due and not quota.is_busy:
-                quota.is_busy, quota.is_stale = True, False
-                found.append((quota.view, quota.supply.label))
+        for own in self._judged.values():
+            enough = max(AT_LEAST, own.tally.rows // 4)  # resuming a view costs as it grows
+            is_due = own.unjudged >= (enough if own.supply.awaited else 1)
+            if is_due and not own.is_busy:
+                own.is_busy, own.is_stale = True, False
+                found.append((own.view, own.supply.slot))
         return found
 
     def made(self, part: Part) -> None:
-        """Hear that a segment is there."""
+        """Hear that a segment is there.
+
+        Raises:
+            DamagedError: It belongs to a list of topics, and is damaged.
+        """
         own = self._supplies[part.pool, part.segment.slot]
         own.awaited.discard(part.segment)
         own.there.add(part.segment)
-        for quota in self._quotas.values():
-            if quota.supply is own and part.segment.start < quota.tally.rows:
-                quota.is_stale = True  # a damaged segment was made again under rows judged before
+        if isinstance(own.pool, TopicPool):
+            self._list(own.pool)
+        for one in self._judged.values():
+            if one.supply is own and part.segment.start < one.tally.rows:
+                one.is_stale = True  # a damaged segment was made again under rows judged before
+        self._known_looks = None
 
     def judged(self, done: Curated) -> None:
-        """Hear what a label's rows came to."""
-        quota = self._quotas[done.view.fingerprint, done.slot]
-        quota.is_busy, quota.tally = False, done.tally
+        """Hear what a slot's rows came to."""
+        own = self._judged[done.view.fingerprint, done.slot]
+        own.is_busy, own.tally = False, done.tally
         if done.damaged:  # of its pool, or of the view itself
-            quota.is_stale = True
-            quota.supply.there = set(quota.supply.pool.segments(self._store)[done.slot])
+            own.is_stale = True
+            own.supply.there = set(own.supply.pool.segments(self._store)[done.slot])
+        self._known_looks = None
 
     def stop(self, pools: Iterable[str]) -> None:
         """Hear that no more rows of pools (fingerprints) will come than are there."""
@@ -175,28 +215,61 @@ class Demand:
                 if own == pool:
                     supply.is_stopped = True
                     supply.awaited.clear()
+        self._known_looks = None
 
     def withdrawn(self, wants: Iterable[Want]) -> None:
         """Hear that segments will not be made now."""
         for want in wants:
             own = self._supplies[want.pool.fingerprint, want.segment.slot]
             own.awaited.discard(want.segment)
+        self._known_looks = None
 
-    def _is_settled(self, quota: _Quota) -> bool:
-        if quota.unjudged or quota.is_busy or quota.supply.awaited:
+    def tally(self, view: View, slot: str) -> Tally:
+        """Return what the judged rows of a slot came to."""
+        return self._judged[view.fingerprint, slot].tally
+
+    def awaits(self, view: View, slot: str) -> bool:
+        """Say whether further rows of a slot are being made or judged."""
+        return self._judged[view.fingerprint, slot].is_awaiting
+
+    def can_grow(self, view: View, slot: str) -> bool:
+        """Say whether more rows of a slot may be made, or judged."""
+        own = self._judged[view.fingerprint, slot]
+        return own.is_awaiting or not own.supply.is_stopped
+
+    def may_be_listed(self, pool: Pool) -> bool:
+        """Say whether the topics that a pool draws on are there, or may come yet."""
+        listed = self._plan.topic_pool(pool)
+        if listed is None or self._store.has(listed.file):
+            return True
+        return self._supplies[listed.fingerprint, NONE].is_open
+
+    def _list(self, listed: TopicPool) -> None:
+        """Make the list of topics, if there are answers enough, or else see to more of them."""
+        own = self._supplies[listed.fingerprint, NONE]
+        there = own.in_order
+        if not own.awaited and not listed.settle(there, self._store):
+            hopeless = listed.is_hopeless(there, self._store)
+            own.upto = 0 if hopeless else listed.upto(there, self._store)
+
+    @property
+    def _looks(self) -> Looks:
+        """Where every label stands; worked out anew when anything has changed."""
+        if self._known_looks is None:
+            self._known_looks = look_over(self._plan, self, most=self._most)
+        return self._known_looks
+
+    def _is_settled(self, own: _Judged) -> bool:
+        if own.is_awaiting:
             return False
-        return quota.supply.is_stopped or self._outlook(quota).standing != "wanting"
-
-    def _outlook(self, quota: _Quota) -> Outlook:
-        awaits = bool(quota.supply.awaited or quota.unjudged or quota.is_busy)
-        return outlook(
-            quota.view, quota.supply.label, quota.wanted, quota.tally, self._limits, awaits=awaits
-        )
+        looks, slot = self._looks[own.view.fingerprint], own.supply.slot
+        in_slot = [look for label, look in looks.items() if own.view.slot_of(label) == slot]
+        return own.supply.is_stopped or all(look.standing != "wanting" for look in in_slot)
 
 
-def _tally(store: Store, view: View, label: str) -> Tally:
+def _tally(store: Store, view: View, slot: str) -> Tally:
     try:
-        return tally_of(store, view, label)
+        return tally_of(store, view, slot)
     except DamagedError as damage:
         store.set_aside(damage.name)
         return Tally()

@@ -1,18 +1,16 @@
-"""What a study's missing rows will take, judged by the rows that are there; and a pilot of some."""
+"""What a study's missing rows will take, judged by the rows that are there."""
 
 from dataclasses import dataclass
 
-from engine.curate.stage import Judging, tally_of
+from engine.accepted import NONE
 from engine.generate.baseline import Baseline
-from engine.generate.ledger import Made
 from engine.generate.pool import Pool
-from engine.generate.stage import JUDGING_CPUS, POLL_S, Want, generate
 from engine.outcome import pool_name
 from engine.plan import Plan
-from engine.segments import SMALLEST, grid, unbroken
-from engine.spending import HOUR_S, Purse, Taken, taken
+from engine.segments import unbroken
+from engine.spending import HOUR_S, Taken, taken
 from engine.store import Store
-from engine.survey import in_turn, likely_rows, outlook
+from engine.survey import OnDisk, look_over
 
 
 @dataclass(frozen=True)
@@ -41,11 +39,14 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         DamagedError: A footer cannot be read.
     """
     rows, more, unknown = 0, Taken(), []
+    upto = _upto(plan, store)
     for pool in plan.pools:
         lacking = (
             pool.lacking(store)
             if isinstance(pool, Baseline)
-            else sum(_lacking(plan, store, pool, label) for label in pool.slots)
+            else sum(
+                _lacking(pool, slot, upto[pool.fingerprint, slot], store) for slot in pool.slots
+            )
         )
         if not lacking:
             continue
@@ -62,52 +63,23 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     return Forecast(rows, more, seconds / HOUR_S, unknown)
 
 
-def _lacking(plan: Plan, store: Store, pool: Pool, label: str) -> int:
-    """Return how many rows of a pool's label are to be made yet, at its share of accepted ones."""
-    upto = 0
+def _upto(plan: Plan, store: Store) -> dict[tuple[str, str], int]:
+    """Return how many rows each slot of each pool is likely to have in the end."""
+    found: dict[tuple[str, str], int] = {}
+    looks = look_over(plan, OnDisk(plan, store), has_pilot=False)
     for view in plan.views:
-        if view.pool is not pool:
-            continue
-        quota, tally = plan.demand(view)[label], tally_of(store, view, label)
-        look = outlook(view, label, quota, tally, plan.file.study.quota)
-        if look.standing != "wanting":
-            upto = max(upto, tally.rows)
-            continue
-        upto = max(upto, likely_rows(view, label, quota, tally, plan.file.study.quota))
-    whole = unbroken(pool.segments(store)[label])
+        for label, look in looks[view.fingerprint].items():
+            key = (view.pool.fingerprint, view.slot_of(label))
+            found[key] = max(found.get(key, 0), look.upto)
+    for listed in plan.topic_pools:
+        there = listed.segments(store)[NONE]
+        found[listed.fingerprint, NONE] = listed.upto(there, store)
+    return found
+
+
+def _lacking(pool: Pool, slot: str, upto: int, store: Store) -> int:
+    """Return how many rows of a slot are to be made yet, in whole segments."""
+    whole = unbroken(pool.segments(store)[slot])
     there = whole[-1].stop if whole else 0
-    segments = grid(label, upto)
+    segments = pool.grid(slot, upto)
     return max(0, (segments[-1].stop if segments else 0) - there)
-
-
-def make_pilot(plan: Plan, store: Store) -> int:
-    """Make and judge the first rows of every recipe that has none; they are kept and used.
-
-    Returns:
-        How many were made.
-
-    Raises:
-        InputError: A recipe cannot be made.
-        EngineLostError: Its engine does not work.
-    """
-    lacking = [pool for pool in plan.pools if not any(pool.segments(store).values())]
-    wanted = [
-        Want(pool, one)
-        for pool in lacking
-        for slot in pool.slots
-        for one in pool.grid(slot, SMALLEST)
-    ]
-    wants = Purse(plan, store).affordable(in_turn(wanted), 0)
-    if not wants:
-        return 0
-    made: list[Made] = []
-    study = plan.file.study
-    generate(wants, store, study.resources, made.append, made_for=study.name)
-    judging = Judging(store, JUDGING_CPUS)
-    for view in plan.views:
-        if view.pool in lacking:
-            for slot in view.pool.slots:
-                judging.begin(view, slot)
-    while judging.is_on:
-        judging.finished(POLL_S)
-    return sum(one.part.rows for one in made)

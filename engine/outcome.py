@@ -6,20 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from engine.baselines import baseline_names, baseline_results
+from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
-from engine.generate.engine import recipe_fields
+from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
+from engine.generate.topics import TopicPool
 from engine.models import resolve_precision
 from engine.plan import Cell, Plan
-from engine.report.findings import Findings, Source
+from engine.report.findings import Findings, Source, TaskFacts
 from engine.seal import seal_document
 from engine.spending import taken
 from engine.store import Store
+from engine.study.config import GenerateConfig
 from engine.survey import Ready, Survey
+from engine.tasks.task import Task
 from engine.train.queue import Finished
 from engine.train.run import SCORED
 from engine.train.trainer import trainer_class, training_fields
@@ -50,27 +54,30 @@ def find(
     Raises:
         DamagedError: A run's file is damaged.
     """
-    study, task = plan.file.study, plan.file.task
+    study = plan.file.study
     baselines = baseline_results(plan.baselines, plan.gold, store)
     unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
         name=study.name,
-        task=task.name,
-        labels=list(task.labels),
-        factors=list(study.factors),
+        tasks={name: _facts(plan, task) for name, task in plan.file.tasks.items()},
+        factors=study.varied,
         results=list(_results(plan, now, store)),
-        sources=[_source(plan, view, now, store) for view in plan.views],
+        sources=[_source(plan, view, store) for view in plan.views],
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[*troubles, *_problems(now, failed), *unasked],
+        problems=[*troubles, *_unlisted(plan, store), *_problems(now, failed), *unasked],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
-        gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
         baselines=baselines,
     )
+
+
+def _facts(plan: Plan, task: Task) -> TaskFacts:
+    gold = plan.gold[task.name]
+    return TaskFacts(list(task.labels), {name: own.table.num_rows for name, own in gold.items()})
 
 
 def _results(plan: Plan, now: Survey, store: Store) -> Iterator[dict[str, Any]]:
@@ -89,9 +96,13 @@ def _result(  # noqa: PLR0913 - a row has these sources
     plan: Plan, ready: Ready, repeat: int, run: str, split: str, body: Mapping[str, Any]
 ) -> dict[str, Any]:
     cell, scored = ready.cell, body["splits"][split]
-    own = {name: cell.condition.levels[name] for name in plan.file.study.factors}
+    own = {name: cell.condition.levels[name] for name in plan.file.study.varied}
+    config = cell.condition.generate
     return {
         **own,
+        "task": cell.condition.task,
+        "method": method(config) if config else None,
+        "is_rephrased": bool(config and cell.mix.view and cell.mix.view.pool.call == "rephrase"),
         "quantity": cell.condition.mix.quantity,
         "real": cell.condition.mix.real,
         "replicate": cell.replicate,
@@ -109,9 +120,15 @@ def _result(  # noqa: PLR0913 - a row has these sources
     }
 
 
-def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
-    looks = now.outlooks[view.fingerprint]
-    total = sum((look.tally for look in looks.values()), Tally())
+def method(config: GenerateConfig) -> str:
+    """Return how rows are made, in a word: the strategy, or the engine that reads no prompts."""
+    if not engine_class(config.engine).asks:
+        return config.engine
+    return f"few_shot_{config.shots}" if config.strategy == "few_shot" else config.strategy
+
+
+def _source(plan: Plan, view: View, store: Store) -> Source:
+    total = sum((tally_of(store, view, slot) for slot in view.pool.slots), Tally())
     took = taken([view.pool], store)
     return Source(
         name=view_name(plan, view),
@@ -127,8 +144,13 @@ def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:
 
 
 def view_name(plan: Plan, view: View) -> str:
-    """Return what tells a view from the study's others: its factor levels, and its replicate."""
-    cells = [cell for cell in plan.cells if cell.mix.view is view]
+    """Return what tells a view from the study's others: its factor levels, and its replicate.
+
+    One that another is made from is called by the levels of those that come from it, and by what it
+    is to them.
+    """
+    is_own = any(cell.mix.view is view for cell in plan.cells)
+    cells = [cell for cell in plan.cells if any(view is one for one in plan.lineage(cell.mix.view))]
     shared = {
         name: level
         for name, level in cells[0].condition.levels.items()
@@ -139,6 +161,8 @@ def view_name(plan: Plan, view: View) -> str:
     parts = [f"{name} {level}" for name, level in shared.items()]
     if plan.file.study.replicates > 1:
         parts.append(f"replicate {view.pool.replicate}")
+    if not is_own:
+        parts.append("first call" if view.pool.call == "first" else "before it is rephrased")
     return ", ".join(parts) or view.pool.label
 
 
@@ -146,7 +170,22 @@ def pool_name(plan: Plan, pool: Pool) -> str:
     """Return what tells a pool from the study's others: its views' names, or its baseline's."""
     if isinstance(pool, Baseline):
         return f"the LLM itself, {baseline_names(plan.baselines)[pool.fingerprint]}"
+    if isinstance(pool, TopicPool):
+        draw = f", replicate {pool.replicate}" if plan.file.study.replicates > 1 else ""
+        return f"topics of {pool.task.name}{draw}"
     return ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
+
+
+def _unlisted(plan: Plan, store: Store) -> Iterator[str]:
+    for pool in plan.topic_pools:
+        listed = len(pool.topics(store))
+        if not listed:
+            yield f"Not done yet: {pool_name(plan, pool)}: none could be listed so far."
+        elif listed < pool.count:
+            yield (
+                f"Short of topics: {pool_name(plan, pool)}: {listed} of {pool.count} different "
+                "ones; the LLM listed no more."
+            )
 
 
 def _unasked(plan: Plan, store: Store) -> Iterator[str]:
@@ -258,6 +297,7 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
     own = {
         *(rows.name for rows in plan.inputs()),
         *(pool.folder for pool in plan.pools),
+        *(listed.file for listed in plan.topic_pools),
         *(view.folder for view in plan.views),
         *runs.values(),
         *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),

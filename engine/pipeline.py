@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
-from engine.errors import DamagedError
+from engine.errors import DamagedError, EngineLostError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
 from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation, Want
 from engine.outcome import find, write_references
@@ -19,9 +19,10 @@ from engine.plan import Plan
 from engine.progress import Progress, Watch
 from engine.report.findings import Findings
 from engine.report.stage import write_report
+from engine.segments import SMALLEST
 from engine.session import ray_session
 from engine.shares import shares
-from engine.spending import Purse, in_words
+from engine.spending import Purse, in_words, taken
 from engine.store import Store
 from engine.study.config import Resources
 from engine.survey import damaged_files, survey
@@ -119,12 +120,13 @@ def publish_inputs(plan: Plan, store: Store) -> None:
         rows.publish(store)
 
 
-def fill_views(
+def fill_views(  # noqa: PLR0913 - all that makes and judges comes together here
     plan: Plan,
     store: Store,
     watch: Watch,
     ray_needed: Callable[[], None],
     training: Training | None = None,
+    most: int | None = None,
 ) -> list[str]:
     """Extend pools and judge their rows, side by side, until every quota is met or given up.
 
@@ -135,6 +137,7 @@ def fill_views(
         ray_needed: Called before Ray is used.
         training: What trains conditions whose rows are there, while others are still made, if
             there is room for both.
+        most: Rows of a label that are wanted, at most, if not all.
 
     Returns:
         What went wrong with engines, a sentence each.
@@ -142,7 +145,7 @@ def fill_views(
     Raises:
         ConfigError: There is no room for what is to be made.
     """
-    demand = Demand(plan, store)
+    demand = Demand(plan, store, most)
     wanted = demand.wants()
     if demand.is_settled:
         return []
@@ -161,6 +164,28 @@ def fill_views(
     if training:
         training.room = None  # what begins now may take what the engines had
     return troubles
+
+
+def make_pilot(plan: Plan, store: Store, ray_needed: Callable[[], None] = lambda: None) -> int:
+    """Make and judge the first rows of every recipe that has none; they are kept and used.
+
+    Args:
+        plan: The study's steps.
+        store: The root.
+        ray_needed: Called before Ray is used.
+
+    Returns:
+        How many were made.
+
+    Raises:
+        InputError: A recipe cannot be made.
+        EngineLostError: An engine does not work, or the budget bears none of it.
+    """
+    before = taken(plan.pools, store).rows
+    troubles = fill_views(plan, store, lambda _: None, ray_needed, most=SMALLEST)
+    if troubles:
+        raise EngineLostError(troubles[0])
+    return int(taken(plan.pools, store).rows - before)
 
 
 class _Filling:

@@ -5,33 +5,29 @@ Everything that can be wrong with a study is found here, before anything starts.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.baselines import plan_baselines
 from engine.curate.filter import filter_class
 from engine.curate.view import View
 from engine.errors import ConfigError, DataError
-from engine.fingerprint import Plain, content_hash, digest
+from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
 from engine.generate.engine import engine_class, recipe_fields
-from engine.generate.pool import Pool, shot_rows
+from engine.generate.pool import Pool
+from engine.generate.topics import TopicPool
+from engine.graph import Graph, source_key
 from engine.mix.prior import quotas
 from engine.mix.stage import Mix, TrainingSet
-from engine.models import Model, resolve_adapter, resolve_model, resolve_precision
+from engine.models import Model, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
-from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
+from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Condition, Readers, conditions
-from engine.study.identity import (
-    pool_fingerprint,
-    pool_reads,
-    run_fingerprint,
-    run_reads,
-    view_fingerprint,
-    view_reads,
-)
+from engine.study.identity import run_fingerprint, run_reads
 from engine.study.load import StudyFile
 from engine.tasks.gold import Rows, load_gold, load_records
-from engine.tasks.task import Split, Task
+from engine.tasks.task import Split
 from engine.train.run import SCORED, Run
 from engine.train.trainer import trainer_class, training_fields
 
@@ -61,42 +57,72 @@ class Plan:
 
     Attributes:
         file: The study.
-        gold: The real rows, by split.
-        records: Existing synthetic rows, by a hash of where they are read from.
+        gold: The real rows, by task and split.
+        records: Existing synthetic rows, by task and a hash of where they are read from.
         conditions: The conditions, in the order of the grid.
         cells: Each condition under each replicate.
         models: The classifiers, by name and revision.
         baselines: The pools of the LLM's own answers, none unless the study has ``[baseline]``.
+        ancestors: The views that pools are made from, by fingerprint.
+        topic_pools: The pools of answers that lists of topics are made of.
     """
 
     file: StudyFile
-    gold: Mapping[Split, Rows]
-    records: Mapping[str, Rows]
+    gold: Mapping[str, Mapping[Split, Rows]]
+    records: Mapping[tuple[str, str], Rows]
     conditions: list[Condition]
     cells: list[Cell]
     models: Mapping[tuple[str, str], Model]
     baselines: list[Baseline]
+    ancestors: Mapping[str, View]
+    topic_pools: list[TopicPool]
 
-    @property
+    @cached_property
     def views(self) -> list[View]:
-        """Every view that a cell draws on, once."""
-        views = [cell.mix.view for cell in self.cells if cell.mix.view]
-        return list({view.fingerprint: view for view in views}.values())
+        """Every view that a cell draws on, once; behind those that its pool is made from."""
+        found: dict[str, View] = {}
+        for cell in self.cells:
+            for view in reversed(self.lineage(cell.mix.view)):
+                found.setdefault(view.fingerprint, view)
+        return list(found.values())
 
-    @property
+    @cached_property
     def pools(self) -> list[Pool]:
-        """Every pool, once: those that views are made from, then those of the baselines."""
+        """Every pool, once: topics, then those that views are made from, then baselines."""
         recipes = {view.pool.fingerprint: view.pool for view in self.views}
-        return [*recipes.values(), *self.baselines]
+        return [*self.topic_pools, *recipes.values(), *self.baselines]
+
+    def lineage(self, view: View | None) -> list[View]:
+        """Return a view, and those that its pool is made from, the nearest first."""
+        found = []
+        while view:
+            found.append(view)
+            view = self.ancestors[view.pool.parent.fingerprint] if view.pool.parent else None
+        return found
+
+    def topic_pool(self, pool: Pool) -> TopicPool | None:
+        """Return the pool of the topics that a pool's prompts draw on, if an LLM lists them."""
+        file = pool.files.get("topics")
+        return next((one for one in self.topic_pools if one.file == file), None)
 
     def demand(self, view: View) -> dict[str, int]:
         """Return how many accepted rows of each label the cells want of a view, at most."""
-        cells = [cell for cell in self.cells if cell.mix.view is view]
-        return {label: max(cell.quotas[label] for cell in cells) for label in self.file.task.labels}
+        return dict(self._demands.get(view.fingerprint) or dict.fromkeys(view.labels, 0))
+
+    @cached_property
+    def _demands(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        for cell in self.cells:
+            if cell.mix.view:
+                own = found.setdefault(cell.mix.view.fingerprint, dict.fromkeys(cell.quotas, 0))
+                for label, wanted in cell.quotas.items():
+                    own[label] = max(own[label], wanted)
+        return found
 
     def inputs(self) -> Iterator[Rows]:
         """Yield all rows that workers read from the store."""
-        yield from self.gold.values()
+        for splits in self.gold.values():
+            yield from splits.values()
         yield from self.records.values()
 
     def runs(self, cell: Cell, mix: Mix, rows: TrainingSet) -> list[Run]:
@@ -115,7 +141,7 @@ def make_plan(file: StudyFile) -> Plan:
     Raises:
         InputError: Anything about the study, its data or its models is wrong.
     """
-    grid = conditions(file.study, file.folder, file.where, Readers(recipe_fields, training_fields))
+    grid = conditions(file, Readers(recipe_fields, training_fields))
     _check_labels(file, grid)
     for condition in grid:
         for name in condition.curate.filters if condition.curate else ():
@@ -126,114 +152,50 @@ def make_plan(file: StudyFile) -> Plan:
         (config.model, config.revision): resolve_model(config.model, config.revision, "train.model")
         for config in {_model_key(one.train): one.train for one in grid}.values()
     }
-    gold = load_gold(file.task)
-    records = _records(file.task, grid)
-    graph = _Graph(file.task, gold, records)
+    gold = {name: load_gold(task) for name, task in file.tasks.items()}
+    records = _records(file, grid)
+    graph = Graph(file.tasks, gold, records)
     cells = [
-        graph.cell(condition, replicate)
+        _cell(graph, condition, replicate)
         for condition in grid
         for replicate in range(file.study.replicates)
     ]
     _check_amounts(file, cells, gold)
-    pools = [cell.mix.view.pool for cell in cells if cell.mix.view]
+    own = {name: [one for one in graph.pools if one.task.name == name] for name in file.tasks}
+    baselines = [
+        one
+        for name, task in file.tasks.items()
+        for one in plan_baselines(file, task, own[name], gold[name])
+    ]
     return Plan(
-        file, gold, records, grid, cells, models, baselines=plan_baselines(file, pools, gold)
+        file=file,
+        gold=gold,
+        records=records,
+        conditions=grid,
+        cells=cells,
+        models=models,
+        baselines=baselines,
+        ancestors=graph.ancestors,
+        topic_pools=list(graph.topic_pools.values()),
     )
 
 
-class _Graph:
-    """Pools and views as cells come to want them, each made once."""
-
-    def __init__(self, task: Task, gold: Mapping[Split, Rows], records: Mapping[str, Rows]) -> None:
-        self._task, self._gold, self._records = task, gold, records
-        self._pools: dict[str, Pool] = {}
-        self._known: dict[tuple[str, int], Pool] = {}
-        self._views: dict[str, View] = {}
-        self._shown: dict[tuple[int, int], str] = {}
-
-    def cell(self, condition: Condition, replicate: int) -> Cell:
-        labels = list(self._task.labels)
-        view, seen = None, condition.mix.real
-        if condition.generate and condition.curate:
-            pool = self._pool(condition.generate, replicate)
-            view = self._view(pool, condition.curate)
-            if "shots" in pool.inputs:
-                shown = min(condition.generate.shot_rows, self._gold["train"].table.num_rows)
-                seen = max(seen, shown)
-        mix = Mix(tuple(labels), condition.mix, replicate, view, self._gold["train"].name, {})
-        wanted = quotas(labels, condition.mix.prior, condition.mix.quantity)
-        return Cell(condition, replicate, mix, wanted, seen)
-
-    def _pool(self, config: GenerateConfig, replicate: int) -> Pool:
-        key = (digest(config.model_dump()), replicate)
-        if key not in self._known:
-            self._known[key] = self._planned(config, replicate)
-        return self._known[key]
-
-    def _planned(self, config: GenerateConfig, replicate: int) -> Pool:
-        inputs, files, limits = dict[str, Plain](), dict[str, str](), dict[str, int]()
-        engine = engine_class(config.engine)
-        model = engine.model(self._task, config)
-        if model:
-            inputs["model"] = model.identity
-        adapter = None
-        if config.adapter and "adapter" in engine.reads:
-            adapter = resolve_adapter(config.adapter)
-            inputs["adapter"] = adapter.identity
-        if config.records and "records" in engine.reads:
-            records = self._records[_source_key(config)]
-            inputs["records"], files["records"] = records.content, records.name
-            limits = {label: records.count(label) for label in self._task.labels}
-        if engine.asks and strategy_class(config.strategy).uses_shots:
-            inputs["shots"] = self._shots(replicate, config.shot_rows)
-            files["shots"] = self._gold["train"].name
-        reads = pool_reads(self._task, config, recipe_fields(config), replicate, asks=engine.asks)
-        identity = pool_fingerprint(reads, inputs)
-        if identity not in self._pools:
-            name = (config.strategy if engine.asks else config.engine).rpartition(":")[2]
-            label = f"{self._task.name}-{name}"
-            pool = Pool(
-                fingerprint=identity,
-                label=label,
-                task=self._task,
-                config=config,
-                replicate=replicate,
-                reads=reads,
-                inputs=inputs,
-                files=files,
-                limits=limits,
-                model=model,
-                adapter=adapter,
-            )
-            if engine.asks:  # a recipe that cannot be worded is found here
-                pool.strategy_on(self._gold["train"].table)
-            self._pools[identity] = pool
-        return self._pools[identity]
-
-    def _shots(self, replicate: int, count: int) -> str:
-        """Return the content hash of the real rows that prompts may show."""
-        if (replicate, count) not in self._shown:
-            rows = shot_rows(self._gold["train"].table, replicate, count)
-            self._shown[replicate, count] = content_hash(
-                [(row.label, row.text, row.text_pair) for row in rows]
-            )
-        return self._shown[replicate, count]
-
-    def _view(self, pool: Pool, config: CurateConfig) -> View:
-        kinds = [filter_class(name) for name in config.filters]
-        compared = sorted({split for kind in kinds for split in kind.compares})
-        fields = {field for kind in kinds for field in kind.reads}
-        files: dict[Split, str] = {split: self._gold[split].name for split in compared}
-        inputs = {"pool": pool.fingerprint}
-        inputs |= {str(split): self._gold[split].content for split in compared}
-        reads = view_reads(self._task, config, fields)
-        identity = view_fingerprint(reads, inputs)
-        view = View(identity, pool, config, reads, inputs, files)
-        return self._views.setdefault(identity, view)
+def _cell(graph: Graph, condition: Condition, replicate: int) -> Cell:
+    task, gold = graph.tasks[condition.task], graph.gold[condition.task]
+    labels, seen = list(task.labels), condition.mix.real
+    view = None
+    if condition.generate and condition.curate:
+        view = graph.view(task, condition.generate, condition.curate, replicate)
+        if "shots" in graph.roles(view):
+            seen = max(seen, min(condition.generate.shot_rows, gold["train"].table.num_rows))
+    mix = Mix(tuple(labels), condition.mix, replicate, view, gold["train"].name, {})
+    wanted = quotas(labels, condition.mix.prior, condition.mix.quantity)
+    return Cell(condition, replicate, mix, wanted, seen)
 
 
 def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Run:
-    config, task = cell.condition.train, plan.file.task
+    task, gold = plan.file.tasks[cell.condition.task], plan.gold[cell.condition.task]
+    config = resolved_steps(cell.condition.train, len(rows.examples))
     model = plan.models[_model_key(config)]
     fields, draws = training_fields(config), trainer_class(config.trainer).draws
     precision = resolve_precision(config.precision) if "precision" in fields else "float32"
@@ -241,7 +203,7 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Ru
         list(task.labels), config, fields, model.identity, precision, repeat if draws else None
     )
     inputs: dict[str, Plain] = {"training_set": rows.content, "synthetic": rows.synthetic}
-    inputs |= {str(split): plan.gold[split].content for split in SCORED}
+    inputs |= {str(split): gold[split].content for split in SCORED}
     return Run(
         fingerprint=run_fingerprint(reads, inputs),
         label=f"{task.name}-{rows.synthetic}+{rows.real}" + (f"-{repeat}" if draws else ""),
@@ -251,7 +213,7 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Ru
         model=model,
         precision=precision,
         repeat=repeat,
-        scored={split: plan.gold[split].name for split in SCORED},
+        scored={split: gold[split].name for split in SCORED},
         reads=reads,
         inputs=inputs,
     )
@@ -261,9 +223,9 @@ def _model_key(config: TrainConfig) -> tuple[str, str]:
     return config.model, config.revision
 
 
-def _records(task: Task, grid: list[Condition]) -> dict[str, Rows]:
+def _records(file: StudyFile, grid: list[Condition]) -> dict[tuple[str, str], Rows]:
     """Read the records of every recipe that replays some."""
-    found: dict[str, Rows] = {}
+    found: dict[tuple[str, str], Rows] = {}
     for condition in grid:
         config = condition.generate
         if config is None or "records" not in engine_class(config.engine).reads:
@@ -273,19 +235,15 @@ def _records(task: Task, grid: list[Condition]) -> dict[str, Rows]:
                 f"The engine {config.engine!r} replays existing rows: say which, with "
                 'generate.records = "rows.jsonl".'
             )
-        key = _source_key(config)
+        key = (condition.task, source_key(config))
         if key not in found:
-            found[key] = load_records(config.records, task)
+            found[key] = load_records(config.records, file.tasks[condition.task])
     return found
 
 
-def _source_key(config: GenerateConfig) -> str:
-    return digest(config.records.model_dump() if config.records else None)
-
-
 def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
-    known = file.task.labels
     for condition in grid:
+        known = file.tasks[condition.task].labels
         prior, config = condition.mix.prior, condition.generate
         named = {"mix.prior": list(prior)}
         named["generate.templates"] = list(config.templates or {}) if config else []
@@ -305,25 +263,28 @@ def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
             )
 
 
-def _check_amounts(file: StudyFile, cells: list[Cell], gold: Mapping[Split, Rows]) -> None:
-    have = gold["train"].table.num_rows
-    lacking = [label for label in file.task.labels if not gold["train"].count(label)]
+def _check_amounts(
+    file: StudyFile, cells: list[Cell], gold: Mapping[str, Mapping[Split, Rows]]
+) -> None:
     for cell in cells:
-        if cell.condition.mix.real and lacking:
+        condition, task = cell.condition, file.tasks[cell.condition.task]
+        train = gold[task.name]["train"]
+        lacking = [label for label in task.labels if not train.count(label)]
+        if condition.mix.real and lacking:
             raise DataError(
-                f"{file.where}: real is {cell.condition.mix.real}, but the train split of "
-                f"{file.task.name!r} has no rows labelled {lacking[0]!r}."
+                f"{file.where}: real is {condition.mix.real}, but the train split of "
+                f"{task.name!r} has no rows labelled {lacking[0]!r}."
             )
-        if cell.condition.mix.real > have:
+        if condition.mix.real > train.table.num_rows:
             raise DataError(
-                f"{file.where}: real is {cell.condition.mix.real}, but the train split of "
-                f"{file.task.name!r} has only {have} rows."
+                f"{file.where}: real is {condition.mix.real}, but the train split of "
+                f"{task.name!r} has only {train.table.num_rows} rows."
             )
         limits = cell.mix.view.pool.limits if cell.mix.view else {}
         for label, limit in limits.items():
             if cell.quotas[label] > limit:
                 raise DataError(
-                    f"{file.where}: quantity {cell.condition.mix.quantity} needs "
+                    f"{file.where}: quantity {condition.mix.quantity} needs "
                     f"{cell.quotas[label]} rows of {label!r}, but only {limit} are recorded in "
-                    f"{cell.condition.generate and cell.condition.generate.records}."
+                    f"{condition.generate and condition.generate.records}."
                 )

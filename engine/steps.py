@@ -13,6 +13,7 @@ from engine.forecast import Forecast
 from engine.generate.baseline import Baseline
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
+from engine.generate.topics import TopicPool
 from engine.outcome import pool_name, reference_file, run_key, view_name
 from engine.plan import Cell, Plan
 from engine.segments import unbroken
@@ -21,10 +22,10 @@ from engine.store import Store
 from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run
 
-Kind = Literal["pool", "baseline", "view", "run"]
+Kind = Literal["topics", "pool", "baseline", "view", "run"]
 State = Literal["made", "partly", "missing", "waiting", "given up"]
 SHOWN_DIFFERENCES = 3
-MADE_OF_ROWS: tuple[Kind, ...] = ("pool", "baseline")  # of rows that engines make
+MADE_OF_ROWS: tuple[Kind, ...] = ("topics", "pool", "baseline")  # of rows that engines make
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        kind: "pool", "baseline" (the pool of one), "view" or "run".
+        kind: "topics" (the pool of a list), "pool", "baseline" (the pool of one), "view" or "run".
         name: What it is called in the study.
         place: Its folder or file in the root; None for a run whose rows are not known yet.
         fingerprint: Its identity; None as above.
@@ -83,7 +84,7 @@ def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
         states[step.state] = states.get(step.state, 0) + 1
     whole = {
         "study": plan.file.study.name,
-        "task": plan.file.task.name,
+        "tasks": list(plan.file.tasks),
         "conditions": len(plan.conditions),
         "counts": counts,
         "rows_to_make": rows_to_make(found),
@@ -107,8 +108,10 @@ def _pool_step(
     there = {slot: _rows(found) for slot, found in pool.segments(store).items()}
     rows, to_make = sum(there.values()), sum(want.rows for want in missing if want.pool is pool)
     state: State = "made" if not to_make else "partly" if rows else "missing"
-    is_baseline = isinstance(pool, Baseline)
-    if is_baseline and rows:
+    kind: Kind = "pool"
+    if isinstance(pool, Baseline | TopicPool):
+        kind = "baseline" if isinstance(pool, Baseline) else "topics"
+    if kind != "pool" and rows:
         why = f"{rows} rows are reused" + (f", {to_make} are still to be asked" if to_make else "")
     elif rows and to_make:
         why = f"{rows} rows are reused, about {to_make} more are needed for the quotas"
@@ -116,7 +119,6 @@ def _pool_step(
         why = "its rows are enough for the quotas, as far as can be told"
     else:
         why = known.why("pools", pool.recipe())
-    kind: Kind = "baseline" if is_baseline else "pool"
     name, folder, print_ = pool_name(plan, pool), pool.folder, pool.fingerprint
     return Step(kind, name, folder, print_, pool.inputs, state, why, rows, to_make)
 
@@ -128,10 +130,12 @@ def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known
     standings = {look.standing for look in looks.values()}
     state: State = "partly" if rows else "missing"
     to_judge = max(0, pool_rows - rows)
+    parent = view.pool.parent
     if to_judge or not all(is_current(store, view, slot) for slot in view.pool.slots):
         why = f"{to_judge} rows of its pool are to be judged"
     elif "wanting" in standings:
-        why = "its pool is to be extended"
+        source = view_name(plan, plan.ancestors[parent.fingerprint]) if parent else ""
+        why = "its pool is to be extended" + (f", from {source!r}" if parent else "")
     else:
         state, why = "made", _standing(looks)
     if not rows:

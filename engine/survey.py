@@ -3,13 +3,15 @@
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Literal, NamedTuple, Protocol
 
+from engine.accepted import NONE
 from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
-from engine.mix.stage import TrainingSet, ordered_rows, training_set
+from engine.mix.stage import Example, TrainingSet, ordered_rows, training_set
 from engine.plan import Cell, Plan
 from engine.segments import Segment
 from engine.store import Store
@@ -30,7 +32,7 @@ class Outlook(NamedTuple):
             "hopeless", since too many are refused.
         quota: Accepted rows wanted.
         tally: What there is.
-        upto: Rows that the pool should have for the quota, as far as can be told.
+        upto: Rows that the pool's slot should have for the quota, as far as can be told.
     """
 
     standing: Standing
@@ -40,50 +42,74 @@ class Outlook(NamedTuple):
 
 
 def outlook(  # noqa: PLR0913 - a label's outlook has these sources
-    view: View, label: str, quota: int, tally: Tally, config: Quota, *, awaits: bool = False
+    view: View,
+    label: str,
+    quotas: Mapping[str, int],
+    tally: Tally,
+    config: Quota,
+    *,
+    awaits: bool = False,
+    limit: int | None = None,
+    has_pilot: bool = True,
 ) -> Outlook:
     """Judge whether one label of a view has its quota, and how many rows that may take.
 
     Args:
         view: The view.
         label: The label.
-        quota: Accepted rows wanted.
-        tally: What the rows that are judged came to.
+        quotas: Accepted rows wanted of each label of the view.
+        tally: What the rows of the label's slot that are judged came to.
         config: When to give up.
         awaits: Whether further rows are being made or judged. Then nothing is given up yet, and
             only as many rows are called for as will be needed whatever those come to.
+        limit: Rows that the slot can have at all, where that is known.
+        has_pilot: Whether no more than a few rows are called for before any is judged.
     """
-    if tally.accepted >= quota:
-        return Outlook("enough", quota, tally, tally.rows)
-    share = tally.accepted / tally.rows if tally.rows else 1.0
-    if tally.rows >= config.judged_after and share < 1 - config.max_refused:
-        return Outlook("wanting" if awaits else "hopeless", quota, tally, tally.rows)
-    hoped = _best_share(tally) if awaits else None
-    likely = likely_rows(view, label, quota, tally, config, share=hoped)
+    own, quota = tally.of(label), quotas[label]
+    if own.accepted >= quota:
+        return Outlook("enough", quota, own, tally.rows)
+    accepted = tally.accepted / tally.rows if tally.rows else 1.0
+    if tally.rows >= config.judged_after and accepted < 1 - config.max_refused:
+        return Outlook("wanting" if awaits else "hopeless", quota, own, tally.rows)
+    hoped = _best_share(own) if awaits else None
+    likely = likely_rows(view, label, quotas, tally, config, share=hoped)
+    if limit is not None:
+        likely = min(likely, limit)
     if likely <= tally.rows:
-        return Outlook("wanting" if awaits else "short", quota, tally, tally.rows)
-    pilot = max(PILOT, config.judged_after) if tally.rows < config.judged_after else likely
-    return Outlook("wanting", quota, tally, min(likely, pilot))
+        return Outlook("wanting" if awaits else "short", quota, own, tally.rows)
+    is_first = has_pilot and tally.rows < config.judged_after
+    pilot = max(PILOT, config.judged_after) if is_first else likely
+    return Outlook("wanting", quota, own, min(likely, pilot))
 
 
 def likely_rows(  # noqa: PLR0913 - as of an outlook
-    view: View, label: str, quota: int, tally: Tally, config: Quota, *, share: float | None = None
+    view: View,
+    label: str,
+    quotas: Mapping[str, int],
+    tally: Tally,
+    config: Quota,
+    *,
+    share: float | None = None,
 ) -> int:
-    """Return how many rows a pool's label is likely to need for a quota, or may have at most.
+    """Return how many rows a label's slot is likely to need for a quota, or may have at most.
 
     Args:
         view: The view.
         label: The label.
-        quota: Accepted rows wanted.
-        tally: What the rows that are judged came to.
+        quotas: Accepted rows wanted of each label of the view.
+        tally: What the rows of the slot that are judged came to.
         config: When to give up.
-        share: Rows that will be accepted of those to come, in (0, 1]; as of those judged, if None.
+        share: Rows of the label that will be accepted of those to come, in (0, 1]; as of those
+            judged, if None.
     """
+    own, slot = tally.of(label), view.slot_of(label)
+    in_slot = [quota for other, quota in quotas.items() if view.slot_of(other) == slot]
     if share is None:
-        share = max(LEAST_SHARE, tally.accepted / tally.rows if tally.rows else 1.0)
-    likely = tally.rows + math.ceil((quota - tally.accepted) / share)
-    cap = math.ceil(config.attempts * quota)
-    return min(likely, cap, view.pool.limits.get(label, cap))
+        at_first = quotas[label] / sum(in_slot)  # as if all were accepted, and labels as wanted
+        share = max(LEAST_SHARE, own.accepted / tally.rows if tally.rows else at_first)
+    likely = tally.rows + math.ceil((quotas[label] - own.accepted) / share)
+    cap = math.ceil(config.attempts * sum(in_slot))
+    return min(likely, cap, view.pool.limits.get(slot, cap))
 
 
 def _best_share(tally: Tally) -> float:
@@ -94,42 +120,195 @@ def _best_share(tally: Tally) -> float:
     return min(1.0, share + 2 * math.sqrt(share * (1 - share) / tally.rows))
 
 
-def outlooks(plan: Plan, store: Store, view: View) -> dict[str, Outlook]:
-    """Judge every label of a view.
+class Known(Protocol):
+    """What is known of the rows that there are."""
 
-    Raises:
-        DamagedError: A footer cannot be read.
+    def tally(self, view: View, slot: str) -> Tally:
+        """Return what the judged rows of a slot came to."""
+        ...
+
+    def awaits(self, view: View, slot: str) -> bool:
+        """Say whether further rows of a slot are being made or judged."""
+        ...
+
+    def can_grow(self, view: View, slot: str) -> bool:
+        """Say whether more rows of a slot may be made, as far as engines and budget go."""
+        ...
+
+    def may_be_listed(self, pool: Pool) -> bool:
+        """Say whether the topics that a pool draws on are there, or may come yet."""
+        ...
+
+
+Looks = Mapping[str, Mapping[str, Outlook]]  # by view's fingerprint, and label
+
+
+def look_over(
+    plan: Plan, known: Known, *, most: int | None = None, has_pilot: bool = True
+) -> Looks:
+    """Judge every label of every view of a plan.
+
+    What a pool that is made from a view wants goes up to that view as a quota: so many of its rows
+    must be accepted. What the view can give comes down again as a limit.
+
+    Args:
+        plan: The study's steps.
+        known: What there is.
+        most: Rows of a label that are wanted, at most, if not all.
+        has_pilot: Whether no more than a few rows are called for before any is judged.
     """
-    config = plan.file.study.quota
-    return {
-        label: outlook(view, label, quota, tally_of(store, view, label), config)
-        for label, quota in plan.demand(view).items()
-    }
+    quotas = {view.fingerprint: _at_most(plan.demand(view), most) for view in plan.views}
+    looks = partial(_looks, known=known, config=plan.file.study.quota, has_pilot=has_pilot)
+    for view in reversed(plan.views):  # those made from others stand behind them
+        if parent := view.pool.parent:
+            own, above = quotas[view.fingerprint], quotas[parent.fingerprint]
+            for slot, rows in _wanted_rows(view, looks(view, own, {})).items():
+                label, count = parent.needs(slot, rows)
+                above[label] = max(above[label], count)
+    found: dict[str, Mapping[str, Outlook]] = {}
+    for view in plan.views:
+        limits = _limits(plan, view, found, known)
+        found[view.fingerprint] = looks(view, quotas[view.fingerprint], limits)
+    return found
+
+
+def _at_most(quotas: Mapping[str, int], most: int | None) -> dict[str, int]:
+    return {label: own if most is None else min(own, most) for label, own in quotas.items()}
+
+
+def _looks(  # noqa: PLR0913 - most is the same for all views
+    view: View,
+    quotas: Mapping[str, int],
+    limits: Mapping[str, int],
+    *,
+    known: Known,
+    config: Quota,
+    has_pilot: bool,
+) -> dict[str, Outlook]:
+    found = {}
+    for label in view.labels:
+        slot = view.slot_of(label)
+        found[label] = outlook(
+            view,
+            label,
+            quotas,
+            known.tally(view, slot),
+            config,
+            awaits=known.awaits(view, slot),
+            limit=limits.get(slot),
+            has_pilot=has_pilot,
+        )
+    return found
+
+
+def _wanted_rows(view: View, looks: Mapping[str, Outlook]) -> dict[str, int]:
+    """Return how many rows each slot of a view's pool should have, in whole segments."""
+    upto = dict.fromkeys(view.pool.slots, 0)
+    for label, look in looks.items():
+        slot = view.slot_of(label)
+        upto[slot] = max(upto[slot], look.upto)
+    return {slot: _stop(view.pool.grid(slot, rows)) for slot, rows in upto.items()}
+
+
+def _limits(plan: Plan, view: View, looks: Looks, known: Known) -> dict[str, int]:
+    """Return how many rows each slot can have at all, of those whose sources are at their end."""
+    pool = view.pool
+    if not known.may_be_listed(pool):
+        return dict.fromkeys(pool.slots, 0)
+    if pool.parent is None:
+        return {}
+    parent, above = plan.ancestors[pool.parent.fingerprint], looks[pool.parent.fingerprint]
+    accepted = {label: look.tally.accepted for label, look in above.items()}
+    limits = {}
+    for slot in pool.slots:
+        label, _ = pool.parent.needs(slot, 1)
+        grows = known.can_grow(parent, parent.slot_of(label))
+        if above[label].standing != "wanting" or not grows:
+            limits[slot] = whole_rows(pool, slot, pool.parent.feeds(slot, accepted))
+    return limits
+
+
+def whole_rows(pool: Pool, slot: str, count: int) -> int:
+    """Return how many rows the whole segments among a slot's first ``count`` rows hold."""
+    stops = [one.stop for one in pool.grid(slot, count) if one.stop <= count]
+    return stops[-1] if stops else 0
+
+
+def _stop(segments: Sequence[Segment]) -> int:
+    return segments[-1].stop if segments else 0
+
+
+class OnDisk:
+    """What the store's files tell of a plan's rows, while nothing is made.
+
+    Args:
+        plan: The study's steps.
+        store: The root.
+    """
+
+    def __init__(self, plan: Plan, store: Store) -> None:
+        self._plan, self._store = plan, store
+        self._tallies: dict[tuple[str, str], Tally] = {}
+
+    def tally(self, view: View, slot: str) -> Tally:
+        """Return what the judged rows of a slot came to.
+
+        Raises:
+            DamagedError: A footer cannot be read.
+        """
+        key = (view.fingerprint, slot)
+        if key not in self._tallies:
+            self._tallies[key] = tally_of(self._store, view, slot)
+        return self._tallies[key]
+
+    def awaits(self, view: View, slot: str) -> bool:
+        """Say that nothing is being made."""
+        return False
+
+    def can_grow(self, view: View, slot: str) -> bool:
+        """Say that more can be made, as far as files can tell."""
+        return True
+
+    def may_be_listed(self, pool: Pool) -> bool:
+        """Say whether the topics that a pool draws on are there, or may come yet."""
+        listed = self._plan.topic_pool(pool)
+        if listed is None:
+            return True
+        there = listed.segments(self._store)[NONE]
+        return not listed.is_hopeless(there, self._store)
 
 
 def wants(plan: Plan, store: Store) -> list[Want]:
-    """Return the segments that are missing, for quotas and baselines, or in between, in turn."""
+    """Return the segments that are missing, for quotas and baselines, or in between, in turn.
+
+    Some of them can only be made once others are there, from which they are made.
+    """
+    there = {pool.fingerprint: pool.segments(store) for pool in plan.pools}
     target: dict[tuple[str, str], int] = {}
+    looks = look_over(plan, OnDisk(plan, store))
     for view in plan.views:
-        for label, look in outlooks(plan, store, view).items():
-            key = (view.pool.fingerprint, label)
+        for label, look in looks[view.fingerprint].items():
+            key = (view.pool.fingerprint, view.slot_of(label))
             target[key] = max(target.get(key, 0), look.upto)
     for baseline in plan.baselines:
         target |= {(baseline.fingerprint, split): rows for split, rows in baseline.limits.items()}
-    there = {pool.fingerprint: pool.segments(store) for pool in plan.pools}
+    for listed in plan.topic_pools:
+        own = there[listed.fingerprint][NONE]
+        hopeless = listed.is_hopeless(own, store)
+        target[listed.fingerprint, NONE] = 0 if hopeless else listed.upto(own, store)
     return in_turn(
         want
         for pool in plan.pools
-        for label in pool.slots
+        for slot in pool.slots
         for want in lacking(
-            pool, label, target[pool.fingerprint, label], there[pool.fingerprint][label]
+            pool, slot, target[pool.fingerprint, slot], there[pool.fingerprint][slot]
         )
     )
 
 
-def lacking(pool: Pool, label: str, upto: int, there: Collection[Segment]) -> list[Want]:
-    """Return the segments of a pool's label that are not there, of its first ``upto`` rows."""
-    return [Want(pool, one) for one in pool.grid(label, upto) if one not in there]
+def lacking(pool: Pool, slot: str, upto: int, there: Collection[Segment]) -> list[Want]:
+    """Return the segments of a pool's slot that are not there, of its first ``upto`` rows."""
+    return [Want(pool, one) for one in pool.grid(slot, upto) if one not in there]
 
 
 def in_turn(wants: Iterable[Want]) -> list[Want]:
@@ -141,6 +320,7 @@ def damaged_files(plan: Plan, store: Store) -> list[str]:
     """Check every byte of the inputs, pools and views that a plan refers to, and of all runs."""
     folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
     names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
+    names += [listed.file for listed in plan.topic_pools if store.has(listed.file)]
     names += [f"{folder}/recipe.json" for folder in folders if store.has(f"{folder}/recipe.json")]
     names += [
         f"{folder}/rows/{name}" for folder in folders for name in store.names(f"{folder}/rows")
@@ -193,24 +373,39 @@ def survey(plan: Plan, store: Store) -> Survey:
     Raises:
         DamagedError: A file of a view is damaged.
     """
-    train = plan.gold["train"].table
-    real = [ordered_rows(train, replicate) for replicate in range(plan.file.study.replicates)]
-    looks = {view.fingerprint: outlooks(plan, store, view) for view in plan.views}
+    real = _Orders(plan)
+    looks = look_over(plan, OnDisk(plan, store))
     ready, waiting, given_up = [], [], []
     for cell in plan.cells:
         short = _lacking(cell, looks)
         if any(look.standing == "hopeless" for look in short):
-            given_up.append((cell, _refusals(short)))
+            given_up.append((cell, _refusals(plan, cell, short, looks)))
         elif any(look.standing == "wanting" for look in short):
             waiting.append(cell)
         elif any(not look.tally.accepted for look in short):
-            given_up.append((cell, f"a label has no rows: {_refusals(short)}"))
+            why = _refusals(plan, cell, short, looks)
+            given_up.append((cell, f"a label has no rows: {why}"))
         else:
             mix = replace(cell.mix, pinned=_pinned(cell, looks))
-            rows = training_set(store, mix, real[cell.replicate])
+            rows = training_set(store, mix, real.of(cell))
             ready.append(Ready(cell, rows, plan.runs(cell, mix, rows)))
     made = frozenset(f"runs/{name}" for name in store.names("runs"))
     return Survey(looks, ready, waiting, given_up, made)
+
+
+class _Orders:
+    """The real rows of each task in the order of each replicate, worked out when they are asked."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._known: dict[tuple[str, int], list[Example]] = {}
+
+    def of(self, cell: Cell) -> list[Example]:
+        key = (cell.condition.task, cell.replicate)
+        if key not in self._known:
+            train = self._plan.gold[cell.condition.task]["train"]
+            self._known[key] = ordered_rows(train.table, cell.replicate)
+        return self._known[key]
 
 
 def _lacking(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> list[Outlook]:
@@ -227,7 +422,16 @@ def _pinned(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> dict[str,
     return {label: look.tally.rows for label, look in looks[cell.mix.view.fingerprint].items()}
 
 
-def _refusals(short: Sequence[Outlook]) -> str:
-    total = sum((look.tally for look in short), Tally())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in total.reasons().items())
-    return f"of {total.rows} rows {total.rows - total.accepted} were refused ({reasons})"
+def _refusals(plan: Plan, cell: Cell, short: Sequence[Outlook], looks: Looks) -> str:
+    told, view = [], cell.mix.view
+    while view:
+        is_shared = len(view.pool.slots) < len(view.labels)  # then each look counts the same rows
+        total = sum((look.tally for look in (short[:1] if is_shared else short)), Tally())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in total.reasons().items())
+        refused = f"{total.rows - total.accepted} were refused" + (
+            f" ({reasons})" if reasons else ""
+        )
+        told.append(f"of {total.rows} rows {refused}")
+        view = plan.ancestors[view.pool.parent.fingerprint] if view.pool.parent else None
+        short = list(looks[view.fingerprint].values()) if view else []
+    return "; of those that they are made from, ".join(told)

@@ -107,7 +107,7 @@ def _write(task: Task, rows: int, model: str) -> tuple[list[Written], int]:
 def _pool(task: Task, model: str, strategy: str, temperature: float) -> Pool:
     study = Study(
         name="bench",
-        task=task.name,
+        task=[task.name],
         generate=GenerateConfig(
             engine="transformers",
             model=model,
@@ -118,12 +118,12 @@ def _pool(task: Task, model: str, strategy: str, temperature: float) -> Pool:
         ),
         mix=MixConfig(quantity=1),
     )
-    return make_plan(StudyFile(study, task, Path("bench.toml"))).pools[0]
+    return make_plan(StudyFile(study, {task.name: task}, Path("bench.toml"))).pools[0]
 
 
 def _written(task: Task, name: tuple[str, float], answer: Completion) -> Written:
     parsed = parse(answer.text, layout(task))
-    text = parsed.text if isinstance(parsed, Parsed) else ""
+    text = (parsed.text or "") if isinstance(parsed, Parsed) else ""
     return Written(*name, answer.row.slot, text)
 
 

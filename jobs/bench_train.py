@@ -164,10 +164,11 @@ def _given(load: Load, folder: Path) -> Given:
     ready = [one for one in survey(plan, store).ready if len(one.rows.examples) == load.rows]
     if len(ready) < sets:
         raise DataError(f"The demo's grammar does not write {load.rows} different rows; ask fewer.")
+    (gold,) = plan.gold.values()
     scored: dict[Split, list[Example]] = {
         split: [
             Example(row["label"], row["text"], row["text_pair"])
-            for row in plan.gold[split].table.to_pylist()
+            for row in gold[split].table.to_pylist()
         ]
         for split in SCORED
     }

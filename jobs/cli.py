@@ -191,9 +191,8 @@ def train(  # noqa: PLR0913 - its options
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
-    from engine.forecast import make_pilot
     from engine.outcome import write_references
-    from engine.pipeline import publish_inputs
+    from engine.pipeline import make_pilot, publish_inputs
     from engine.plan import make_plan
     from engine.session import ray_session
     from engine.store import Store

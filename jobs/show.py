@@ -10,7 +10,7 @@ from engine.forecast import Forecast, forecast
 from engine.outcome import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
-from engine.report.baseline import best_baseline, shots_shown
+from engine.report.baseline import best_baselines, shots_shown
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
@@ -105,11 +105,16 @@ def _forecast_lines(made: Plan, ahead: Forecast, store: Store) -> list[str]:
 def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
     study = made.file.study
     lines = [
-        f"{study.name}: task {made.file.task.name}, {len(made.conditions)} conditions x "
+        f"{study.name}: task {', '.join(made.file.tasks)}, {len(made.conditions)} conditions x "
         f"{study.replicates} replicates x {study.repeats} repeats, root {store.root}",
         "",
     ]
-    titles = (("pool", "Pools"), ("baseline", "The LLM itself"), ("view", "Views"))
+    titles = (
+        ("topics", "Topics"),
+        ("pool", "Pools"),
+        ("baseline", "The LLM itself"),
+        ("view", "Views"),
+    )
     for kind, title in titles:
         own = [step for step in found if step.kind == kind]
         lines += [title] if own else []
@@ -145,14 +150,15 @@ def findings(found: Findings, store: Store) -> str:
     lines += [drawless(found)] if found.drawless else []
     if has_few_draws(found):
         lines.append(f"With fewer than {FEW_DRAWS} of them an interval says little.")
-    if pair := best(found):
+    for pair in best(found).values():
         levels = ", ".join(
             f"{name} {level}" for name, level in pair[0].levels.items() if level is not None
         )
         lines.append(f"Best on validation, which is what to choose by: {levels}")
-    if llm := best_baseline(found):
+    for task_, llm in best_baselines(found).items():
+        where = f" on {task_}" if len(found.tasks) > 1 else ""
         lines.append(
-            f"The LLM itself ({shots_shown(llm)}, which is best on validation): "
+            f"The LLM itself{where} ({shots_shown(llm)}, which is best on validation): "
             f"{show_score(llm.test.scores['accuracy'])} on test"
         )
     lines += [found.caveat] if found.caveat else []
@@ -172,7 +178,7 @@ def status(
     found = steps(made, store)
     counts = {
         kind: Counter(step.state for step in found if step.kind == kind)
-        for kind in ("pool", *(["baseline"] if made.baselines else []), "view", "run")
+        for kind in dict.fromkeys(("pool", *(step.kind for step in found), "view", "run"))
     }
     if json:
         whole = {"study": made.file.study.name, "counts": counts, "damaged": []}
@@ -180,7 +186,7 @@ def status(
     lines = [f"{made.file.study.name} in {store.root}"]
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
-        lines.append(f"  {kind}s: {told}")
+        lines.append(f"  {'topic list' if kind == 'topics' else kind}s: {told}")
     outlooks = survey(made, store).outlooks
     for view in made.views:
         looks = outlooks[view.fingerprint]

@@ -8,10 +8,10 @@ import pytest
 from command import textmill
 from toy_study import make_toy
 
-from engine.forecast import forecast, make_pilot
+from engine.forecast import forecast
 from engine.generate.stage import generate
 from engine.outcome import find
-from engine.pipeline import fill_views, publish_inputs, run_study
+from engine.pipeline import fill_views, make_pilot, publish_inputs, run_study
 from engine.plan import make_plan
 from engine.report.baseline import COLUMNS
 from engine.store import Store, is_leftover

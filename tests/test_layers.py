@@ -7,9 +7,9 @@ import engine
 
 ROOT = Path(__file__).parent.parent
 FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "schema"]
-FOUNDATIONS += ["segments", "session"]
+FOUNDATIONS += ["segments", "accepted", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train", "report"]
-TOP = ["baselines", "plan", "survey", "spending", "demand", "outcome", "forecast", "steps"]
+TOP = ["graph", "baselines", "plan", "survey", "spending", "demand", "outcome", "forecast", "steps"]
 TOP += ["progress", "shares", "training", "pipeline", "clean"]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]
 

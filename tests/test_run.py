@@ -268,15 +268,15 @@ def test_a_recipe_that_falls_short_or_is_given_up_is_said_to_be_so_and_the_study
 
 
 def test_generated_text_cannot_break_the_report(toy):
-    from engine.report.findings import Findings
+    from engine.report.findings import Findings, TaskFacts
     from engine.report.stage import write_report
 
     store = Store.open(str(toy / "root"))
     nasty = "<script>alert(1)</script>"
     found = Findings(
-        name="nasty", task=nasty, labels=[nasty], factors=[], results=[], sources=[], repeats=1,
+        name="nasty", tasks={nasty: TaskFacts([nasty], {})}, factors=[], results=[], sources=[], repeats=1,
         replicates=1, runs=0, problems=[nasty], settings={}, drawless=[],
-        recipe={}, caveat="", gold_rows={},
+        recipe={}, caveat="",
     )  # fmt: skip
     write_report(found, store)
     assert "<script>" not in (store.root / "studies" / "nasty" / "report.html").read_text()

@@ -23,7 +23,7 @@ class Candidate:
     """A parsed row.
 
     Attributes:
-        label: The label it was asked for.
+        label: The label it was asked for, or was given by the LLM; ``-`` if it has none yet.
         text: Its text.
         text_pair: Its second text, where the task has one.
         normalised: Both texts made comparable.

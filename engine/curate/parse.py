@@ -7,7 +7,7 @@ the pool, so a better parser needs no new generation.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from engine.tasks.task import Task
@@ -33,14 +33,21 @@ QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": 
 
 
 class Parsed(NamedTuple):
-    """The fields of a row; ``text_pair`` is None where the task has none."""
+    """The fields of a row; None where an answer does not hold them.
 
-    text: str
-    text_pair: str | None
+    Attributes:
+        text: The text.
+        text_pair: The second text.
+        label: The label, where the LLM was to write it: one of the task's.
+    """
+
+    text: str | None
+    text_pair: str | None = None
+    label: str | None = None
 
 
 class Unparsed(NamedTuple):
-    """Why a completion has no row: ``empty`` or ``unparsed``."""
+    """Why a completion has no row: ``empty``, ``unparsed``, or ``unknown_label``."""
 
     reason: str
 
@@ -49,22 +56,26 @@ class Layout(NamedTuple):
     """How answers of a task may be laid out.
 
     Attributes:
-        fields: The task's fields and how they are called in answers.
-        label_line: A line that states the label, such as "Sentiment: positive"; it is left out.
+        fields: What answers hold, and how it is called in them: fields of the task, and the label
+            where the LLM is to write it.
+        labels: The task's labels.
+        label_line: A line that states the label, such as "Sentiment: positive"; it is left out,
+            where the label is none of the fields.
     """
 
     fields: Mapping[str, str]
+    labels: Sequence[str]
     label_line: re.Pattern[str]
 
 
 def layout(task: Task) -> Layout:
-    """Return how answers of a task may be laid out."""
-    match = re.search(r"^([^\n:{}]+):\s*\{label\}", task.wording.row, re.MULTILINE)
-    names = [*([match[1].strip()] if match else []), "Label", "Category", "Class"]
+    """Return how answers may be laid out; the task is as the call sees it (``as_asked``)."""
+    names = [task.called_label, "Label", "Category", "Class"]
     called, labels = ("|".join(map(re.escape, some)) for some in (names, task.labels))
     line = rf"^[^\w\n]*(?:{called})[^\w\n]*:[^\w\n]*(?:{labels})[^\w\n]*$\n?"
     return Layout(
         {str(field): name for field, name in task.fields.items()},
+        list(task.labels),
         re.compile(line, re.IGNORECASE | re.MULTILINE),
     )
 
@@ -81,15 +92,25 @@ def parse(completion: str, form: Layout) -> Parsed | Unparsed:
         return Unparsed("empty")
     found = _from_json(text, form.fields)
     if found is None:
-        text = _bare(form.label_line.sub("", _without_lead_in(text)))
+        text = _without_lead_in(text)
+        text = _bare(text if "label" in form.fields else form.label_line.sub("", text))
         found = _from_names(text, form.fields)
     if found is None and len(form.fields) == 1:
-        found = {"text": text}
+        found = {next(iter(form.fields)): text}
     if found is None:
         return Unparsed("unparsed")
     if not all(found.values()):
         return Unparsed("empty")
-    return Parsed(found["text"], found.get("text_pair"))
+    label = _known(found["label"], form.labels) if "label" in found else None
+    if "label" in found and label is None:
+        return Unparsed("unknown_label")
+    return Parsed(found.get("text"), found.get("text_pair"), label)
+
+
+def _known(written: str, labels: Sequence[str]) -> str | None:
+    """Return the label that was written, in whatever case and between whatever marks."""
+    bare = written.splitlines()[0].strip().strip("*_\"'`.,;:!()[]").casefold()
+    return next((label for label in labels if label.casefold() == bare), None)
 
 
 def _unfenced(text: str) -> str:
@@ -112,6 +133,8 @@ def _from_json(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     found = {}
     for field, name in fields.items():
         value = keys.get(field, keys.get(name.casefold()))
+        if field == "label" and isinstance(value, bool | int):
+            value = str(value)  # true, or a number of stars
         if not isinstance(value, str):
             return None
         found[field] = value.strip()

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from engine.accepted import NONE
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
-from engine.curate.parse import Unparsed, layout, parse
+from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
 from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
-from engine.generate.stage import shots_of
+from engine.generate.stage import given_in, shots_of
 from engine.schema import VIEW
 from engine.seal import seal_table
 from engine.segments import Segment, commit_recipe, unbroken
@@ -105,7 +106,7 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
         notes: dict[str, Plain] = {
             "chain": chain,
             "rows": found.rows,
-            "accepted": found.accepted,
+            "labels": dict(found.labels),
             "refused": dict(found.refused),
         }
         store.commit(target, seal_table(table, notes))
@@ -115,7 +116,7 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
 
 
 def tally_of(store: Store, view: View, slot: str) -> Tally:
-    """Count a label's outcomes from the footers, up to the first row without one.
+    """Count a slot's outcomes from the footers, up to the first row without one.
 
     Raises:
         DamagedError: A footer cannot be read.
@@ -123,7 +124,7 @@ def tally_of(store: Store, view: View, slot: str) -> Tally:
     tally = Tally()
     for segment in unbroken(view.segments(store)[slot]):
         notes, _ = store.notes(f"{view.folder}/{segment.name}")
-        tally += Tally(notes["rows"], notes["accepted"], notes["refused"])
+        tally += Tally(notes["rows"], notes["labels"], notes["refused"])
     return tally
 
 
@@ -167,7 +168,7 @@ class _Judge:
         gold = {split: _gold_texts(store, view.files[split]) for split in compared}
         context = Context(task, view.config, gold)
         self._filters: list[RowFilter] = [kind(context) for kind in kinds]
-        self._layout = layout(task)
+        self._layout = layout(view.pool.asked)
 
     @classmethod
     def resumed(cls, store: Store, view: View, slot: str, kept: Sequence[Segment]) -> "_Judge":
@@ -176,40 +177,46 @@ class _Judge:
         remembering = [one for one in judge._filters if one.remembers]
         for segment in kept if remembering else ():
             for row in store.table(f"{view.folder}/{segment.name}").table.to_pylist():
-                if row["text"] is not None:
+                if row["text"] is not None or row["text_pair"] is not None:
                     for one in remembering:
-                        one(_candidate(row, row["text"], row["text_pair"]))
+                        one(_candidate(row, Parsed(row["text"], row["text_pair"], row["label"])))
         return judge
 
     def judge(self, pool_rows: pa.Table) -> tuple[pa.Table, Tally]:
         """Return the view's rows for a pool's rows, which follow those judged so far."""
         judged = list(self._judged(pool_rows))
         refused = Counter(row["reason"] for row in judged if row["reason"])
-        tally = Tally(len(judged), len(judged) - refused.total(), dict(refused))
+        labels = Counter(row["label"] or NONE for row in judged if not row["reason"])
+        tally = Tally(len(judged), dict(labels), dict(refused))
         return pa.Table.from_pylist(judged, schema=VIEW), tally
 
     def _judged(self, pool_rows: pa.Table) -> Iterator[dict[str, Any]]:
         for row in pool_rows.to_pylist():
-            text, text_pair, reason = self._outcome(row)
+            whole, reason = self._outcome(row)
             status = "refused" if reason else "accepted"
-            outcome = {"text": text, "text_pair": text_pair, "status": status, "reason": reason}
-            yield {**row, "label": row["slot"], **outcome}
+            yield {**row, **whole._asdict(), "status": status, "reason": reason}
 
-    def _outcome(self, row: dict[str, Any]) -> tuple[str | None, str | None, str | None]:
-        if row["error"] is not None:
-            return None, None, "error"
-        parsed = parse(row["completion"], self._layout)
+    def _outcome(self, row: dict[str, Any]) -> tuple[Parsed, str | None]:
+        """Return a row's fields, also those that were there before, and why it is refused."""
+        asked = None if row["slot"] == NONE else row["slot"]
+        parsed: Parsed | Unparsed = Unparsed("error")
+        if row["error"] is None:
+            parsed = parse(row["completion"], self._layout)
         if isinstance(parsed, Unparsed):
-            return None, None, parsed.reason
-        candidate = _candidate(row, parsed.text, parsed.text_pair)
+            return Parsed(None, label=asked), parsed.reason
+        whole = parsed._replace(label=parsed.label or asked, **given_in(row["attributes"]))
+        candidate = _candidate(row, whole)
         reasons = [one(candidate) for one in self._filters]  # all: some remember what they saw
-        return parsed.text, parsed.text_pair, next((why for why in reasons if why), None)
+        return whole, next((why for why in reasons if why), None)
 
 
-def _candidate(row: dict[str, Any], text: str, text_pair: str | None) -> Candidate:
+def _candidate(row: dict[str, Any], whole: Parsed) -> Candidate:
+    text, text_pair = whole.text, whole.text_pair
+    if text is None:  # of a pair's first call: the other text is all that there is
+        text, text_pair = text_pair or "", None
     comparable = normalised(text, text_pair)
     shots = tuple(shots_of(row["attributes"]))
-    return Candidate(row["slot"], text, text_pair, comparable, row["completion"], shots)
+    return Candidate(whole.label or NONE, text, text_pair, comparable, row["completion"], shots)
 
 
 def _gold_texts(store: Store, name: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.accepted import NONE
 from engine.fingerprint import SHORT
 from engine.generate.pool import Pool
 from engine.segments import Segment, present
@@ -47,6 +48,15 @@ class View:
             "inputs": dict(self.inputs),
         }
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its rows; ``-`` alone where they have none yet."""
+        return self.pool.labels
+
+    def slot_of(self, label: str) -> str:
+        """Return the slot of its pool that holds the rows of a label."""
+        return label if label in self.pool.slots else NONE
+
     def segments(self, store: Store) -> dict[str, list[Segment]]:
         """Return the committed segments, by slot."""
         return present(store, self.folder, self.pool.slots)
@@ -54,22 +64,34 @@ class View:
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the rows of one label, up to the first that has no outcome yet.
+    """What became of the rows of one slot, up to the first that has no outcome yet.
 
     Attributes:
         rows: Rows with an outcome.
-        accepted: Those that were accepted.
+        labels: How many of them were accepted, by label.
         refused: How many were refused, by reason.
     """
 
     rows: int = 0
-    accepted: int = 0
+    labels: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> int:
+        """How many were accepted."""
+        return sum(self.labels.values())
+
+    def of(self, label: str) -> "Tally":
+        """Return what is there of one label; rows of others count as refused for being such."""
+        own = self.labels.get(label, 0)
+        others = {"other_label": self.accepted - own} if own < self.accepted else {}
+        return Tally(self.rows, {label: own} if own else {}, {**self.refused, **others})
 
     def reasons(self) -> dict[str, int]:
         """Return how many were refused by reason, the most frequent first."""
         return dict(sorted(self.refused.items(), key=lambda item: (-item[1], item[0])))
 
     def __add__(self, other: "Tally") -> "Tally":
+        labels = Counter(self.labels) + Counter(other.labels)
         refused = Counter(self.refused) + Counter(other.refused)
-        return Tally(self.rows + other.rows, self.accepted + other.accepted, dict(refused))
+        return Tally(self.rows + other.rows, dict(labels), dict(refused))

@@ -148,5 +148,5 @@ def recipe_fields(config: GenerateConfig) -> set[str]:
     engine = engine_class(config.engine)
     fields = {"engine", *engine.reads}
     if engine.asks:
-        fields |= {"strategy", *strategy_class(config.strategy).reads}
+        fields |= {"strategy", "rephrase", *strategy_class(config.strategy).reads}
     return fields

@@ -6,8 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from engine.accepted import NONE
 from engine.fingerprint import SHORT, Plain
+from engine.generate.parent import Parent
 from engine.models import Model
+from engine.prompts.call import Call, as_asked
+from engine.prompts.rephrase import Rephrase
+from engine.prompts.second import Second
 from engine.prompts.strategy import Asker, Shot, strategy_class
 from engine.schema import RowId
 from engine.segments import Segment, grid, present
@@ -30,11 +35,14 @@ class Pool:
         replicate: Number of the draw.
         reads: What the fingerprint is made of, besides inputs.
         inputs: What identifies what it reads, by role: ``shots`` (only the real rows that can be
-            shown), ``records``, ``model``, ``adapter``.
-        files: The store's files with those rows, by role.
+            shown), ``records``, ``model``, ``adapter``, ``topics``, ``parent``.
+        files: The store's files with those rows, or topics, by role.
         limits: How many rows of a slot there can be at all, where that is known.
         model: The model that is asked; None where there is none.
         adapter: The LoRA adapter that it is asked with, if any.
+        call: Which of the calls that a row takes it answers.
+        is_free: Whether the LLM chooses the labels, and writes them.
+        parent: The view that its rows are made from; None for a first or only call.
     """
 
     fingerprint: str
@@ -48,6 +56,9 @@ class Pool:
     limits: Mapping[str, int] = field(repr=False)
     model: Model | None = field(repr=False)
     adapter: Model | None = field(default=None, repr=False)
+    call: Call = "whole"
+    is_free: bool = False
+    parent: Parent | None = field(default=None, repr=False)
 
     @property
     def folder(self) -> str:
@@ -56,8 +67,27 @@ class Pool:
 
     @property
     def slots(self) -> list[str]:
-        """What is asked for: the task's labels."""
-        return list(self.task.labels)
+        """What is asked for: the task's labels, or ``-`` alone where none is named."""
+        return [NONE] if self.names_no_label else list(self.task.labels)
+
+    @property
+    def names_no_label(self) -> bool:
+        """Whether rows are asked for without a label."""
+        if self.call == "first" and not self.is_free:  # but an example to follow has one
+            return not strategy_class(self.config.strategy).uses_shots
+        return self.is_free and self.call != "rephrase"
+
+    @property
+    def labels(self) -> list[str]:
+        """What its rows can be labelled: ``-`` alone where a row has no label yet."""
+        has_none = self.call == "first" and self.names_no_label
+        return [NONE] if has_none else list(self.task.labels)
+
+    @property
+    def asked(self) -> Task:
+        """The task as its calls see it."""
+        is_free = self.is_free and self.call != "rephrase"
+        return as_asked(self.task, self.call, is_free=is_free)
 
     def row(self, slot: str, index: int) -> RowId:
         """Return the identity of one row."""
@@ -82,16 +112,27 @@ class Pool:
 
     def strategy(self, store: Store) -> Asker:
         """Build what words this pool's prompts, with the store's real rows."""
-        shots = self.files.get("shots")
-        return self.strategy_on(load_rows(store, shots) if shots else None)
+        if self.parent:
+            find = self.parent.finder(store)
+            if self.call == "rephrase":
+                return Rephrase(self.asked, find)
+            return Second(self.task, self.asked, find)
+        shots, listed = self.files.get("shots"), self.files.get("topics")
+        return self.strategy_on(
+            load_rows(store, shots) if shots else None,
+            store.document(listed)["topics"] if listed else None,
+        )
 
-    def strategy_on(self, train: pa.Table | None) -> Asker:
-        """Build the strategy that words this pool's prompts, with these real rows."""
+    def strategy_on(self, train: pa.Table | None, topics: list[str] | None = None) -> Asker:
+        """Build the strategy that words this pool's prompts, with these real rows and topics."""
         kind = strategy_class(self.config.strategy)
         shots: list[Shot] = []
         if kind.uses_shots and train is not None:
             shots = shot_rows(train, self.replicate, self.config.shot_rows)
-        return kind(self.task, self.config, shots)
+        config = (
+            self.config if topics is None else self.config.model_copy(update={"topics": topics})
+        )
+        return kind(self.asked, config, shots)
 
 
 def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:

@@ -12,7 +12,7 @@ from engine.errors import ConfigError, ModelError
 from engine.fingerprint import digest
 from engine.prompts.strategy import Shot, strategy_class
 from engine.schema import RowId
-from engine.study.config import GenerateConfig
+from engine.study.config import GenerateConfig, WrittenTopics
 from engine.tasks.reading import Written
 from engine.tasks.task import Task
 
@@ -92,7 +92,15 @@ def check_scope(folder: Path, task: Task, config: GenerateConfig) -> None:
             f"{toy}the strategies {', '.join(scope.strategies)}; generate.strategy is "
             f"{config.strategy!r}. {advice}"
         )
-    strange = sorted(set(config.topics or task.topics or []) - set(scope.topics))
+    if config.labelling != "conditioned" or config.rephrase:
+        raise ConfigError(
+            f"{toy}one call for a row, which names its label; generate.labelling is "
+            f"{config.labelling!r}, generate.rephrase {str(config.rephrase).lower()}. {advice}"
+        )
+    if config.strategy == "topic" and isinstance(config.topics, WrittenTopics):
+        raise ConfigError(f"{toy}no list of topics is among it, as generate.topics wants. {advice}")
+    given = config.topics if isinstance(config.topics, list) else task.topics or []
+    strange = sorted(set(given) - set(scope.topics))
     if config.strategy == "topic" and strange:
         raise ConfigError(
             f"{toy}the topics that `textmill tasks {next(iter(scope.tasks))}` lists; "

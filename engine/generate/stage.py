@@ -380,6 +380,12 @@ def _said(error: Exception | None) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
+def given_in(attributes: str) -> dict[str, str]:
+    """Return the fields that a pool row had before its prompt was asked, by name."""
+    drawn: dict[str, Any] = json.loads(attributes)
+    return dict(drawn.get("given", {}))
+
+
 def shots_of(attributes: str) -> list[str]:
     """Return the ids of the real rows that a pool row's prompt showed."""
     drawn: dict[str, Any] = json.loads(attributes)

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from engine.accepted import accepted_rows
 from engine.curate.view import View
 from engine.fingerprint import content_hash
 from engine.mix.prior import turns
-from engine.segments import unbroken
 from engine.store import Store
 from engine.study.config import MixConfig
 from engine.tasks.order import real_order
@@ -107,23 +107,16 @@ def _synthetic(store: Store, mix: Mix) -> Iterator[Example]:
             yield example
 
 
-def accepted(store: Store, view: View, slot: str, judged: int | None = None) -> Iterator[Example]:
+def accepted(store: Store, view: View, label: str, judged: int | None = None) -> Iterator[Example]:
     """Yield a label's accepted rows by index, up to the first row without an outcome.
 
     Args:
         store: Where the view is.
         view: The view.
-        slot: The label.
-        judged: How many judged rows to look at, whole segments; all if None.
+        label: The label.
+        judged: How many judged rows of its slot to look at, whole segments; all if None.
     """
-    for segment in unbroken(view.segments(store)[slot]):
-        if judged is not None and segment.stop > judged:
-            return
-        yield from _accepted_of(store, f"{view.folder}/{segment.name}")
-
-
-def _accepted_of(store: Store, name: str) -> list[Example]:
-    table = store.columns(name, ["label", "text", "text_pair", "status"])
-    columns: Mapping[str, list[str]] = table.to_pydict()
-    rows = zip(*(columns[key] for key in ("label", "text", "text_pair", "status")), strict=True)
-    return [Example(*row[:3]) for row in rows if row[3] == "accepted"]
+    segments = view.segments(store)[view.slot_of(label)]
+    pinned = [one for one in segments if judged is None or one.stop <= judged]
+    for row in accepted_rows(store, view.folder, pinned, label):
+        yield Example(label, row["text"], row["text_pair"])

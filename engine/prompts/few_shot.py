@@ -2,12 +2,14 @@
 
 Source: Li et al. 2024, arXiv:2407.12813, section 3 and appendix A: the first example shown has the
 label that is asked for. We name the label in the request as well, and draw the other examples from
-all labels, so that each prompt shows the contrast; the paper does not say how it drew them.
+all labels, so that each prompt shows the contrast; the paper does not say how it drew them. Left to
+right, all are, and the LLM writes the label of the new row, as the paper's prompt for SST-2 has it.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from engine.accepted import NONE
 from engine.errors import ConfigError
 from engine.prompts.phrases import examples, request
 from engine.prompts.strategy import Asked, Shot
@@ -19,8 +21,9 @@ from engine.tasks.task import Task
 class FewShot:
     """Shows ``shots`` real rows, the first of the slot's label, and asks for another."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"shots", "shot_rows"})
+    reads: ClassVar[frozenset[str]] = frozenset({"shots", "shot_rows", "labelling"})
     uses_shots: ClassVar[bool] = True
+    is_one_call: ClassVar[bool] = True
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
         self._task, self._config, self._shots = task, config, shots
@@ -34,7 +37,7 @@ class FewShot:
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt."""
         draws = row.draws("shots")
-        first = draws.choice([shot for shot in self._shots if shot.label == row.slot])
+        first = draws.choice([shot for shot in self._shots if row.slot in (shot.label, NONE)])
         others = [shot for shot in self._shots if shot is not first]
         shown = [first, *draws.sample(others, self._config.shots - 1)]
         parts = [examples(self._task, shown), request(self._task, row.slot)]

@@ -1,12 +1,14 @@
 """One-shot prompts: a real row of the asked label, and the request for one that resembles it.
 
 Source: Li et al. 2024, arXiv:2407.12813, section 3 and appendix A. The label is stated in the
-request too, where the paper leaves it to the example.
+request too, where the paper leaves it to the example. Left to right, any row is shown, and the
+LLM writes the label of the new one, as the paper's prompt for SST-2 has it.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from engine.accepted import NONE
 from engine.prompts.few_shot import check_shown
 from engine.prompts.phrases import examples, request
 from engine.prompts.strategy import Asked, Shot
@@ -14,22 +16,23 @@ from engine.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
-HINT = "It should resemble the example, but be new."
-
 
 class OneShot:
     """Shows one real row of the slot's label and asks for a similar one."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"shot_rows"})
+    reads: ClassVar[frozenset[str]] = frozenset({"shot_rows", "labelling"})
     uses_shots: ClassVar[bool] = True
+    words: ClassVar[frozenset[str]] = frozenset({"similar"})
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
         check_shown(task, shots)
         self._task = task
         self._shots = {label: [s for s in shots if s.label == label] for label in task.labels}
+        self._shots[NONE] = list(shots)
 
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt."""
         shot = row.draws("shots").choice(self._shots[row.slot])
-        parts = [examples(self._task, [shot]), request(self._task, row.slot, HINT)]
+        hint = self._task.wording.similar
+        parts = [examples(self._task, [shot]), request(self._task, row.slot, hint)]
         return Asked("\n\n".join(parts), {"shots": [shot.id]})

@@ -29,6 +29,21 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """A generated row that another call goes on with.
+
+    Attributes:
+        id: The row's name.
+        texts: What it has of the task's fields.
+        attributes: What was drawn for its prompt.
+    """
+
+    id: str
+    texts: Mapping[str, str]
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """One row's prompt, and what was drawn for it (JSON values, kept in the pool)."""
 
@@ -48,8 +63,16 @@ class Strategy(Asker, Protocol):
     """Words the prompt of one row. Built once per recipe, from the recipe and its real rows.
 
     Attributes:
-        reads: The fields of GenerateConfig that the strategy reads.
+        reads: The fields of GenerateConfig that the strategy reads. One that reads ``labelling``
+            can leave the label to the LLM: ``row.slot`` is ``-`` then, and the task's ``fields``
+            hold the label too.
         uses_shots: Whether prompts show real rows.
+
+    It may also say:
+
+    Attributes:
+        words: Further fields of the task's wording that it reads, beside ``request`` and ``row``.
+        is_one_call: Whether it asks for whole pairs, also where the task's wording has two calls.
     """
 
     reads: ClassVar[frozenset[str]]
@@ -62,6 +85,11 @@ class Strategy(Asker, Protocol):
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt; ``row.slot`` is the asked label. Same row, same prompt."""
         ...
+
+
+def words_of(kind: type[Strategy]) -> frozenset[str]:
+    """Return the fields of the wording that a strategy reads."""
+    return frozenset({"request", "row"}) | getattr(kind, "words", frozenset())
 
 
 NEEDS = ("reads", "uses_shots", "ask")

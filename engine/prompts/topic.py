@@ -1,8 +1,8 @@
 """Zero-shot prompts that name a topic, so that rows differ by more than the sampling.
 
 Source: Li et al. 2024, arXiv:2407.12813, section 3 and appendix A (zero-shot topic). There the
-topics come from the LLM itself, in a call beforehand; here they are a list that the task or the
-study gives, and each row draws one.
+topics come from an LLM, in a call beforehand; here from a list that the task or the study gives, or
+that the LLM writes (``topic_list``). Each row draws one.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,19 @@ from engine.tasks.task import Task
 class Topic:
     """Asks for one row of the slot's label on a topic drawn for it."""
 
-    reads: ClassVar[frozenset[str]] = frozenset({"topics"})
+    reads: ClassVar[frozenset[str]] = frozenset({"topics", "labelling"})
     uses_shots: ClassVar[bool] = False
+    words: ClassVar[frozenset[str]] = frozenset({"topic"})
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
-        self._task, self._topics = task, config.topics or task.topics or []
+        self._task = task
+        given = config.topics if isinstance(config.topics, list) else None
+        self._topics = given or task.topics or []
         if not self._topics:
             raise ConfigError(
                 f"The strategy 'topic' needs topics, and the task {task.name!r} has none: give "
-                'generate.topics = "topics.txt" (a topic on each line), or a list of them.'
+                'generate.topics = "topics.txt" (a topic on each line), a list of them, or '
+                "{write = 500}, which has the LLM list so many."
             )
 
     def ask(self, row: RowId) -> Asked:

@@ -16,7 +16,7 @@ from engine.tasks.task import Task
 class ZeroShot:
     """Asks for one row of the slot's label."""
 
-    reads: ClassVar[frozenset[str]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset({"labelling"})
     uses_shots: ClassVar[bool] = False
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:

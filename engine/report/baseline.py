@@ -13,6 +13,7 @@ from engine.evaluate.intervals import Mean, mean_interval
 from engine.report.findings import METRICS, ConditionScore, Findings
 
 COLUMNS: Mapping[str, pa.DataType] = {
+    "task": pa.string(),
     "llm": pa.string(),
     "engine": pa.string(),
     "constrained": pa.bool_(),  # whether answers were held to the labels
@@ -50,6 +51,7 @@ class BaselineScore:
     """What an LLM scored with one number of shots.
 
     Attributes:
+        task: The task.
         llm: The LLM.
         shots: How many labelled real rows each prompt showed.
         is_constrained: Whether its answers were held to the labels.
@@ -57,6 +59,7 @@ class BaselineScore:
         validation: Its scores on validation.
     """
 
+    task: str
     llm: str
     shots: int
     is_constrained: bool
@@ -76,30 +79,36 @@ def baseline_table(findings: Findings) -> pa.Table:
 
 def baseline_scores(findings: Findings) -> list[BaselineScore]:
     """Return the scores of each LLM and number of shots of which both splits are there."""
-    grouped: dict[tuple[str, int], dict[str, list[Mapping[str, Any]]]] = {}
+    grouped: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = {}
     for row in findings.baselines:
-        own = grouped.setdefault((row["llm"], row["shots"]), {})
+        own = grouped.setdefault((row["task"], row["llm"], row["shots"]), {})
         own.setdefault(row["split"], []).append(row)
     return [
         BaselineScore(
+            task=task,
             llm=llm,
             shots=shots,
             is_constrained=own["test"][0]["constrained"],
             test=_score(own["test"]),
             validation=_score(own["validation"]),
         )
-        for (llm, shots), own in grouped.items()
+        for (task, llm, shots), own in grouped.items()
         if {"test", "validation"} <= set(own)
     ]
 
 
-def best_baseline(findings: Findings) -> BaselineScore | None:
-    """Return the LLM and number of shots that have the best accuracy on validation."""
-    return max(
-        baseline_scores(findings),
-        key=lambda one: one.validation.scores["accuracy"].value,
-        default=None,
-    )
+def best_baselines(findings: Findings) -> dict[str, BaselineScore]:
+    """Return for each task the LLM and number of shots with the best accuracy on validation."""
+    found: dict[str, BaselineScore] = {}
+    for one in baseline_scores(findings):
+        best = found.setdefault(one.task, one)
+        if _validated(one) > _validated(best):
+            found[one.task] = one
+    return found
+
+
+def _validated(one: BaselineScore) -> float:
+    return one.validation.scores["accuracy"].value
 
 
 def shots_shown(one: BaselineScore) -> str:

@@ -1,4 +1,4 @@
-"""Score against quantity, a line per recipe with its band, a panel per number of real rows."""
+"""Score against quantity, a line per recipe with its band, a panel per task and real rows."""
 
 import io
 from collections.abc import Sequence
@@ -29,17 +29,21 @@ def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  
     from matplotlib.figure import Figure
 
     panels = sorted({one.real for one in conditions if one.quantity}) or [0]
-    size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1])
+    tasks = list(dict.fromkeys(one.task for one in conditions))
+    size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1] * len(tasks))
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, real in zip(axes, panels, strict=True):
-        _panel(axis, conditions, metric, real)
-        axis.set_title(f"with {real} real rows" if real else "synthetic rows alone")
-        axis.set_xlabel("Synthetic rows")
-    axes[0].set_ylabel(AXES[metric])
+    rows = figure.subplots(len(tasks), len(panels), sharey="row", squeeze=False)
+    for axes, task in zip(rows, tasks, strict=True):
+        own = [one for one in conditions if one.task == task]
+        for axis, real in zip(axes, panels, strict=True):
+            _panel(axis, own, metric, real)
+            title = f"with {real} real rows" if real else "synthetic rows alone"
+            axis.set_title(f"{task}, {title}" if len(tasks) > 1 else title)
+            axis.set_xlabel("Synthetic rows")
+        axes[0].set_ylabel(AXES[metric])
     handles = {
         label: handle
-        for axis in axes
+        for axis in rows.flat
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     if handles:
@@ -119,5 +123,5 @@ def _recipe(one: ConditionScore) -> str:
     return ", ".join(
         str(level) if isinstance(level, str) else f"{name} {level}"
         for name, level in one.levels.items()
-        if name not in ("quantity", "real") and level is not None
+        if name not in ("task", "quantity", "real") and level is not None
     )

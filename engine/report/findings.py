@@ -36,17 +36,30 @@ class Source(NamedTuple):
     cost: float | None = None
 
 
+class TaskFacts(NamedTuple):
+    """What a report says of a task.
+
+    Attributes:
+        labels: Its labels.
+        gold_rows: Rows of each split.
+    """
+
+    labels: Sequence[str]
+    gold_rows: Mapping[str, int]
+
+
 @dataclass(frozen=True)
 class Findings:
     """What a study found.
 
     Attributes:
         name: The study's name.
-        task: The task's name.
-        labels: Its labels.
-        factors: The factors' names.
-        results: One row per repeat and split: the columns of RESULT_COLUMNS and the factors.
-            Repeats of a trainer that draws nothing name one and the same ``run``.
+        tasks: Its tasks, by name.
+        factors: The factors' names, ``task`` among them where there are several.
+        results: One row per repeat and split: the columns of RESULT_COLUMNS, the factors, and what
+            tells the kind of its synthetic rows: ``task``, ``method`` (the strategy, such as
+            "few_shot_3"; None without synthetic rows) and ``is_rephrased``. Repeats of a trainer
+            that draws nothing name one and the same ``run``.
         sources: What became of the synthetic rows.
         repeats: Trainings per condition, of those trainers whose repeats differ.
         replicates: Draws of the data.
@@ -56,14 +69,12 @@ class Findings:
         recipe: What is the same in the recipes of all synthetic rows, by name.
         caveat: What a reader must know before any number, or "".
         drawless: The trainers among them that draw nothing, so that their repeats are one run.
-        gold_rows: Rows of each split.
         baselines: What the LLM itself scored, one row per baseline and split: the columns of
             ``engine.report.baseline.COLUMNS``.
     """
 
     name: str
-    task: str
-    labels: Sequence[str]
+    tasks: Mapping[str, TaskFacts]
     factors: Sequence[str]
     results: Sequence[Mapping[str, Any]]
     sources: Sequence[Source]
@@ -75,7 +86,6 @@ class Findings:
     recipe: Mapping[str, Any]
     caveat: str
     drawless: Sequence[str]
-    gold_rows: Mapping[str, int]
     baselines: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -95,6 +105,7 @@ class ConditionScore:
     """One condition's scores on one split.
 
     Attributes:
+        task: The task.
         levels: Each factor's level, with ``quantity`` and ``real``.
         quantity: Synthetic rows asked for.
         real: Real rows asked for.
@@ -106,6 +117,7 @@ class ConditionScore:
         train_seconds: Mean seconds of training.
     """
 
+    task: str
     levels: Mapping[str, Level]
     quantity: int
     real: int
@@ -134,6 +146,7 @@ def level_names(findings: Findings) -> list[str]:
 
 def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
     return ConditionScore(
+        task=rows[0]["task"],
         levels=levels,
         quantity=rows[0]["quantity"],
         real=rows[0]["real"],

@@ -13,7 +13,7 @@ from engine.report.baseline import (
     ahead,
     baseline_scores,
     baseline_table,
-    best_baseline,
+    best_baselines,
     shots_shown,
 )
 from engine.report.figure import as_png, as_svg, quantity_figure
@@ -78,7 +78,7 @@ def _parquet(table: pa.Table) -> bytes:
 
 
 def _facts(findings: Findings) -> dict[str, Any]:
-    names, llm = level_names(findings), best_baseline(findings)
+    names, llms = level_names(findings), best_baselines(findings)
     by_split = {split: condition_scores(findings, split) for split in ("test", "validation")}
     validation = {tuple(one.levels.values()): one for one in by_split["validation"]}
     rows = [(one, validation[tuple(one.levels.values())]) for one in by_split["test"]]
@@ -88,21 +88,26 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "rows": rows,
         "reasons": reasons,
         "best": best(findings),
+        "tops": [test.levels for test, _ in best(findings).values()],
         "few_draws": has_few_draws(findings),
         "scope": scope(findings),
         "drawless": drawless(findings),
         "baselines": baseline_scores(findings),
-        "llm": llm,
-        "ahead": [ahead(test, llm) for test, _ in rows] if llm else [],
+        "llms": llms,
+        "ahead": [ahead(test, llms[test.task]) if test.task in llms else None for test, _ in rows],
     }
 
 
-def best(findings: Findings) -> tuple[ConditionScore, ConditionScore] | None:
-    """Return the test and validation scores of the condition that is best on validation."""
-    pairs = zip(
+def best(findings: Findings) -> dict[str, tuple[ConditionScore, ConditionScore]]:
+    """Return for each task the test and validation scores of its best condition on validation."""
+    found: dict[str, tuple[ConditionScore, ConditionScore]] = {}
+    for pair in zip(
         condition_scores(findings, "test"), condition_scores(findings, "validation"), strict=True
-    )
-    return max(pairs, key=lambda pair: pair[1].scores["accuracy"].value, default=None)
+    ):
+        known = found.setdefault(pair[0].task, pair)
+        if pair[1].scores["accuracy"].value > known[1].scores["accuracy"].value:
+            found[pair[0].task] = pair
+    return found
 
 
 def has_few_draws(findings: Findings) -> bool:

@@ -6,15 +6,24 @@ where and how wide, and never enters one; neither do ``[quota]``, which says whe
 ``[budget]``, which says what generation may take. ``[baseline]`` says how the LLM itself is asked.
 """
 
+import math
 import re
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from engine.models import EMBEDDED, PACKAGED_ENCODER
 from engine.tasks.reading import Lines, ModelName, Written
 from engine.tasks.source import RecordSource, Source
-from engine.tasks.task import Split
+from engine.tasks.task import SPLITS, Split
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers
@@ -51,6 +60,26 @@ class Structured(Written):
         return self
 
 
+class WrittenTopics(Written):
+    """Topics that the LLM itself lists before it writes rows.
+
+    Attributes:
+        write: How many different ones.
+    """
+
+    write: int = Field(ge=1, le=100_000)
+
+
+def _kind_of_topics(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
+    return "as-written" if isinstance(value, dict | WrittenTopics) else "as-given"
+
+
+Topics = Annotated[
+    Annotated[Lines, Tag("as-given")] | Annotated[WrittenTopics, Tag("as-written")],
+    Discriminator(_kind_of_topics),
+]
+
+
 class GenerateConfig(Written):
     """How synthetic rows are made. A field that an engine or strategy does not read is null.
 
@@ -74,7 +103,12 @@ class GenerateConfig(Written):
         structured: The form that a completion is held to.
         adapter: A LoRA adapter of the model: a folder, or a hub name.
         engine_args: What the engine's library is told besides, such as ``{dtype = "float32"}``.
-        topics: What rows can be about (``topic``): a list, or a file of lines; else the task's.
+        labelling: Who says what label a row has: the prompt, which asks for one of that label
+            ("conditioned"), or the LLM, which writes it after the text ("left_to_right").
+        rephrase: Whether each accepted row is written again, in other words, by the LLM that is not
+            told its label; the first version is a pool of its own.
+        topics: What rows can be about (``topic``): a list, a file of lines, or ``{write = 500}``,
+            which has the LLM list so many; else the task's.
         shots: Real rows shown in each prompt (``few_shot``; ``one_shot`` shows one).
         shot_rows: How many real rows the shots are drawn from: the first so many of the
             replicate's order.
@@ -100,7 +134,9 @@ class GenerateConfig(Written):
     adapter: ModelName | None = None
     engine_args: dict[str, Any] = {}
     strategy: str = "zero_shot"
-    topics: Lines | None = None
+    labelling: Literal["conditioned", "left_to_right"] = "conditioned"
+    rephrase: bool = False
+    topics: Topics | None = None
     shots: int = Field(3, ge=1, le=100)
     shot_rows: int = Field(100, ge=1)
     templates: dict[str, list[str]] | None = None
@@ -171,6 +207,7 @@ class TrainConfig(Written):
         model: A folder, a hub name, or the encoder that comes with textmill.
         revision: Branch, tag or commit of a hub model.
         steps: Optimiser steps; the same for every condition, whatever its rows.
+        epochs: Passes over the training set, in place of ``steps``: more rows, more steps.
         batch_size: Rows per step.
         learning_rate: Peak of AdamW's learning rate.
         weight_decay: AdamW's decay of weight matrices.
@@ -200,6 +237,7 @@ class TrainConfig(Written):
     model: ModelName = PACKAGED_ENCODER
     revision: str = "main"
     steps: int = Field(200, ge=1)
+    epochs: float | None = Field(None, gt=0)
     batch_size: int = Field(32, ge=1)
     learning_rate: float = Field(5e-5, gt=0, le=1)
     weight_decay: float = Field(0.01, ge=0)
@@ -223,6 +261,14 @@ class TrainConfig(Written):
         if self.patience is not None and self.evaluate_every is None:
             raise ValueError("patience counts looks at validation: give evaluate_every too")
         return self
+
+
+def resolved_steps(config: TrainConfig, rows: int) -> TrainConfig:
+    """Return a training recipe whose epochs over so many rows have become steps, rounded up."""
+    if config.epochs is None:
+        return config
+    steps = math.ceil(config.epochs * rows / config.batch_size)
+    return config.model_copy(update={"steps": max(1, steps), "epochs": None})
 
 
 class Resources(Written):
@@ -379,13 +425,31 @@ class BaselineConfig(Written):
         return shots
 
 
+def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
+    keys = value if isinstance(value, dict) else {}
+    is_by_task = bool(keys) and all(isinstance(one, dict) for one in keys.values())
+    return "as-tasks" if is_by_task and not set(keys) & set(SPLITS) else "as-splits"
+
+
+Splits = Annotated[
+    Annotated[dict[Split, Source], Tag("as-splits")]
+    | Annotated[dict[str, dict[Split, Source]], Tag("as-tasks")],
+    Discriminator(_kind_of_splits),
+]
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - as above
+    return [value] if isinstance(value, str) else value
+
+
 class Study(Written):
     """One study: what varies, what is fixed, and how often each condition is repeated.
 
     Attributes:
         name: Names the folder of its results.
-        task: A built-in task, or the path of a task file.
-        splits: Places of the gold rows that replace the task's own.
+        task: A built-in task, or the path of a task file; or a list of them, which makes ``task`` a
+            factor: every task has every cell of the grid, if it is not left out.
+        splits: Places of the gold rows that replace the task's own; of several tasks, by name.
         repeats: Trainings of each condition, which differ in their seed.
         replicates: Independent draws of everything random in the data.
         factors: What varies: a field's name and its levels, or a name of the user's own and
@@ -394,8 +458,8 @@ class Study(Written):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-    task: str
-    splits: dict[Split, Source] = {}
+    task: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+    splits: Splits = {}
     repeats: int = Field(3, ge=1)
     replicates: int = Field(1, ge=1)
     generate: GenerateConfig = GenerateConfig()
@@ -411,10 +475,15 @@ class Study(Written):
 
     @field_validator("task")
     @classmethod
-    def _task_is_named(cls, task: str) -> str:
-        if not re.search(r"\S", task):
+    def _tasks_are_named(cls, task: list[str]) -> list[str]:
+        if not all(re.search(r"\S", name) for name in task):
             raise ValueError("name a built-in task or a task file")
         return task
+
+    @property
+    def varied(self) -> list[str]:
+        """The factors' names, ``task`` among them if there are several tasks."""
+        return [*(["task"] if len(self.task) > 1 else []), *self.factors]
 
 
 Section = Literal["generate", "curate", "mix", "train"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
@@ -20,6 +20,9 @@ from engine.study.config import (
     TrainConfig,
 )
 from engine.tasks.reading import validate
+
+if TYPE_CHECKING:  # it asks here what fields there are
+    from engine.study.load import StudyFile
 
 Level = str | int | float | bool | None
 Settings = Mapping[str, Any]  # "section.field" to value
@@ -37,6 +40,7 @@ class Condition:
     """One cell of the grid.
 
     Attributes:
+        task: The task's name.
         levels: Each factor's level; None where the factor does not apply here.
         generate: How the synthetic rows are made; None if there are none.
         curate: Which of them are accepted; None if there are none.
@@ -44,6 +48,7 @@ class Condition:
         train: How the classifier is trained.
     """
 
+    task: str
     levels: Mapping[str, Level]
     generate: GenerateConfig | None
     curate: CurateConfig | None
@@ -103,28 +108,30 @@ class Readers(NamedTuple):
     train: Callable[[TrainConfig], set[str]]
 
 
-def conditions(study: Study, folder: Path, where: str, reads: Readers) -> list[Condition]:
-    """Return the conditions of a study: the product of its factors, less what is left out.
+def conditions(file: "StudyFile", reads: Readers) -> list[Condition]:
+    """Return the conditions of a study: the product of tasks and factors, less what is left out.
 
     A cell without any rows (no synthetic, no real ones) is left out, and cells that come to the
     same condition, because a factor does not apply to them, are one.
 
     Args:
-        study: The study.
-        folder: What relative paths in levels are relative to.
-        where: What to call the study file in messages.
+        file: The study.
         reads: What tells the fields that count.
 
     Raises:
         ConfigError: A factor or an exclusion is wrong.
     """
+    study, where = file.study, file.where
     made = choices(study, where)
-    _check_exclusions(study, made, where)
+    tasks = [Choice(name, {}) for name in file.tasks]
+    named = {**({"task": tasks} if len(tasks) > 1 else {}), **made}
+    _check_exclusions(study, named, where)
     unique: dict[bytes, Condition] = {}
-    for cell in _cells(made):
+    for cell in _cells(named):
         if any(_is_excluded(cell, exclusion) for exclusion in study.exclude):
             continue
-        condition = _condition(study, cell, folder, where, reads)
+        task = str(cell.get("task", tasks[0]).level)
+        condition = _condition(file, task, cell, reads)
         if condition.mix.quantity or condition.mix.real:
             unique.setdefault(_key(condition, reads.train(condition.train)), condition)
     if not unique:
@@ -155,7 +162,7 @@ def _readable(level: Any) -> Level:  # noqa: ANN401 - whatever stood in the file
 def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as above
     here = f"{where}, [[factors.{name}]]"
     taken = {field for kind in SECTIONS.values() for field in kind.model_fields}
-    if name in RESULT_COLUMNS or name in taken:
+    if name in (*RESULT_COLUMNS, "task") or name in taken:
         raise ConfigError(
             f"{here}: {name!r} is reserved, as the name of a "
             f"{'result column' if name in RESULT_COLUMNS else 'field'}; choose another name."
@@ -198,12 +205,9 @@ def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bo
 
 
 def _condition(
-    study: Study,
-    cell: Mapping[str, Choice],
-    folder: Path,
-    where: str,
-    reads: Readers,
+    file: "StudyFile", task: str, cell: Mapping[str, Choice], reads: Readers
 ) -> Condition:
+    study, folder, where = file.study, file.folder, file.where
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()
     }
@@ -220,12 +224,12 @@ def _condition(
         applies -= {"mix.prior"}
         mix = mix.model_copy(update={"prior": {}})
     levels = {
-        name: choice.level if applies & set(choice.settings) else None
+        name: choice.level if name == "task" or applies & set(choice.settings) else None
         for name, choice in cell.items()
     }
     if not mix.quantity:
-        return Condition(levels, None, None, mix, train)
-    return Condition(levels, generate, curate, mix, train)
+        return Condition(task, levels, None, None, mix, train)
+    return Condition(task, levels, generate, curate, mix, train)
 
 
 def _configured(

@@ -3,31 +3,35 @@
 A VERSION is raised by hand when the code of its stage would make something else of the same fields.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from engine.fingerprint import Plain, fingerprint
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.tasks.task import Task
 
-POOL_VERSION = 2
+POOL_VERSION = 3
 BASELINE_VERSION = 1
-VIEW_VERSION = 1
+TOPICS_VERSION = 1
+VIEW_VERSION = 2
 RUN_VERSION = 3
 
+BY_CONTENT = {"records", "model", "revision", "adapter"}  # they stand among the inputs
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
 
-def task_prompt_fields(task: Task, *, asks: bool, topics: bool) -> Reads:
+def task_prompt_fields(task: Task, words: Collection[str] | None) -> Reads:
     """Return what a prompt can show of a task, and nothing of where its rows are.
 
-    An engine that reads no prompts sees labels and fields, and none of the wording; how topics are
-    worded is seen by prompts that name one.
+    Args:
+        task: The task as the call sees it.
+        words: The fields of its wording that prompts are made of; None for an engine that reads no
+            prompts, which sees labels and fields, and none of the wording.
     """
-    seen: Reads = {"name": task.name, "fields": task.fields}
-    if not asks:
+    seen: Reads = {"name": task.name, "fields": list(task.fields.items())}  # order counts
+    if words is None:
         return {**seen, "labels": list(task.labels)}
-    wording = task.wording.model_dump(exclude=set() if topics else {"topic"})
+    wording = task.wording.model_dump(include=set(words))
     return {**seen, "labels": _described(task), "wording": wording}
 
 
@@ -36,24 +40,49 @@ def _described(task: Task) -> list[list[str]]:
 
 
 def pool_reads(
-    task: Task, config: GenerateConfig, fields: set[str], replicate: int, *, asks: bool
+    task: Task,
+    config: GenerateConfig,
+    fields: set[str],
+    replicate: int,
+    *,
+    words: Collection[str] | None,
 ) -> Reads:
     """Return what a pool is made of.
 
     Args:
-        task: The task; only what prompts can show of it counts.
+        task: The task as the pool's calls see it; only what prompts can show of it counts.
         config: The recipe.
         fields: The fields of ``config`` that its engine and strategy read. ``records``,
             ``model`` and ``adapter`` count by content, which stands among the inputs, not by place.
         replicate: Number of the draw, from 0.
-        asks: Whether the engine reads prompts.
+        words: The fields of the task's wording that prompts are made of; None without prompts.
     """
-    settings = config.model_dump(include=fields - {"records", "model", "revision", "adapter"})
-    if "topics" in fields:
-        settings["topics"] = config.topics or task.topics
+    settings = config.model_dump(include=fields - BY_CONTENT)
+    if "topics" in fields and not settings["topics"]:
+        settings["topics"] = task.topics
     return {
-        "task": task_prompt_fields(task, asks=asks, topics="topics" in fields),
+        "task": task_prompt_fields(task, words),
         "generate": settings,
+        "replicate": replicate,
+    }
+
+
+def topics_reads(
+    task: Task, config: GenerateConfig, fields: set[str], count: int, replicate: int
+) -> Reads:
+    """Return what a list of topics is made of that an LLM writes.
+
+    Args:
+        task: The task; its prompt says of what kind the topics are, and nothing else.
+        config: How the LLM is asked.
+        fields: The fields of ``config`` that its engine reads; ``model`` and the like by content.
+        count: How many topics are wanted.
+        replicate: Number of the draw, from 0.
+    """
+    return {
+        "kind": task.wording.topics,
+        "count": count,
+        "generate": config.model_dump(include=fields - BY_CONTENT),
         "replicate": replicate,
     }
 
@@ -73,7 +102,7 @@ def baseline_reads(
     """
     return {
         "task": {"fields": task.fields, "labels": _described(task)},
-        "baseline": config.model_dump(include=fields - {"model", "revision", "adapter"}),
+        "baseline": config.model_dump(include=fields - BY_CONTENT),
         "shots": shots,
         "replicate": replicate if shots else None,
     }
@@ -89,7 +118,7 @@ def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
     """
     return {
         "labels": list(task.labels),
-        "fields": task.fields,
+        "fields": list(task.fields.items()),
         "row": task.wording.row,  # says what an answer may call the label
         "label_name_leaks": task.label_name_leaks,
         "curate": config.model_dump(include={"filters"} | fields),
@@ -109,12 +138,12 @@ def run_reads(  # noqa: PLR0913 - a run is made of these
     Args:
         labels: The task's labels in order: a label's number is its place.
         config: The recipe; the model counts by content and precision as resolved.
-        fields: The fields of ``config`` that its trainer reads.
+        fields: The fields of ``config`` that its trainer reads; ``epochs`` have become steps.
         model: The model's identity, such as the hash of its files.
         precision: "float32", "bfloat16" or "float16".
         repeat: Number of the training, from 0; None for a trainer that draws nothing.
     """
-    settings = config.model_dump(include=fields - {"model", "revision", "precision"})
+    settings = config.model_dump(include=fields - {"model", "revision", "precision", "epochs"})
     reads: Reads = {"labels": labels, "train": settings, "precision": precision}
     if "model" in fields:
         reads["model"] = model
@@ -126,6 +155,11 @@ def run_reads(  # noqa: PLR0913 - a run is made of these
 def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a pool's identity; inputs are content hashes of shots' rows and records."""
     return fingerprint("pool", POOL_VERSION, reads, inputs)
+
+
+def topics_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return the identity of a list of topics; its input is the model."""
+    return fingerprint("topics", TOPICS_VERSION, reads, inputs)
 
 
 def baseline_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:

@@ -1,24 +1,25 @@
 """From a study file, and the ``--set`` flags of a command, to a Study."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
+from engine.plugins import did_you_mean
 from engine.study.config import SECTIONS, Study
 from engine.study.factors import field_of
 from engine.tasks.reading import read_toml, validate
-from engine.tasks.task import Task, load_task
+from engine.tasks.task import SPLITS, Task, load_task, placed
 
 
 @dataclass(frozen=True)
 class StudyFile:
-    """A study with its task, and the file that it was read from."""
+    """A study with its tasks, by name in the study's order, and the file that it was read from."""
 
     study: Study
-    task: Task
+    tasks: Mapping[str, Task]
     path: Path
 
     @property
@@ -57,8 +58,28 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
     for override in overrides:
         _override(document, override)
     study = validate(Study, document, path.name, path.absolute().parent)
-    task = load_task(study.task, path.absolute().parent, study.splits)
-    return StudyFile(study, task, path)
+    return StudyFile(study, _tasks(study, path), path)
+
+
+def _tasks(study: Study, path: Path) -> dict[str, Task]:
+    places: dict[str, Any] = {str(name): own for name, own in study.splits.items()}
+    by_task = not set(places) <= set(SPLITS)
+    found: dict[str, Task] = {}
+    for name in study.task:
+        task = load_task(name, path.absolute().parent)
+        if task.name in found:
+            raise ConfigError(f"{path.name}: task names {task.name!r} twice.")
+        own: Any = places.get(task.name, {}) if by_task else places
+        found[task.name] = placed(task, own)
+    if by_task and (unknown := next((name for name in places if name not in found), None)):
+        hint = did_you_mean(unknown, [*found, *SPLITS])
+        raise ConfigError(f"{path.name}: splits has neither a split nor a task {unknown!r}.{hint}")
+    if places and not by_task and len(found) > 1:
+        example = next(iter(found))
+        raise ConfigError(
+            f"{path.name}: splits must say for which of the tasks: [splits.{example}], and so on."
+        )
+    return found
 
 
 def _check_sections(document: dict[str, Any], where: str) -> None:
@@ -77,7 +98,13 @@ def _override(document: dict[str, Any], text: str) -> None:
     if head == "factors" and rest:
         document.setdefault("factors", {})[rest.strip('"')] = value
     elif head in BESIDE and rest:
-        document.setdefault(head, {})[rest] = value
+        *tables, field = rest.split(".")
+        table = document.setdefault(head, {})
+        for name in tables:  # such as splits.sst2.train
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"{where}: {head}.{name} is {table!r}, which has no {field!r}.")
+        table[field] = value
     elif not rest and head in Study.model_fields and head not in SECTIONS:
         document[head] = value
     else:

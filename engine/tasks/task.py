@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
@@ -18,6 +18,69 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
+SIMILAR = "It should resemble the example, but be new."
+ABOUT = "Consider this topic: {topic}."
+
+
+def _slots(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+
+
+def _has_only(*known: str) -> AfterValidator:
+    def check(text: str) -> str:
+        unknown = _slots(text) - set(known)
+        if unknown:
+            told = f"known: {sorted(known)}" if known else "it can have none"
+            raise ValueError(f"it has the slots {sorted(unknown)}; {told}")
+        return text
+
+    return AfterValidator(check)
+
+
+def _topic_is_shown(text: str) -> str:
+    if _slots(text) != {"topic"}:
+        raise ValueError("its one slot must be {topic}")
+    return text
+
+
+def _label_is_named(text: str) -> str:
+    if not {"label", "description"} & _slots(text):
+        raise ValueError("it shows neither {label} nor {description}")
+    return text
+
+
+def _text_is_shown(text: str) -> str:
+    if _slots(text) != {"text"}:
+        raise ValueError("its one slot must be {text}")
+    return text
+
+
+Plain = Annotated[str, _has_only()]
+Conditioned = Annotated[str, _has_only("label", "description"), AfterValidator(_label_is_named)]
+About = Annotated[str, AfterValidator(_topic_is_shown)]
+
+
+class Calls(Written):
+    """How a pair is asked for in two calls: one field first, then the other, which belongs to it.
+
+    Attributes:
+        first: What the first call asks for, of which no label is known yet.
+        field: The field that it writes.
+        similar: What it says after an example (``one_shot``).
+        topic: How it names a topic, with ``{topic}``.
+        second: What the second call asks for, with ``{label}`` and, if wanted, ``{description}``;
+            the first field stands before it.
+        second_free: The same where the label is to be written too, without slots.
+    """
+
+    first: Plain
+    field: Literal["text", "text_pair"]
+    similar: Plain = SIMILAR
+    topic: About = ABOUT
+    second: Conditioned
+    second_free: Plain | None = None
+
+
 class Wording(Written):
     """How the task is put into words for an LLM.
 
@@ -25,27 +88,21 @@ class Wording(Written):
         request: What to write, with ``{label}`` and, if wanted, ``{description}``.
         row: How one row is shown, with ``{text}``, ``{label}`` and, for pairs, ``{text_pair}``.
         topic: How a topic is named, with ``{topic}``.
+        similar: What is said of the row to write after one example (``one_shot``).
+        free: What to write where the LLM chooses the label and writes it too; no slots.
+        rephrase: How to write ``{text}`` in other words, without knowing its label.
+        topics: Of what kind the topics are that an LLM is asked to list.
+        calls: How the fields of a pair are asked for one after the other, if they are.
     """
 
-    request: str
-    row: str
-    topic: str = "Consider this topic: {topic}."
-
-    @field_validator("request", "row")
-    @classmethod
-    def _slots_are_known(cls, text: str) -> str:
-        known = {"label", "description", "text", "text_pair"}
-        unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - known
-        if unknown:
-            raise ValueError(f"it has the slots {sorted(unknown)}; known: {sorted(known)}")
-        return text
-
-    @field_validator("topic")
-    @classmethod
-    def _topic_is_shown(cls, text: str) -> str:
-        if {name for _, name, _, _ in Formatter().parse(text) if name is not None} != {"topic"}:
-            raise ValueError("its one slot must be {topic}")
-        return text
+    request: Conditioned
+    row: Annotated[str, _has_only("label", "description", "text", "text_pair")]
+    topic: About = ABOUT
+    similar: Plain = SIMILAR
+    free: Plain | None = None
+    rephrase: Annotated[str, AfterValidator(_text_is_shown)] | None = None
+    topics: Plain = "topics"
+    calls: Calls | None = None
 
 
 class Task(Written):
@@ -69,13 +126,6 @@ class Task(Written):
     label_name_leaks: bool = False
     splits: dict[Split, Source] = {}
 
-    @field_validator("wording")
-    @classmethod
-    def _request_names_the_label(cls, wording: Wording) -> Wording:
-        if not {"{label}", "{description}"} & set(re.findall(r"\{\w+\}", wording.request)):
-            raise ValueError("request shows neither {label} nor {description}")
-        return wording
-
     @model_validator(mode="after")
     def _is_consistent(self) -> "Task":
         if "text" not in self.fields:
@@ -88,12 +138,20 @@ class Task(Written):
             raise ValueError("the label '-' is reserved for rows that are asked without a label")
         if any(not label.strip() for label in self.labels):
             raise ValueError("a label's name is empty")
+        if self.wording.calls and "text_pair" not in self.fields:
+            raise ValueError("wording.calls is for pairs, and fields has no text_pair")
         return self
 
     @property
     def columns(self) -> list[Column]:
         """The columns that every gold row has."""
         return [*self.fields, "label"]
+
+    @property
+    def called_label(self) -> str:
+        """What prompts and answers call the label: as ``wording.row`` does, or "Label"."""
+        match = re.search(r"^([^\n:{}]+):\s*\{label\}", self.wording.row, re.MULTILINE)
+        return match[1].strip() if match else "Label"
 
     def show(self, text: str, text_pair: str | None, label: str) -> str:
         """Return one row as it is shown in a prompt."""
@@ -102,8 +160,8 @@ class Task(Written):
         )
 
     def request(self, label: str) -> str:
-        """Return what an LLM is asked to write for ``label``."""
-        return self.wording.request.format(label=label, description=self.labels[label])
+        """Return what an LLM is asked to write for ``label``, or ``-`` where none is asked."""
+        return self.wording.request.format(label=label, description=self.labels.get(label, ""))
 
 
 def builtin_tasks() -> dict[str, Path]:
@@ -119,13 +177,12 @@ def _task_file(name: str, folder: Path) -> Path:
         raise ConfigError(f"task is {name!r}: {error}.") from error
 
 
-def load_task(name: str, folder: Path, splits: Mapping[Split, Source] | None = None) -> Task:
+def load_task(name: str, folder: Path) -> Task:
     """Read a task.
 
     Args:
         name: A built-in task's name, or a task file's path (it ends with ``.toml``).
         folder: What a relative path is relative to.
-        splits: Places that replace the task's own.
 
     Raises:
         ConfigError: There is no such task, or its file is wrong.
@@ -140,5 +197,9 @@ def load_task(name: str, folder: Path, splits: Mapping[Split, Source] | None = N
             f"There is no task named {name!r}.{did_you_mean(name, known)} "
             "For one of your own, give the path of its .toml file."
         )
-    task = validate(Task, read_toml(path), path.name, path.parent)
-    return task.model_copy(update={"splits": {**task.splits, **(splits or {})}})
+    return validate(Task, read_toml(path), path.name, path.parent)
+
+
+def placed(task: Task, splits: Mapping[Split, Source]) -> Task:
+    """Return a task with other places for some of its splits."""
+    return task.model_copy(update={"splits": {**task.splits, **splits}})

@@ -113,7 +113,7 @@ def test_prompts_show_labels_examples_of_each_and_the_row_but_not_its_label(toy,
     plan = planned(toy, BOTH)
     publish_inputs(plan, store)
     bare, shown = (one.strategy(store).ask(one.row("test", 4)) for one in plan.baselines)
-    asked = plan.gold["test"].table.slice(4, 1).to_pylist()[0]
+    asked = plan.gold["toy"]["test"].table.slice(4, 1).to_pylist()[0]
     for prompt in (bare, shown):
         assert f"Review: {asked['text']}\n" in prompt.text
         assert "- good: the visitor liked it\n" in prompt.text
@@ -126,7 +126,7 @@ def test_prompts_show_labels_examples_of_each_and_the_row_but_not_its_label(toy,
         "Label: bad",
         "Label: good",
     }
-    train = {row["id"] for row in plan.gold["train"].table.to_pylist()}
+    train = {row["id"] for row in plan.gold["toy"]["train"].table.to_pylist()}
     assert set(shown.attributes["shots"]) <= train
 
 
@@ -172,7 +172,7 @@ def test_a_demand_is_not_settled_before_its_baselines_are_there_or_given_up(toy,
 
 def test_scores_are_those_of_the_answers_and_what_names_no_label_is_wrong(toy, store):
     plan = planned(toy, "baseline.shots=[0]")
-    gold = plan.gold["test"].table["label"].to_pylist()
+    gold = plan.gold["toy"]["test"].table["label"].to_pylist()
     some = [want for want in of_baselines(plan, store) if want.segment.slot == "test"]
     answer(store, some[:1], lambda index: gold[index])
     assert baseline_results(plan.baselines, plan.gold, store) == []

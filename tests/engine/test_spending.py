@@ -1,10 +1,10 @@
 import pyarrow as pa
 import pytest
 
-from engine.forecast import forecast, make_pilot
+from engine.forecast import forecast
 from engine.generate.ledger import Made, Part
 from engine.generate.stage import Want
-from engine.pipeline import fill_views, publish_inputs
+from engine.pipeline import fill_views, make_pilot, publish_inputs
 from engine.plan import make_plan
 from engine.schema import POOL
 from engine.seal import seal_table

@@ -17,8 +17,8 @@ def look(toy):
     plan = make_plan(load_study(toy / "study.toml", ["generate.engine=verbatim"]))
 
     def judge(quota, rows, accepted, *, awaits=False):
-        tally = Tally(rows, accepted, {"duplicate": rows - accepted})
-        return outlook(plan.views[0], "good", quota, tally, CONFIG, awaits=awaits)
+        tally = Tally(rows, {"good": accepted}, {"duplicate": rows - accepted})
+        return outlook(plan.views[0], "good", {"good": quota}, tally, CONFIG, awaits=awaits)
 
     return judge
 
@@ -60,7 +60,8 @@ def test_a_recipe_that_refuses_nearly_all_is_given_up_early_but_not_at_once(look
 
 def test_records_that_run_out_are_short_without_further_attempts(toy):
     plan = make_plan(load_study(toy / "study.toml"))
-    found = outlook(plan.views[0], "good", 200, Tally(200, 190, {"duplicate": 10}), CONFIG)
+    tally = Tally(200, {"good": 190}, {"duplicate": 10})
+    found = outlook(plan.views[0], "good", {"good": 200}, tally, CONFIG)
     assert found.standing == "short"
 
 

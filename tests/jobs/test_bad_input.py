@@ -127,7 +127,7 @@ CASES = {
     ),
     "request without its label": (
         edit(TASK, "Write one {label} review: {description}.", "Write a review."),
-        r"request shows neither \{label\} nor \{description\}",
+        r"wording\.request is .*shows neither \{label\} nor \{description\}",
     ),
     "label without real rows": (
         lambda folder: (folder / "train.jsonl").write_text('{"label": "bad", "text": "x"}\n' * 20),

@@ -1,12 +1,13 @@
 import pytest
 
-from engine.report.baseline import COLUMNS, ahead, baseline_scores, baseline_table, best_baseline
-from engine.report.findings import ConditionScore, Findings, Mean
+from engine.report.baseline import COLUMNS, ahead, baseline_scores, baseline_table, best_baselines
+from engine.report.findings import ConditionScore, Findings, Mean, TaskFacts
 
 
 def row(shots, split, accuracy, replicate=None, llm="one", **own):
     return {
         **dict.fromkeys(COLUMNS),
+        "task": "x",
         "llm": llm,
         "constrained": False,
         "shots": shots,
@@ -24,9 +25,9 @@ def row(shots, split, accuracy, replicate=None, llm="one", **own):
 
 def findings(*rows):
     return Findings(
-        name="x", task="x", labels=["a", "b"], factors=[], results=[], sources=[], repeats=1,
+        name="x", tasks={"x": TaskFacts(["a", "b"], {})}, factors=[], results=[], sources=[], repeats=1,
         replicates=2, runs=0, problems=[], settings={}, recipe={}, caveat="", drawless=[],
-        gold_rows={}, baselines=rows,
+        baselines=rows,
     )  # fmt: skip
 
 
@@ -36,10 +37,10 @@ def both(shots, validation, test, **own):
 
 def test_the_best_is_chosen_on_validation_and_not_on_test():
     found = findings(*both(0, 0.7, 0.9), *both(3, 0.8, 0.6), *both(3, 0.75, 0.99, llm="other"))
-    best = best_baseline(found)
+    best = best_baselines(found)["x"]
     assert (best.llm, best.shots, best.test.scores["accuracy"].value) == ("one", 3, 0.6)
     scores = dict.fromkeys(("accuracy", "macro_f1"), Mean(0.5, None, None, 1))
-    condition = ConditionScore({}, 8, 0, scores, 8, 0, 0, 1)
+    condition = ConditionScore("x", {}, 8, 0, scores, 8, 0, 0, 1)
     assert ahead(condition, best) == pytest.approx({"accuracy": -0.1, "macro_f1": 0.2})
 
 
@@ -54,7 +55,7 @@ def test_with_shots_the_mean_and_its_interval_are_over_the_replicates():
 
 def test_without_both_splits_there_is_nothing_to_choose_by():
     assert baseline_scores(findings(row(0, "test", 0.9))) == []
-    assert best_baseline(findings()) is None
+    assert best_baselines(findings()) == {}
 
 
 def test_the_table_has_its_columns_whatever_is_there():

@@ -1,13 +1,13 @@
 import pyarrow as pa
 import pytest
 
-from engine.report.findings import Findings, condition_scores
+from engine.report.findings import Findings, TaskFacts, condition_scores
 from engine.report.stage import results_table
 
 
 def result(accuracy, repeat, replicate=0, run=None, **levels):
     plain = {
-        "quantity": 10, "real": 0, "repeat": repeat, "replicate": replicate, "split": "test",
+        "task": "t", "quantity": 10, "real": 0, "repeat": repeat, "replicate": replicate, "split": "test",
         "accuracy": accuracy, "macro_f1": accuracy / 2, "rows_synthetic": 10, "rows_real": 0,
         "rows_real_seen": 0, "steps_done": 5, "train_seconds": 1.0, "pool": "pools/x",
         "run": run or f"runs/{replicate}-{repeat}-{levels}",
@@ -17,10 +17,9 @@ def result(accuracy, repeat, replicate=0, run=None, **levels):
 
 def findings(results, factors=(), replicates=1):
     return Findings(
-        name="x", task="t", labels=["a", "b"], factors=factors, results=results, sources=[],
+        name="x", tasks={"t": TaskFacts(["a", "b"], {})}, factors=factors, results=results, sources=[],
         repeats=2, replicates=replicates, runs=len(results), problems=[], settings={}, drawless=[],
         recipe={}, caveat="",
-        gold_rows={},
     )  # fmt: skip
 
 

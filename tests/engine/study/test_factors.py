@@ -4,20 +4,24 @@ from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
 from engine.study.config import Study
 from engine.study.factors import Readers, conditions
+from engine.study.load import StudyFile
 from engine.tasks.reading import validate
+from engine.tasks.task import load_task
 from engine.train.trainer import training_fields
 
 
-def grid(tmp_path, factors, **fields):
+def grid(tmp_path, factors, task="sst2", **fields):
     document = {
         "name": "s",
-        "task": "sst2",
+        "task": task,
         "generate": {"engine": "recorded", "records": "r.jsonl"},
         "factors": factors,
         **fields,
     }
     study = validate(Study, document, "study.toml", tmp_path)
-    return conditions(study, tmp_path, "study.toml", Readers(recipe_fields, training_fields))
+    tasks = {name: load_task(name, tmp_path) for name in study.task}
+    file = StudyFile(study, tasks, tmp_path / "study.toml")
+    return conditions(file, Readers(recipe_fields, training_fields))
 
 
 def levels(found):

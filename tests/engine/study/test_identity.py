@@ -143,7 +143,7 @@ def test_only_the_real_rows_that_can_be_shown_count_for_a_pool(toy):
     few = "generate.shot_rows=4"
     before, before_all = shots_rows(toy, few), shots_rows(toy)
     lines = (toy / "train.jsonl").read_text().splitlines(keepends=True)
-    train = make_plan(load_study(toy / "study.toml", BASE)).gold["train"].table
+    train = make_plan(load_study(toy / "study.toml", BASE)).gold["toy"]["train"].table
     last = train["text"].to_pylist()[real_order(train, 0)[-1]]
     (toy / "train.jsonl").write_text("".join(line for line in lines if last not in line))
     assert shots_rows(toy, few) == before
@@ -154,7 +154,7 @@ def run_prints(toy, *overrides):
     """Return the fingerprints of the runs on ten real rows."""
     real = ["factors.quantity=[0]", "factors.real=[10]", "repeats=1"]
     plan = make_plan(load_study(toy / "study.toml", [*real, *overrides]))
-    train = ordered_rows(plan.gold["train"].table, 0)
+    train = ordered_rows(plan.gold["toy"]["train"].table, 0)
     rows = TrainingSet(train[:10], 0, 0)
     return {run.fingerprint for cell in plan.cells for run in plan.runs(cell, cell.mix, rows)}
 

@@ -98,7 +98,7 @@ def test_another_model_is_asked_anything(study, tiny_llm):
 def test_its_rows_are_the_same_in_batches_of_any_size(study, tmp_path, task, strategy):
     pool = study(f"generate.strategy={strategy}", task=task).pools[0]
     store = Store.open(str(tmp_path / "root"))
-    asks = pool.strategy_on(study(task=task).gold["train"].table)
+    asks = pool.strategy_on(study(task=task).gold[task]["train"].table)
     prompts = []
     for at in range(8):
         for slot in pool.slots:
