@@ -34,27 +34,24 @@ def as_asked(task: Task, call: Call, *, is_free: bool) -> Task:
     if call == "rephrase":
         return _worded(task, {"text": task.fields["text"]}, wording.rephrase or _reworded(task))
     if call == "whole" or calls is None:
-        request = wording.free if is_free else wording.request
-        return _worded(
-            task, {**task.fields, **_label(task, is_free)}, _there(task, request, "free")
-        )
+        whole = _there(task, wording.free if is_free else wording.request, "free")
+        similar = wording.similar_free if is_free else wording.similar
+        return _worded(task, task.fields, whole, is_free=is_free, similar=similar)
     first = {calls.field: task.fields[calls.field]}
     if call == "first":
         words = {"topic": calls.topic, "similar": calls.similar}
         return _worded(task, first, calls.first, **words)
     rest = {field: called for field, called in task.fields.items() if field not in first}
-    request = calls.second_free if is_free else calls.second
-    request = _there(task, request, "calls.second_free")
-    return _worded(task, {**rest, **_label(task, is_free)}, request)
+    second = _there(task, calls.second_free if is_free else calls.second, "calls.second_free")
+    return _worded(task, rest, second, is_free=is_free)
 
 
-def _worded(task: Task, fields: Mapping[Any, str], request: str, **words: str) -> Task:
+def _worded(
+    task: Task, fields: Mapping[Any, str], request: str, *, is_free: bool = False, **words: str
+) -> Task:
+    asked = {**fields, "label": task.called_label} if is_free else dict(fields)
     wording = task.wording.model_copy(update={"request": request, **words})
-    return task.model_copy(update={"fields": dict(fields), "wording": wording})
-
-
-def _label(task: Task, is_free: bool) -> dict[str, str]:
-    return {"label": task.called_label} if is_free else {}
+    return task.model_copy(update={"fields": asked, "wording": wording})
 
 
 def _there(task: Task, request: str | None, field: str) -> str:

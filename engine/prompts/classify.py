@@ -9,6 +9,7 @@ that cache prefixes work on it once.
 
 from collections.abc import Callable, Iterator, Sequence
 
+from engine.prompts.phrases import listed
 from engine.prompts.strategy import Asked, Shot
 from engine.schema import RowId
 from engine.tasks.task import Task
@@ -30,8 +31,7 @@ class Classify:
     def ask(self, row: RowId) -> Asked:
         """Word one row's prompt; its own label is not shown."""
         asked = self._find(row)
-        labels = ", ".join(self._task.labels)
-        order = f"Answer with the label alone, one of: {labels}."
+        order = f"Answer with the label alone, one of: {listed(self._task.labels)}."
         text = "\n\n".join([self._before, self._fields(asked), order])
         shown = {"shots": [shot.id for shot in self._shots]} if self._shots else {}
         return Asked(text, {"row": asked.id, **shown})

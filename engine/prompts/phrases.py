@@ -1,6 +1,6 @@
 """Sentences that several strategies share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.prompts.strategy import Shot
 from engine.tasks.task import Task
@@ -12,16 +12,25 @@ def request(task: Task, label: str, *hints: str) -> str:
 
 
 def answer_form(task: Task) -> str:
-    """Say how to answer, so that the parser can tell the fields apart."""
-    names = list(task.fields.values())
-    if len(names) == 1:
+    """Say how to answer, so that the parser can tell the fields apart, and with which labels."""
+    fields = {str(field): called for field, called in task.fields.items()}
+    if len(fields) == 1:
         return "Answer with the text alone."
-    return "Answer in this form:\n" + "\n".join(f"{name}: ..." for name in names)
+    form = "\n".join(["Answer in this form:", *(f"{name}: ..." for name in fields.values())])
+    if "label" not in fields:
+        return form
+    return f"The {fields['label'].lower()} is one of: {listed(task.labels)}.\n{form}"
+
+
+def listed(labels: Iterable[str]) -> str:
+    """Return labels in a row, set apart so that it can be told where each of them ends."""
+    labels = list(labels)
+    return ("; " if any("," in label for label in labels) else ", ").join(labels)
 
 
 def examples(task: Task, shown: Sequence[Shot]) -> str:
     """State the task's labels, and show real rows, a blank line between them."""
     count = "An example" if len(shown) == 1 else "Some examples"
-    stated = f"There are these labels: {', '.join(task.labels)}. {count}:"
+    stated = f"There are these labels: {listed(task.labels)}. {count}:"
     rows = [task.show(shot.text, shot.text_pair, shot.label) for shot in shown]
     return "\n\n".join([stated, *(row.strip() for row in rows)])

@@ -49,7 +49,7 @@ class HubSource(_Mapped):
     revision: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.hub} [{self.split}]"
+        return f"{self.hub}{f' {self.subset}' if self.subset else ''} [{self.split}]"
 
 
 class CutSource(Written):

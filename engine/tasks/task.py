@@ -90,6 +90,7 @@ class Wording(Written):
         topic: How a topic is named, with ``{topic}``.
         similar: What is said of the row to write after one example (``one_shot``).
         free: What to write where the LLM chooses the label and writes it too; no slots.
+        similar_free: What is said after one example then; it does not ask for the same label.
         rephrase: How to write ``{text}`` in other words, without knowing its label.
         topics: Of what kind the topics are that an LLM is asked to list.
         calls: How the fields of a pair are asked for one after the other, if they are.
@@ -100,6 +101,7 @@ class Wording(Written):
     topic: About = ABOUT
     similar: Plain = SIMILAR
     free: Plain | None = None
+    similar_free: Plain = SIMILAR
     rephrase: Annotated[str, AfterValidator(_text_is_shown)] | None = None
     topics: Plain = "topics"
     calls: Calls | None = None
@@ -115,6 +117,8 @@ class Task(Written):
         wording: How the task is put to an LLM.
         topics: What rows can be about, for the strategy ``topic``: a list, or a file of lines.
         label_name_leaks: Whether a text that names its own label gives the answer away.
+        trivial_words: Words that give a label away, as those that Li et al. 2024 count in questions
+            of BoolQ.
         splits: Where train, validation and test rows are.
     """
 
@@ -124,6 +128,7 @@ class Task(Written):
     wording: Wording
     topics: Lines | None = None
     label_name_leaks: bool = False
+    trivial_words: list[str] = []
     splits: dict[Split, Source] = {}
 
     @model_validator(mode="after")
