@@ -4,39 +4,42 @@ import json as jsonlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill, indent
 
 from engine.clean import orphans, remove
 from engine.forecast import Forecast, forecast
 from engine.outcome import view_name
 from engine.plan import Plan, make_plan
-from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
+from engine.prompts.phrases import listed
+from engine.prompts.samples import sample_prompts
 from engine.report.baseline import best_baselines, shots_shown
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
-from engine.schema import RowId
 from engine.spending import in_words, taken
 from engine.steps import Step, as_json, rows_to_make, steps
 from engine.store import Store
-from engine.study.config import GenerateConfig
 from engine.study.load import load_study
 from engine.survey import damaged_files, survey
-from engine.tasks.task import Task, builtin_tasks, load_task
+from engine.tasks.task import builtin_tasks, load_task
 
 HOUR_S = 3600
-SAMPLED = ("zero_shot", "topic", "one_shot", "few_shot")
+FEW_TOPICS = 12  # how many are shown
+WIDTH = 96  # characters of a line of them
 
 
 def tasks() -> str:
     """Return the built-in tasks, a line each."""
-    lines = []
-    for name, path in builtin_tasks().items():
-        task_ = load_task(name, path.parent)
-        lines.append(f"{name:<12} {len(task_.labels)} labels: {', '.join(task_.labels)}")
+    found = {name: load_task(name, path.parent) for name, path in builtin_tasks().items()}
+    width = max(map(len, found))
+    lines = [
+        f"{name:<{width}}  {len(one.labels)} labels: {listed(one.labels)}"
+        for name, one in found.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
 def task(name: str) -> str:
-    """Return one task: labels, splits, wording, a prompt of each strategy."""
+    """Return one task: labels, splits, fields, topics, and a prompt of each kind."""
     shown = load_task(name, Path.cwd())
     width = max(map(len, [*shown.labels, *shown.splits, *shown.fields]))
     lines = [shown.name, "", "labels"]
@@ -46,24 +49,16 @@ def task(name: str) -> str:
     lines += ["", "fields"]
     lines += [f"  {field:<{width}}  shown as {called!r}" for field, called in shown.fields.items()]
     if shown.topics:
-        lines += ["", f"{len(shown.topics)} topics", f"  {', '.join(shown.topics)}"]
-    for strategy in SAMPLED:
-        if strategy == "topic" and not shown.topics:
-            continue
-        lines += ["", f"a prompt of {strategy}", _indented(sample_prompt(shown, strategy))]
-    return "\n".join(lines) + "\n"
-
-
-def sample_prompt(shown: Task, strategy: str) -> str:
-    """Return a strategy's prompt for the task's first label, with stand-ins for real rows."""
-    pair = "<the second text of a real row>" if "text_pair" in shown.fields else None
-    shots = [
-        Shot(str(place), label, f"<a real row labelled {label}>", pair)
-        for place, label in enumerate([*shown.labels, *shown.labels])
-    ]
+        more = len(shown.topics) - FEW_TOPICS
+        told = ", ".join(shown.topics[:FEW_TOPICS]) + (f", and {more} more" if more > 0 else "")
+        lines += ["", f"{len(shown.topics)} topics", indent(fill(told, WIDTH), "  ")]
+    if shown.trivial_words:
+        lines += ["", "words that give a label away", f"  {', '.join(shown.trivial_words)}"]
     label = next(iter(shown.labels))
-    kind = strategy_class(strategy)
-    return kind(shown, GenerateConfig(), shots).ask(RowId("sample", label, 0)).text
+    lines += ["", f"prompts, where a label is asked for: of {label!r}; <...> stands for a text"]
+    for title, text in sample_prompts(shown):
+        lines += ["", title, _indented(text)]
+    return "\n".join(lines) + "\n"
 
 
 def plan(path: Path, overrides: Sequence[str], root: str, json: bool) -> str:
@@ -228,7 +223,4 @@ def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"  | {line}" for line in text.splitlines())
-
-
-assert set(SAMPLED) <= set(STRATEGIES)
+    return "\n".join(f"  | {line}".rstrip() for line in text.splitlines())
