@@ -11,30 +11,71 @@ from command import textmill
 
 from engine.store import Store
 from engine.tasks.gold import load_gold
-from engine.tasks.source import FileSource
-from engine.tasks.task import load_task
+from engine.tasks.source import FileSource, read_rows
+from engine.tasks.task import load_task, placed
 
+YES_NO = {"yes": "True", "no": "False"}
 STUDY = Path(__file__).parent.parent / "jobs" / "studies" / "recorded-sst2.toml"
 
 
 @pytest.mark.parametrize(
-    ("name", "folder", "rows"),
+    ("name", "rows"),
     [
-        ("sst2", "sst2", {"train": 6920, "validation": 872, "test": 1821}),
-        ("ag_news", "ag_news", {"train": 4000, "validation": 1000, "test": 7600}),
-        ("emotion", "emotion6", {"train": 16000, "validation": 2000, "test": 2000}),
+        ("sst2", {"train": 6920, "validation": 872, "test": 1821}),
+        ("ag_news", {"train": 4000, "validation": 1000, "test": 7600}),
+        ("emotion", {"train": 16000, "validation": 2000, "test": 2000}),
+        ("boolq", {"train": 1484, "validation": 248, "test": 742}),
     ],
 )
-def test_local_copies_serve_for_the_hubs(real_data, tmp_path, name, folder, rows):
+def test_local_copies_serve_for_the_hubs(real_data, tmp_path, name, rows):
     files = {"train": "train", "validation": "dev", "test": "test"}
+    folder = real_data / {"emotion": "emotion6"}.get(name, name)
+    labels = YES_NO if name == "boolq" else {}
     splits = {
-        split: FileSource(path=str(real_data / folder / f"{file}.jsonl.gz"))
+        split: FileSource(path=str(folder / f"{file}.jsonl.gz"), labels=labels)
         for split, file in files.items()
     }
-    task = load_task(name, tmp_path, splits)
+    task = placed(load_task(name, tmp_path), splits)
     gold = load_gold(task)
     assert {split: found.table.num_rows for split, found in gold.items()} == rows
     assert all(gold["test"].count(label) for label in task.labels)
+
+
+def test_local_copies_of_rte_serve_for_two_splits_and_the_third_is_cut_off(real_data, tmp_path):
+    task = load_task("rte", tmp_path)
+    splits = {
+        split: FileSource(
+            path=str(real_data / "rte" / f"{file}.jsonl.gz"), labels=task.splits["train"].labels
+        )
+        for split, file in {"train": "train", "test": "dev"}.items()
+    }
+    gold = load_gold(placed(task, splits))
+    rows = {split: found.table.num_rows for split, found in gold.items()}
+    assert rows == {"train": 2240, "validation": 250, "test": 277}
+    assert {label: gold["test"].count(label) for label in task.labels} == {
+        "True": 146,
+        "False": 131,
+    }
+    assert 124 <= gold["validation"].count("True") <= 126
+
+
+@pytest.mark.parametrize("name", ["rte", "boolq"])
+def test_a_pair_s_fields_are_not_confused(real_data, tmp_path, name):
+    task = load_task(name, tmp_path)
+    path = str(real_data / name / "dev.jsonl.gz")
+    labels = {"rte": task.splits["train"].labels, "boolq": YES_NO}[name]
+    rows = read_rows(FileSource(path=path, labels=labels), task.columns, list(task.labels))
+    shown = task.show(rows[0]["text"], rows[0]["text_pair"], rows[0]["label"])
+    lines = {
+        "rte": [
+            "Premise: Dana Reeve, the widow",
+            "Hypothesis: Christopher Reeve had",
+            "Label: False",
+        ],
+        "boolq": ["Passage: ``While My Guitar", "Question: did eric clapton", "Answer: "],
+    }[name]
+    starts = zip(shown.strip().splitlines(), lines, strict=True)
+    assert all(line.startswith(start) for line, start in starts)
 
 
 @pytest.fixture(scope="module")

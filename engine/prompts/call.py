@@ -39,8 +39,7 @@ def as_asked(task: Task, call: Call, *, is_free: bool) -> Task:
         return _worded(task, task.fields, whole, is_free=is_free, similar=similar)
     first = {calls.field: task.fields[calls.field]}
     if call == "first":
-        words = {"topic": calls.topic, "similar": calls.similar}
-        return _worded(task, first, calls.first, **words)
+        return _worded(task, first, calls.first, topic=calls.topic, similar=calls.similar)
     rest = {field: called for field, called in task.fields.items() if field not in first}
     second = _there(task, calls.second_free if is_free else calls.second, "calls.second_free")
     return _worded(task, rest, second, is_free=is_free)

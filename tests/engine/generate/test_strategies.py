@@ -83,6 +83,12 @@ def test_a_study_s_topics_stand_before_the_task_s(tmp_path):
     assert other.attributes == {"topic": "mine"}
 
 
+def test_a_task_without_topics_needs_those_of_a_study(tmp_path):
+    task = load_task("sst2", tmp_path).model_copy(update={"topics": None})
+    with pytest.raises(ConfigError, match="needs topics, and the task 'sst2' has none"):
+        strategy_class("topic")(task, GenerateConfig(), SHOTS)
+
+
 def test_draws_differ_between_pools(tmp_path):
     few_shot = strategy_class("few_shot")(load_task("sst2", tmp_path), CONFIG, SHOTS)
     one = [few_shot.ask(row(index, pool="p")).attributes for index in range(10)]
@@ -95,7 +101,6 @@ def test_draws_differ_between_pools(tmp_path):
         ("few_shot", GenerateConfig(shots=11), SHOTS, "shots is 11, but there are only 10"),
         ("few_shot", GenerateConfig(shots=2), SHOTS[::2], "has the label 'positive'"),
         ("one_shot", GenerateConfig(), SHOTS[::2], "has the label 'positive'"),
-        ("topic", GenerateConfig(), SHOTS, "needs topics, and the task 'sst2' has none"),
         ("template", GenerateConfig(), SHOTS, "no list for the label 'negative'"),
         (
             "template",

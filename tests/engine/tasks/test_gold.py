@@ -9,8 +9,8 @@ import pytest
 from engine.errors import ConfigError, DataError
 from engine.tasks.gold import as_rows, load_gold
 from engine.tasks.order import real_order
-from engine.tasks.source import FileSource
-from engine.tasks.task import builtin_tasks, load_task
+from engine.tasks.source import CutSource, FileSource
+from engine.tasks.task import builtin_tasks, load_task, placed
 
 ROWS = [{"label": "good", "text": "a fine place"}, {"label": "bad", "text": "never, again"}]
 
@@ -18,7 +18,7 @@ ROWS = [{"label": "good", "text": "a fine place"}, {"label": "bad", "text": "nev
 def read(toy, **splits):
     task = load_task("task.toml", toy)
     sources = {split: FileSource(**source) for split, source in splits.items()}
-    return load_gold(task.model_copy(update={"splits": {**task.splits, **sources}}))
+    return load_gold(placed(task, sources))
 
 
 def texts(rows):
@@ -104,6 +104,18 @@ def test_validation_can_be_cut_off_the_train_split(toy):
     assert gold["validation"].count("good") == 5
 
 
+def test_two_splits_can_be_cut_off_the_train_split_and_share_no_row(toy):
+    whole = texts(read(toy)["train"])
+    cuts = {"validation": CutSource(cut=8), "test": CutSource(cut=12)}
+    gold = load_gold(placed(load_task("task.toml", toy), cuts))
+    sizes = {split: rows.table.num_rows for split, rows in gold.items()}
+    assert sizes == {"train": len(whole) - 20, "validation": 8, "test": 12}
+    assert sorted(row for rows in gold.values() for row in texts(rows)) == sorted(whole)
+    assert (gold["validation"].count("good"), gold["test"].count("good")) == (4, 6)
+    alone = load_gold(placed(load_task("task.toml", toy), {"validation": CutSource(cut=8)}))
+    assert texts(alone["validation"]) == texts(gold["validation"])
+
+
 def test_pairs_that_share_their_first_text_are_not_bunched():
     rows = [{"label": "a", "text": "one", "text_pair": str(number)} for number in range(20)]
     rows += [{"label": "a", "text": str(number), "text_pair": "x"} for number in range(20)]
@@ -158,7 +170,6 @@ def test_an_unreachable_hub_dataset_says_how_local_files_serve(tmp_path, monkeyp
 
 
 def test_every_built_in_task_can_be_read(tmp_path):
-    assert {"sst2", "ag_news", "emotion"} <= set(builtin_tasks())
     for name in builtin_tasks():
         task = load_task(name, tmp_path)
         assert set(task.splits) == {"train", "validation", "test"}
