@@ -223,6 +223,7 @@ def baseline_results(
     llms = llm_names(baselines)
     return [
         {
+            "task": one.task.name,
             "llm": llms[one.fingerprint],
             "engine": one.config.engine,
             "constrained": one.config.structured is not None,

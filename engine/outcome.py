@@ -10,7 +10,7 @@ from engine.curate.view import Tally, View
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
-from engine.generate.engine import recipe_fields
+from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
 from engine.models import resolve_precision
@@ -19,6 +19,7 @@ from engine.report.findings import Findings, Source
 from engine.seal import seal_document
 from engine.spending import taken
 from engine.store import Store
+from engine.study.factors import Condition
 from engine.survey import Ready, Survey
 from engine.train.queue import Finished
 from engine.train.run import SCORED
@@ -70,6 +71,7 @@ def find(
         drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
         baselines=baselines,
+        published=plan.published,
     )
 
 
@@ -92,6 +94,9 @@ def _result(  # noqa: PLR0913 - a row has these sources
     own = {name: cell.condition.levels[name] for name in plan.file.study.factors}
     return {
         **own,
+        "task": plan.file.task.name,
+        "method": method_of(cell.condition),
+        "is_rephrased": False,
         "quantity": cell.condition.mix.quantity,
         "real": cell.condition.mix.real,
         "replicate": cell.replicate,
@@ -107,6 +112,19 @@ def _result(  # noqa: PLR0913 - a row has these sources
         "pool": cell.mix.view.pool.folder if cell.mix.view else None,
         "run": run,
     }
+
+
+def method_of(condition: Condition) -> str | None:
+    """Return how a condition's synthetic rows were asked for; None if it has none.
+
+    Rows that nobody was asked for, such as recorded ones, are called by their engine.
+    """
+    config = condition.generate
+    if config is None:
+        return None
+    if not engine_class(config.engine).asks:
+        return config.engine
+    return f"few_shot_{config.shots}" if config.strategy == "few_shot" else config.strategy
 
 
 def _source(plan: Plan, view: View, now: Survey, store: Store) -> Source:

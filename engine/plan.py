@@ -19,6 +19,7 @@ from engine.mix.stage import Mix, TrainingSet
 from engine.models import Model, resolve_adapter, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
+from engine.report.published.written import Published, load_published
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.study.factors import Condition, Readers, conditions
 from engine.study.identity import (
@@ -67,6 +68,7 @@ class Plan:
         cells: Each condition under each replicate.
         models: The classifiers, by name and revision.
         baselines: The pools of the LLM's own answers, none unless the study has ``[baseline]``.
+        published: Numbers that the report sets beside the study's own.
     """
 
     file: StudyFile
@@ -76,6 +78,7 @@ class Plan:
     cells: list[Cell]
     models: Mapping[tuple[str, str], Model]
     baselines: list[Baseline]
+    published: Published | None = None
 
     @property
     def views(self) -> list[View]:
@@ -126,6 +129,7 @@ def make_plan(file: StudyFile) -> Plan:
         (config.model, config.revision): resolve_model(config.model, config.revision, "train.model")
         for config in {_model_key(one.train): one.train for one in grid}.values()
     }
+    published = _published(file)
     gold = load_gold(file.task)
     records = _records(file.task, grid)
     graph = _Graph(file.task, gold, records)
@@ -136,9 +140,8 @@ def make_plan(file: StudyFile) -> Plan:
     ]
     _check_amounts(file, cells, gold)
     pools = [cell.mix.view.pool for cell in cells if cell.mix.view]
-    return Plan(
-        file, gold, records, grid, cells, models, baselines=plan_baselines(file, pools, gold)
-    )
+    baselines = plan_baselines(file, pools, gold)
+    return Plan(file, gold, records, grid, cells, models, baselines, published)
 
 
 class _Graph:
@@ -255,6 +258,16 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Ru
         reads=reads,
         inputs=inputs,
     )
+
+
+def _published(file: StudyFile) -> Published | None:
+    name = file.study.published
+    if name is None:
+        return None
+    try:
+        return load_published(name, file.folder)
+    except ConfigError as error:
+        raise ConfigError(f"{file.where}, published: {error}") from error
 
 
 def _model_key(config: TrainConfig) -> tuple[str, str]:

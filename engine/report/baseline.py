@@ -13,6 +13,7 @@ from engine.evaluate.intervals import Mean, mean_interval
 from engine.report.findings import METRICS, ConditionScore, Findings
 
 COLUMNS: Mapping[str, pa.DataType] = {
+    "task": pa.string(),
     "llm": pa.string(),
     "engine": pa.string(),
     "constrained": pa.bool_(),  # whether answers were held to the labels
