@@ -72,6 +72,7 @@ def find(
         caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
         baselines=baselines,
+        published=plan.published,
     )
 
 
@@ -101,7 +102,7 @@ def _result(  # noqa: PLR0913 - a row has these sources
     return {
         **own,
         "task": cell.condition.task,
-        "method": method(config) if config else None,
+        "method": method_of(config) if config else None,
         "is_rephrased": bool(config and cell.mix.view and cell.mix.view.pool.call == "rephrase"),
         "quantity": cell.condition.mix.quantity,
         "real": cell.condition.mix.real,
@@ -120,7 +121,7 @@ def _result(  # noqa: PLR0913 - a row has these sources
     }
 
 
-def method(config: GenerateConfig) -> str:
+def method_of(config: GenerateConfig) -> str:
     """Return how rows are made, in a word: the strategy, or the engine that reads no prompts."""
     if not engine_class(config.engine).asks:
         return config.engine

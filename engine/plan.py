@@ -22,6 +22,7 @@ from engine.mix.stage import Mix, TrainingSet
 from engine.models import Model, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
+from engine.report.published.written import Published, load_published
 from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Condition, Readers, conditions
 from engine.study.identity import run_fingerprint, run_reads
@@ -65,6 +66,7 @@ class Plan:
         baselines: The pools of the LLM's own answers, none unless the study has ``[baseline]``.
         ancestors: The views that pools are made from, by fingerprint.
         topic_pools: The pools of answers that lists of topics are made of.
+        published: Numbers that the report sets beside the study's own.
     """
 
     file: StudyFile
@@ -76,6 +78,7 @@ class Plan:
     baselines: list[Baseline]
     ancestors: Mapping[str, View]
     topic_pools: list[TopicPool]
+    published: Published | None = None
 
     @cached_property
     def views(self) -> list[View]:
@@ -152,6 +155,7 @@ def make_plan(file: StudyFile) -> Plan:
         (config.model, config.revision): resolve_model(config.model, config.revision, "train.model")
         for config in {_model_key(one.train): one.train for one in grid}.values()
     }
+    published = _published(file)
     gold = {name: load_gold(task) for name, task in file.tasks.items()}
     records = _records(file, grid)
     graph = Graph(file.tasks, gold, records)
@@ -177,6 +181,7 @@ def make_plan(file: StudyFile) -> Plan:
         baselines=baselines,
         ancestors=graph.ancestors,
         topic_pools=list(graph.topic_pools.values()),
+        published=published,
     )
 
 
@@ -217,6 +222,16 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Ru
         reads=reads,
         inputs=inputs,
     )
+
+
+def _published(file: StudyFile) -> Published | None:
+    name = file.study.published
+    if name is None:
+        return None
+    try:
+        return load_published(name, file.folder)
+    except ConfigError as error:
+        raise ConfigError(f"{file.where}, published: {error}") from error
 
 
 def _model_key(config: TrainConfig) -> tuple[str, str]:

@@ -44,6 +44,8 @@ VIEW = pa.schema(
     ]
 )
 
+KNOWN_BY = ("task", "method", "is_rephrased")  # of a result: what published numbers know it by
+
 RESULT_COLUMNS = (
     "quantity",
     "real",

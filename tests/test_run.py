@@ -267,6 +267,30 @@ def test_a_recipe_that_falls_short_or_is_given_up_is_said_to_be_so_and_the_study
     assert again.stderr == ""
 
 
+PUBLISHED = """
+name = "own"
+title = "A paper"
+[[groups]]
+title = "Table 1"
+measure = "macro_f1"
+source = "Printed."
+cells = [
+  {task = "toy", real = 10, value = 50},
+  {task = "toy", method = "recorded", quantity = 8, real = 10, value = 60},
+]
+"""
+
+
+def test_published_numbers_stand_beside_those_of_the_study_that_names_them(copy):
+    (copy / "own.toml").write_text(PUBLISHED)
+    words = ("study.toml", "--root", "root", "--set", "published=own.toml")
+    assert textmill("report", *words, folder=copy).returncode == 0
+    page = (copy / "root" / "studies" / "toy" / "report.md").read_text()
+    assert "2 of its 2 numbers are here." in page
+    assert "| toy | real rows alone | 0 | 10 | 50.0 | " in page
+    assert "| toy | recorded | 8 | 10 | 60.0 | " in page
+
+
 def test_generated_text_cannot_break_the_report(toy):
     from engine.report.findings import Findings, TaskFacts
     from engine.report.stage import write_report
@@ -274,8 +298,8 @@ def test_generated_text_cannot_break_the_report(toy):
     store = Store.open(str(toy / "root"))
     nasty = "<script>alert(1)</script>"
     found = Findings(
-        name="nasty", tasks={nasty: TaskFacts([nasty], {})}, factors=[], results=[], sources=[], repeats=1,
-        replicates=1, runs=0, problems=[nasty], settings={}, drawless=[],
+        name="nasty", tasks={nasty: TaskFacts([nasty], {})}, factors=[], results=[], sources=[],
+        repeats=1, replicates=1, runs=0, problems=[nasty], settings={}, drawless=[],
         recipe={}, caveat="",
     )  # fmt: skip
     write_report(found, store)

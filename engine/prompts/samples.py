@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
-from engine.prompts.call import NONE, as_asked
+from engine.accepted import NONE
+from engine.prompts.call import as_asked
 from engine.prompts.classify import Classify
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.second import Second

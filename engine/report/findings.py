@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.evaluate.intervals import Mean, mean_interval
+from engine.report.published.written import Published
 
 METRICS = ("accuracy", "macro_f1")
 Level = str | int | float | bool | None
@@ -48,6 +49,32 @@ class TaskFacts(NamedTuple):
     gold_rows: Mapping[str, int]
 
 
+class Diagnosis(NamedTuple):
+    """What can be told of a set of rows before any classifier is trained on it.
+
+    Attributes:
+        name: What the rows are.
+        task: The task's name.
+        method: How they were asked for; None for real rows.
+        is_rephrased: Whether their texts were rephrased.
+        replicate: Number of the draw.
+        rows: How many there are.
+        inter: Mean cosine similarity of two of them.
+        to_real: Mean cosine similarity of one of them and a real row; None without real rows.
+        trivial: How many give their label away; None where it was not counted.
+    """
+
+    name: str
+    task: str
+    method: str | None
+    is_rephrased: bool
+    replicate: int
+    rows: int
+    inter: float
+    to_real: float | None
+    trivial: int | None
+
+
 @dataclass(frozen=True)
 class Findings:
     """What a study found.
@@ -56,10 +83,10 @@ class Findings:
         name: The study's name.
         tasks: Its tasks, by name.
         factors: The factors' names, ``task`` among them where there are several.
-        results: One row per repeat and split: the columns of RESULT_COLUMNS, the factors, and what
-            tells the kind of its synthetic rows: ``task``, ``method`` (the strategy, such as
-            "few_shot_3"; None without synthetic rows) and ``is_rephrased``. Repeats of a trainer
-            that draws nothing name one and the same ``run``.
+        results: One row per repeat and split: the columns of RESULT_COLUMNS and the factors, and
+            what published numbers know it by: ``task``, ``method`` (None for real rows alone; the
+            strategy, such as "few_shot_3") and ``is_rephrased``. Repeats of a trainer that draws
+            nothing name one and the same ``run``.
         sources: What became of the synthetic rows.
         repeats: Trainings per condition, of those trainers whose repeats differ.
         replicates: Draws of the data.
@@ -71,6 +98,8 @@ class Findings:
         drawless: The trainers among them that draw nothing, so that their repeats are one run.
         baselines: What the LLM itself scored, one row per baseline and split: the columns of
             ``engine.report.baseline.COLUMNS``.
+        published: Numbers that the report sets beside the study's own.
+        diagnostics: What can be told of the rows themselves.
     """
 
     name: str
@@ -87,6 +116,8 @@ class Findings:
     caveat: str
     drawless: Sequence[str]
     baselines: Sequence[Mapping[str, Any]] = ()
+    published: Published | None = None
+    diagnostics: Sequence[Diagnosis] = ()
 
     @property
     def runs_made(self) -> int:
@@ -150,7 +181,7 @@ def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> Co
         levels=levels,
         quantity=rows[0]["quantity"],
         real=rows[0]["real"],
-        scores={metric: mean_interval(_draws(rows, metric)) for metric in METRICS},
+        scores={metric: mean_interval(draws(rows, metric)) for metric in METRICS},
         rows_synthetic=sum(row["rows_synthetic"] for row in rows) / len(rows),
         rows_real=rows[0]["rows_real"],
         rows_real_seen=rows[0]["rows_real_seen"],
@@ -158,7 +189,7 @@ def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> Co
     )
 
 
-def _draws(rows: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+def draws(rows: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     """Return the independent values that a condition's mean is taken over.
 
     A run counts once, however many repeats it stands for. Replicates that came to the very same

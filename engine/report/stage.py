@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from engine.report.baseline import (
 )
 from engine.report.figure import as_png, as_svg, quantity_figure
 from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
+from engine.report.published.compare import compare, in_unit, measured, shown, signed
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store
 
@@ -94,6 +94,7 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "drawless": drawless(findings),
         "baselines": baseline_scores(findings),
         "llms": llms,
+        "comparison": compare(findings),
         "ahead": [ahead(test, llms[test.task]) if test.task in llms else None for test, _ in rows],
     }
 
@@ -138,11 +139,11 @@ def drawless(findings: Findings) -> str:
 
 
 def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templates show
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-    text = (files("engine.report") / template).read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=template.endswith(".html.jinja"),
+        loader=PackageLoader("engine.report", ""),
+        autoescape=select_autoescape(["html.jinja"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -150,7 +151,9 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templat
     )
     environment.filters["score"] = show_score
     environment.filters["shots"] = shots_shown
-    return environment.from_string(text).render(**values)
+    for words in (in_unit, measured, shown, signed):
+        environment.filters[words.__name__] = words
+    return environment.get_template(template).render(**values)
 
 
 def show_score(mean: Mean) -> str:

@@ -455,6 +455,8 @@ class Study(Written):
         factors: What varies: a field's name and its levels, or a name of the user's own and
             bundled levels.
         exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
+        published: Published numbers that the report sets beside the study's own: a built-in file's
+            name, such as "li2024", or the path of one.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -472,6 +474,7 @@ class Study(Written):
     baseline: BaselineConfig | None = None
     factors: dict[str, list[Any]] = {}
     exclude: list[dict[str, Any]] = []
+    published: str | None = None
 
     @field_validator("task")
     @classmethod

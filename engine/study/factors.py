@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
 from engine.plugins import did_you_mean
-from engine.schema import RESULT_COLUMNS
+from engine.schema import KNOWN_BY, RESULT_COLUMNS
 from engine.study.config import (
     SECTIONS,
     CurateConfig,
@@ -162,10 +162,11 @@ def _readable(level: Any) -> Level:  # noqa: ANN401 - whatever stood in the file
 def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as above
     here = f"{where}, [[factors.{name}]]"
     taken = {field for kind in SECTIONS.values() for field in kind.model_fields}
-    if name in (*RESULT_COLUMNS, "task") or name in taken:
+    results = (*KNOWN_BY, *RESULT_COLUMNS)
+    if name in results or name in taken:
         raise ConfigError(
             f"{here}: {name!r} is reserved, as the name of a "
-            f"{'result column' if name in RESULT_COLUMNS else 'field'}; choose another name."
+            f"{'result column' if name in results else 'field'}; choose another name."
         )
     if not isinstance(level, dict) or not isinstance(level.get("name"), str):
         raise ConfigError(f'{here}: every level needs a name = "..." of its own.')

@@ -57,6 +57,10 @@ def TEMPLATE(bad, good):  # noqa: N802 - a piece of a study, like those above
 CASES = {
     "unknown key": (edit(STUDY, "steps", "stepz"), r"unknown key 'train\.stepz'.*'steps'"),
     "unknown section": (add(STUDY, "[trian]\nsteps = 1\n"), r"unknown key 'trian'.*'train'"),
+    "unknown published numbers": (
+        edit(STUDY, "repeats", 'published = "li2042"\nrepeats'),
+        r"study\.toml, published: .*'li2042'.*'li2024'",
+    ),
     "unknown factor": (edit(STUDY, "quantity =", "quantiti ="), r"'quantiti'.*'quantity'"),
     "unknown task key": (add(TASK, "\n[label]\na = 'b'\n"), r"unknown key 'label'.*'labels'"),
     "wrong type": (edit(STUDY, "steps = 6", 'steps = "6"'), r"train\.steps is '6'.*integer"),

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.prompts.call import NONE, as_asked
+from engine.accepted import NONE
+from engine.prompts.call import as_asked
 from engine.prompts.classify import Classify
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.samples import sample_prompts
