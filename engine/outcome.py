@@ -102,7 +102,7 @@ def _result(  # noqa: PLR0913 - a row has these sources
     return {
         **own,
         "task": cell.condition.task,
-        "method": method_of(config) if config else None,
+        "method": method_of(config),
         "is_rephrased": bool(config and cell.mix.view and cell.mix.view.pool.call == "rephrase"),
         "quantity": cell.condition.mix.quantity,
         "real": cell.condition.mix.real,
@@ -121,8 +121,13 @@ def _result(  # noqa: PLR0913 - a row has these sources
     }
 
 
-def method_of(config: GenerateConfig) -> str:
-    """Return how rows are made, in a word: the strategy, or the engine that reads no prompts."""
+def method_of(config: GenerateConfig | None) -> str | None:
+    """Return how rows are asked for, in a word; None if there are none.
+
+    Rows that nobody was asked for, such as recorded ones, are called by their engine.
+    """
+    if config is None:
+        return None
     if not engine_class(config.engine).asks:
         return config.engine
     return f"few_shot_{config.shots}" if config.strategy == "few_shot" else config.strategy

@@ -13,6 +13,7 @@ from engine.schema import RowId
 from engine.tasks.task import Task
 
 AT_ONCE = 50  # topics that one call asks for
+SENTENCE = 5  # words: fewer, though with a full stop, may well be a topic
 LONGEST = 100  # characters; what is longer is no topic, but talk around the list
 _MARK = re.compile(r"\A\W*(?:\d{1,3}\s*[.):]|[-*\u2022])?\s*")
 
@@ -40,14 +41,20 @@ class TopicList:
 def topics_in(answers: Iterable[str]) -> list[str]:
     """Return the topics that answers list, each once, in order.
 
-    Marks and numbers before a topic are taken off. Lines that end with a colon, such as "Here are
-    some topics:", and those that are too long are left out. Topics that differ in case, or in
-    punctuation around them, are one.
+    Marks and numbers before a topic are taken off. What is no topic but talk is left out: lines
+    that end with a colon, such as "Here are some topics:", whole sentences, and what is too long.
+    Topics that differ in case, or in punctuation around them, are one.
     """
     found: dict[str, str] = {}
     for answer in answers:
         for line in answer.splitlines():
             topic = _MARK.sub("", line).strip().strip("*_\"'.,;").strip()
-            if topic and len(topic) <= LONGEST and not line.rstrip(" *_").endswith(":"):
+            if topic and len(topic) <= LONGEST and not _is_talk(line):
                 found.setdefault(topic.casefold(), topic)
     return list(found.values())
+
+
+def _is_talk(line: str) -> bool:
+    bare = line.rstrip(" *_\"'")
+    is_sentence = bare.endswith((".", "!", "?")) and len(bare.split()) >= SENTENCE
+    return bare.endswith(":") or is_sentence

@@ -26,7 +26,8 @@ def row(shots, split, accuracy, replicate=None, llm="one", **own):
 def findings(*rows):
     return Findings(
         name="x", tasks={"x": TaskFacts(["a", "b"], {})}, factors=[], results=[], sources=[],
-        repeats=1, replicates=2, runs=0, problems=[], settings={}, recipe={}, caveat="", drawless=[],
+        repeats=1, replicates=2, runs=0, problems=[], settings={}, recipe={}, caveat="",
+        drawless=[],
         baselines=rows,
     )  # fmt: skip
 

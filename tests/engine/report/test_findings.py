@@ -8,7 +8,8 @@ from engine.report.stage import results_table
 def result(accuracy, repeat, replicate=0, run=None, **levels):
     plain = {
         "task": "t", "quantity": 10, "real": 0, "repeat": repeat, "replicate": replicate,
-        "split": "test", "accuracy": accuracy, "macro_f1": accuracy / 2, "rows_synthetic": 10, "rows_real": 0,
+        "split": "test", "accuracy": accuracy, "macro_f1": accuracy / 2,
+        "rows_synthetic": 10, "rows_real": 0,
         "rows_real_seen": 0, "steps_done": 5, "train_seconds": 1.0, "pool": "pools/x",
         "run": run or f"runs/{replicate}-{repeat}-{levels}",
     }  # fmt: skip
@@ -18,7 +19,8 @@ def result(accuracy, repeat, replicate=0, run=None, **levels):
 def findings(results, factors=(), replicates=1):
     return Findings(
         name="x", tasks={"t": TaskFacts(["a", "b"], {})}, factors=factors, results=results,
-        sources=[], repeats=2, replicates=replicates, runs=len(results), problems=[], settings={}, drawless=[],
+        sources=[], repeats=2, replicates=replicates, runs=len(results), problems=[],
+        settings={}, drawless=[],
         recipe={}, caveat="",
     )  # fmt: skip
 

@@ -467,13 +467,13 @@ def test_conditions_are_known_by_how_their_rows_were_asked_for(toy):
     asked = ("generate.engine=plugged:Labelling", "generate.shots=2")
     strategies = "factors.strategy=['zero_shot', 'one_shot', 'few_shot']"
     plan = make_plan(load_study(study, [*asked, strategies, "published=li2024"]))
-    assert {method_of(one) for one in plan.conditions if one.mix.quantity} == {
+    assert {method_of(one.generate) for one in plan.conditions if one.mix.quantity} == {
         "zero_shot", "one_shot", "few_shot_2",
     }  # fmt: skip
-    assert {method_of(one) for one in plan.conditions if not one.mix.quantity} == {None}
+    assert {method_of(one.generate) for one in plan.conditions if not one.mix.quantity} == {None}
     assert plan.published == load_published("li2024", Path())
 
 
 def test_recorded_rows_are_not_taken_for_those_of_a_strategy(toy):
     plan = make_plan(load_study(toy / "study.toml"))
-    assert {method_of(one) for one in plan.conditions} == {None, "recorded"}
+    assert {method_of(one.generate) for one in plan.conditions} == {None, "recorded"}

@@ -1,0 +1,299 @@
+"""Recipes that take several calls, and calls that leave the label, or the topics, to the LLM."""
+
+import json
+from collections import Counter
+
+import pytest
+from by_hand import ByHand
+
+from engine.curate.stage import curate_slot
+from engine.errors import ConfigError
+from engine.generate.parent import Parent
+from engine.outcome import _unlisted
+from engine.plan import make_plan
+from engine.prompts.topic_list import topics_in
+from engine.study.load import load_study
+from engine.survey import survey
+
+TASK = """
+name = "facts"
+topics = ["rivers", "clocks", "bread"]
+[labels]
+yes = "it is so"
+no = "it is not so"
+[fields]
+text_pair = "Passage"
+text = "Question"
+[wording]
+request = "Write a passage and a question with the answer {label}."
+row = "Passage: {text_pair}\\nQuestion: {text}\\nAnswer: {label}"
+free = "Write a passage and a question."
+rephrase = "Ask this in other words: {text}"
+topics = "subjects"
+[wording.calls]
+first = "Write a passage."
+field = "text_pair"
+second = "Ask something that is answered by {label}."
+second_free = "Ask something."
+[splits]
+train = "train.jsonl"
+validation = "validation.jsonl"
+test = "test.jsonl"
+"""
+
+STUDY = """
+name = "calls"
+task = "facts.toml"
+repeats = 1
+[generate]
+engine = "standin:StandIn"
+[train]
+model = "./model"
+steps = 2
+[mix]
+quantity = 40
+"""
+
+
+@pytest.fixture
+def study(tmp_path, tiny_model):
+    """The path of a study of a task whose rows take two calls."""
+    for place, split in enumerate(("train", "validation", "test")):
+        rows = [
+            {
+                "text": f"is it so in {split} {number}",
+                "text_pair": f"passage {place} of {number}",
+                "label": ("yes", "no")[number % 2],
+            }
+            for number in range(20)
+        ]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "facts.toml").write_text(TASK)
+    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "model").symlink_to(tiny_model)
+    return tmp_path / "study.toml"
+
+
+def labels(rows):
+    return Counter(row["label"] for row in rows)
+
+
+def test_a_pair_is_written_in_two_calls_and_each_question_has_a_passage_of_its_own(study):
+    done = ByHand(study).fill()
+    rows, passages = done.rows("facts-zero_shot"), done.rows("facts-zero_shot-first")
+    assert labels(rows)["yes"] >= 20 <= labels(rows)["no"]
+    assert len({row["text_pair"] for row in rows}) == len(rows)
+    by_id = {row["id"]: row for row in passages}
+    for row in rows:
+        drawn = json.loads(row["attributes"])
+        assert by_id[drawn["from"]]["text_pair"] == row["text_pair"]
+        assert row["text_pair"] in row["prompt"]
+    assert {row["text"] for row in passages} == {None}
+    assert {row["label"] for row in passages} == {None}
+
+
+def test_the_labels_of_questions_take_turns_in_the_passages(study):
+    done = ByHand(study).fill()
+    numbers = {}
+    for row in done.rows("facts-zero_shot-first"):
+        numbers[row["id"]] = len(numbers)
+    used = {
+        (row["slot"], row["index"]): numbers[json.loads(row["attributes"])["from"]]
+        for row in done.rows("facts-zero_shot")
+    }
+    assert [used["yes", index] for index in range(4)] == [0, 2, 4, 6]
+    assert [used["no", index] for index in range(4)] == [1, 3, 5, 7]
+
+
+def test_a_first_call_names_no_label_but_after_an_example_of_one(study):
+    plain = ByHand(study).fill()
+    assert {slot for label, slot, _ in plain.asked if label == "facts-zero_shot-first"} == {"-"}
+    shown = ByHand(study, ["generate.strategy=one_shot"], root="other").fill()
+    firsts = {key: one for key, one in shown.asked.items() if key[0] == "facts-one_shot-first"}
+    assert {slot for _, slot, _ in firsts} == {"yes", "no"}
+    for (_, slot, _), one in firsts.items():
+        assert f"Answer: {slot}" in one.text
+    asked = shown.asked["facts-one_shot", "yes", 0]
+    assert "answered by yes" in asked.text
+    assert asked.attributes["shots"] == firsts["facts-one_shot-first", "yes", 0].attributes["shots"]
+
+
+def test_few_shot_asks_for_the_pair_in_one_call(study):
+    done = ByHand(study, ["generate.strategy=few_shot"]).fill()
+    assert [pool.label for pool in done.plan.pools] == ["facts-few_shot"]
+    assert all(row["text"] and row["text_pair"] for row in done.rows("facts-few_shot"))
+
+
+def test_rephrasing_keeps_label_and_passage_and_does_not_show_the_label(study):
+    done = ByHand(study, ["generate.rephrase=true"]).fill()
+    before = {row["id"]: row for row in done.rows("facts-zero_shot")}
+    after = done.rows("facts-zero_shot-rephrased")
+    assert labels(after)["yes"] >= 20 <= labels(after)["no"]
+    for row in after:
+        source = before[json.loads(row["attributes"])["from"]]
+        assert (row["label"], row["text_pair"]) == (source["label"], source["text_pair"])
+        assert row["text"] != source["text"]
+        assert source["text"] in row["prompt"]
+        assert "yes" not in row["prompt"].replace(source["text"], "")
+
+
+def test_the_rows_before_and_after_rephrasing_are_arms_that_share_their_pool(study):
+    both = make_plan(load_study(study, ["factors.rephrase=[false, true]"]))
+    plain = make_plan(load_study(study))
+    assert [pool.label for pool in both.pools] == [
+        "facts-zero_shot-first", "facts-zero_shot", "facts-zero_shot-rephrased",
+    ]  # fmt: skip
+    assert {pool.fingerprint for pool in plain.pools} <= {pool.fingerprint for pool in both.pools}
+    assert len(both.conditions) == 2
+
+
+def test_left_to_right_the_llm_says_the_label(study):
+    done = ByHand(study, ["generate.labelling=left_to_right", "generate.strategy=few_shot"]).fill()
+    assert done.pool("facts-few_shot").slots == ["-"]
+    rows = done.rows("facts-few_shot")
+    assert labels(rows)["yes"] >= 20 <= labels(rows)["no"]
+    for row in rows:
+        assert row["completion"].endswith(f"Answer: {row['label']}")
+    (ready,) = survey(done.plan, done.store).ready
+    assert labels([one._asdict() for one in ready.rows.examples]) == {"yes": 20, "no": 20}
+
+
+def test_left_to_right_works_in_two_calls_and_rephrased(study):
+    free = ["generate.labelling=left_to_right", "generate.rephrase=true"]
+    done = ByHand(study, free).fill()
+    assert done.pool("facts-zero_shot").slots == ["-"]
+    assert done.pool("facts-zero_shot-rephrased").slots == ["yes", "no"]
+    before = {row["id"]: row for row in done.rows("facts-zero_shot")}
+    for row in done.rows("facts-zero_shot-rephrased"):
+        assert before[json.loads(row["attributes"])["from"]]["label"] == row["label"]
+
+
+def test_a_label_that_the_llm_seldom_writes_is_made_up_for_or_said_to_be_short(study):
+    asked = ["generate.engine=standin:Vague", "generate.labelling=left_to_right", "quantity=80"]
+    done = ByHand(study, [*asked, "generate.strategy=few_shot"]).fill()
+    rows, refused = done.rows("facts-few_shot"), done.rows("facts-few_shot", "refused")
+    assert {row["reason"] for row in refused} == {"unknown_label"}
+    assert {row["label"] for row in refused} == {None}
+    # four rows for each that is wanted, and no more; an eighth of them are of the second label
+    assert len(rows) + len(refused) == 320
+    (ready,) = survey(done.plan, done.store).ready
+    assert ready.rows.short == 0
+    fewer = ByHand(study, [*asked, "generate.strategy=few_shot", "quota.attempts=2"], "two").fill()
+    (ready,) = survey(fewer.plan, fewer.store).ready
+    assert ready.rows.short == 40 - labels(fewer.rows("facts-few_shot"))["no"] > 0
+
+
+TOPICS = ["generate.strategy=topic", "generate.topics={write=30}"]
+
+
+def test_topics_are_listed_first_each_once_and_then_kept(study):
+    done = ByHand(study, TOPICS).fill()
+    (listed,) = done.plan.topic_pools
+    topics = listed.topics(done.store)
+    assert len(topics) == len({topic.casefold() for topic in topics}) == 30
+    drawn = {one.attributes.get("topic") for key, one in done.asked.items() if "first" in key[0]}
+    assert drawn <= set(topics)
+    assert len(drawn) > 10
+    again = ByHand(study, TOPICS)
+    assert again.demand.is_settled
+    assert again.demand.wants() == []
+    assert "subjects" in done.asked["facts-topics", "-", 0].text
+
+
+def test_a_list_of_topics_identifies_the_pool_that_draws_on_it(study):
+    def pool(*overrides):
+        plan = make_plan(load_study(study, ["generate.strategy=topic", *overrides]))
+        return next(one.fingerprint for one in plan.pools if one.label == "facts-topic-first")
+
+    written = pool("generate.topics={write=30}")
+    assert written == pool("generate.topics={write=30}")
+    others = [
+        pool(),
+        pool("generate.topics={write=31}"),
+        pool("generate.topics={write=30}", "generate.temperature=0.5"),
+    ]
+    assert len({written, *others}) == 4
+
+
+def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
+    silent = ["generate.engine=plugged:Refusing", "generate.topics={write=30}"]
+    done = ByHand(study, ["generate.strategy=topic", *silent]).fill()
+    now = survey(done.plan, done.store)
+    assert now.ready == []
+    assert [reason for _, reason in now.given_up] == [
+        "a label has no rows: of 0 rows 0 were refused; of those that they are made from, of 0 rows "
+        "0 were refused"
+    ]
+    (problem,) = _unlisted(done.plan, done.store)
+    assert problem == "Not done yet: topics of facts: none could be listed so far."
+
+
+def test_topics_are_told_from_the_talk_around_them():
+    answers = [
+        "Sure! Here are some topics:\n\n1. **Old bridges**\n2) the tides\n- Chess.\n\n",
+        "* old bridges\n\u2022 7 wonders\nI hope that these topics help you!\n\"Night trains\"",
+        "I'm sorry, but I can't help with that.",
+        "x" * 101,
+    ]
+    assert topics_in(answers) == ["Old bridges", "the tides", "Chess", "7 wonders", "Night trains"]
+
+
+def test_a_recipe_whose_first_call_fails_is_given_up_with_the_reason(study):
+    done = ByHand(study, ["generate.engine=plugged:Refusing"]).fill()
+    ((_, reason),) = survey(done.plan, done.store).given_up
+    assert "made from" in reason
+    assert "refusal" in reason
+
+
+def test_a_larger_quantity_asks_only_for_what_is_missing_of_every_call(study):
+    small = ByHand(study).fill()
+    large = ByHand(study, ["quantity=120"]).fill()
+    assert small.asked.keys().isdisjoint(large.asked.keys())
+    at_once = ByHand(study, ["quantity=120"], root="at-once").fill()
+    assert {**small.asked, **large.asked} == at_once.asked
+
+
+def test_killed_anywhere_it_comes_to_the_same_prompts(study):
+    whole = ByHand(study, ["generate.rephrase=true"], root="whole").fill()
+    asked = {}
+    for _ in range(200):  # each command makes one segment, judges what there is, and is killed
+        part = ByHand(study, ["generate.rephrase=true"], root="parts")
+        if part.demand.is_settled:
+            break
+        for want in part.demand.wants()[:1]:
+            part.make(want)
+        part.demand = type(part.demand)(part.plan, part.store)
+        for view, slot in part.demand.to_judge()[:1]:
+            curate_slot(part.store, view, slot)
+        asked |= part.asked
+    else:
+        raise AssertionError("it does not come to an end")
+    assert {key: asked[key] for key in whole.asked} == whole.asked
+
+
+def test_a_pilot_makes_the_first_rows_of_every_call(study):
+    done = ByHand(study, ["generate.rephrase=true", *TOPICS, "quantity=1000"], most=16).fill()
+    rows = Counter((label, slot) for label, slot, _ in done.asked)
+    assert rows["facts-topic-rephrased", "yes"] == rows["facts-topic-rephrased", "no"] == 16
+    assert rows["facts-topic-first", "-"] == 32
+    assert rows["facts-topics", "-"] == 16
+
+
+def test_a_task_that_does_not_say_how_it_is_asked_without_a_label_is_refused(toy):
+    asked = ["generate.engine=plugged:Slow", "generate.labelling=left_to_right"]
+    with pytest.raises(ConfigError, match=r"'toy' does not say.*wording\.free"):
+        make_plan(load_study(toy / "study.toml", asked))
+
+
+def test_a_row_is_found_by_its_parent_whatever_the_other_slots_hold():
+    unlabelled = Parent("x", "views/x", ["-"], ["-"], ["a", "b", "c"])
+    places = [unlabelled.place(slot, index) for index in range(3) for slot in ("a", "b", "c")]
+    assert places == [("-", number) for number in range(9)]
+    for accepted in range(12):
+        fed = {slot: unlabelled.feeds(slot, {"-": accepted}) for slot in ("a", "b", "c")}
+        assert sum(fed.values()) == accepted
+        for slot, count in fed.items():
+            assert unlabelled.needs(slot, count)[1] <= accepted < unlabelled.needs(slot, count + 1)[1]
+    labelled = Parent("x", "views/x", ["a", "b"], ["a", "b"], ["a", "b"])
+    assert labelled.place("b", 5) == ("b", 5)
+    assert labelled.feeds("b", {"a": 3, "b": 7}) == 7
