@@ -14,7 +14,7 @@ from typing import NamedTuple
 from engine.errors import DamagedError
 from engine.store import Store, is_leftover
 
-STAGES = ("gold", "records", "pools", "views", "runs", "models", "embeddings")
+STAGES = ("gold", "records", "pools", "views", "runs", "diagnoses", "models", "embeddings")
 
 
 class Orphan(NamedTuple):

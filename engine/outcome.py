@@ -7,6 +7,8 @@ from typing import Any
 
 from engine.baselines import baseline_names, baseline_results
 from engine.curate.view import Tally, View
+from engine.diagnose.stage import Examined
+from engine.diagnostics import diagnoses
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
@@ -36,7 +38,11 @@ LLM_CAVEAT = (
 
 
 def find(
-    plan: Plan, now: Survey, store: Store, failed: Sequence[Finished], troubles: Sequence[str]
+    plan: Plan,
+    now: Survey,
+    store: Store,
+    failed: Sequence[Finished | Examined],
+    troubles: Sequence[str],
 ) -> Findings:
     """Gather what a study found so far.
 
@@ -44,13 +50,14 @@ def find(
         plan: The study's steps.
         now: What of it is there.
         store: The root.
-        failed: Runs that failed just now.
+        failed: Runs and diagnoses that failed just now.
         troubles: What else went wrong just now, a sentence each.
 
     Raises:
-        DamagedError: A run's file is damaged.
+        DamagedError: The file of a run or diagnosis is damaged.
     """
     study, task = plan.file.study, plan.file.task
+    names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     baselines = baseline_results(plan.baselines, plan.gold, store)
     unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
@@ -63,13 +70,15 @@ def find(
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[*troubles, *_problems(now, failed), *unasked],
+        problems=[*troubles, *_problems(now, failed), *_unexamined(now, failed, names), *unasked],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
         gold_rows={split: rows.table.num_rows for split, rows in plan.gold.items()},
         baselines=baselines,
+        diagnostics=list(diagnoses(plan, now, store, names)),
+        encoder=_without_place(study.diagnose.model) if study.diagnose else "",
     )
 
 
@@ -169,7 +178,7 @@ def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             )
 
 
-def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
+def _problems(now: Survey, failed: Sequence[Finished | Examined]) -> Iterator[str]:
     for cell, reason in now.given_up:
         yield f"Given up: {cell_name(cell)}: {reason}."
     for cell in now.waiting:
@@ -181,12 +190,22 @@ def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
                 f"Short of rows: {cell_name(ready.cell)}: {ready.rows.synthetic} of {wanted} "
                 "synthetic rows; no more could be had."
             )
-    reasons = {one.run.name: one.failure for one in failed}
+    reasons = {one.name: one.failure for one in failed}
     for ready in now.ready:
         for run in ready.runs:
             if run.name not in now.made:
                 why = reasons.get(run.name, "not trained yet")
                 yield f"Missing: {cell_name(ready.cell)}, repeat {run.repeat}: {why}."
+
+
+def _unexamined(
+    now: Survey, failed: Sequence[Finished | Examined], names: Mapping[str, str]
+) -> Iterator[str]:
+    reasons = {one.name: one.failure for one in failed}
+    for one in now.examinations:
+        if one.name not in now.made:
+            why = reasons.get(one.name, "not looked at yet")
+            yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
 
 
 def cell_name(cell: Cell) -> str:
@@ -223,9 +242,14 @@ def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         and values[0] not in ([], {})
         and all(value == values[0] for value in values)
     }
-    if "model" in shared and Path(shared["model"]).is_absolute():
-        shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
+    if "model" in shared:
+        shared["model"] = _without_place(shared["model"])
     return shared
+
+
+def _without_place(model: str) -> str:
+    """Return what a report calls a model: it says nothing of its machine."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _caveat(plan: Plan) -> str:
@@ -260,6 +284,7 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
         *(pool.folder for pool in plan.pools),
         *(view.folder for view in plan.views),
         *runs.values(),
+        *(one.name for one in now.examinations),
         *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
     }
     kept = sorted(own | set(before.get("kept", [])))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from engine.baselines import plan_baselines
 from engine.curate.filter import filter_class
 from engine.curate.view import View
+from engine.diagnose.stage import Encoder
 from engine.errors import ConfigError, DataError
 from engine.fingerprint import Plain, content_hash, digest
 from engine.generate.baseline import Baseline
@@ -67,6 +68,7 @@ class Plan:
         cells: Each condition under each replicate.
         models: The classifiers, by name and revision.
         baselines: The pools of the LLM's own answers, none unless the study has ``[baseline]``.
+        encoder: What looks at the views' rows; None unless the study has ``[diagnose]``.
     """
 
     file: StudyFile
@@ -76,6 +78,7 @@ class Plan:
     cells: list[Cell]
     models: Mapping[tuple[str, str], Model]
     baselines: list[Baseline]
+    encoder: Encoder | None = None
 
     @property
     def views(self) -> list[View]:
@@ -137,8 +140,22 @@ def make_plan(file: StudyFile) -> Plan:
     _check_amounts(file, cells, gold)
     pools = [cell.mix.view.pool for cell in cells if cell.mix.view]
     return Plan(
-        file, gold, records, grid, cells, models, baselines=plan_baselines(file, pools, gold)
+        file=file,
+        gold=gold,
+        records=records,
+        conditions=grid,
+        cells=cells,
+        models=models,
+        baselines=plan_baselines(file, pools, gold),
+        encoder=_encoder(file),
     )
+
+
+def _encoder(file: StudyFile) -> Encoder | None:
+    config = file.study.diagnose
+    if config is None:
+        return None
+    return Encoder(config, resolve_model(config.model, config.revision, "diagnose.model"))
 
 
 class _Graph:

@@ -36,6 +36,33 @@ class Source(NamedTuple):
     cost: float | None = None
 
 
+class Diagnosis(NamedTuple):
+    """How alike some rows are, and how many of them are trivial.
+
+    Attributes:
+        name: What tells them from the study's others: as of the view's Source, or "real rows".
+        task: The task's name.
+        method: The strategy, with its shots for ``few_shot``; the engine where it reads no prompts;
+            None for real rows.
+        is_rephrased: Whether the rows were worded anew without sight of their label.
+        replicate: Number of the draw.
+        rows: How many rows were looked at.
+        inter: Mean cosine of two different rows, -1 to 1; None for fewer than two.
+        to_real: Mean cosine of a row and a real one; None for real rows, and without any.
+        trivial: Rows that hold a word which gives their label away; None where the task lists none.
+    """
+
+    name: str
+    task: str
+    method: str | None
+    is_rephrased: bool
+    replicate: int
+    rows: int
+    inter: float | None
+    to_real: float | None
+    trivial: int | None
+
+
 @dataclass(frozen=True)
 class Findings:
     """What a study found.
@@ -59,6 +86,8 @@ class Findings:
         gold_rows: Rows of each split.
         baselines: What the LLM itself scored, one row per baseline and split: the columns of
             ``engine.report.baseline.COLUMNS``.
+        diagnostics: How alike the views' rows are, and the real rows that they were set beside.
+        encoder: What told that, or "".
     """
 
     name: str
@@ -77,6 +106,8 @@ class Findings:
     drawless: Sequence[str]
     gold_rows: Mapping[str, int]
     baselines: Sequence[Mapping[str, Any]] = ()
+    diagnostics: Sequence[Diagnosis] = ()
+    encoder: str = ""
 
     @property
     def runs_made(self) -> int:

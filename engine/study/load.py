@@ -37,6 +37,7 @@ BESIDE = (
     "quota",
     "budget",
     "baseline",
+    "diagnose",
     "splits",
 )  # sections whose fields are no factors
 
