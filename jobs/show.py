@@ -15,7 +15,7 @@ from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.schema import RowId
 from engine.spending import in_words, taken
-from engine.steps import Step, as_json, rows_to_make, steps
+from engine.steps import Kind, Step, as_json, rows_to_make, steps
 from engine.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
@@ -23,6 +23,7 @@ from engine.survey import damaged_files, survey
 from engine.tasks.task import Task, builtin_tasks, load_task
 
 HOUR_S = 3600
+PLURALS = {"diagnosis": "diagnoses"}
 SAMPLED = ("zero_shot", "topic", "one_shot", "few_shot")
 
 
@@ -125,8 +126,18 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
     to_train = len(
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
+    lines += _diagnosis_lines(found)
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
+
+
+def _diagnosis_lines(found: Sequence[Step]) -> list[str]:
+    lines = []
+    for step in found:
+        if step.kind == "diagnosis":
+            place = f"  [{step.place}]" if step.place else ""
+            lines += [f"  {step.state:<8} {step.name}{place}", f"           {step.why}"]
+    return ["", "How alike the rows are", *lines] if lines else []
 
 
 def findings(found: Findings, store: Store) -> str:
@@ -171,8 +182,7 @@ def status(
         return _damage_text(damaged, json), False
     found = steps(made, store)
     counts = {
-        kind: Counter(step.state for step in found if step.kind == kind)
-        for kind in ("pool", *(["baseline"] if made.baselines else []), "view", "run")
+        kind: Counter(step.state for step in found if step.kind == kind) for kind in _kinds(made)
     }
     if json:
         whole = {"study": made.file.study.name, "counts": counts, "damaged": []}
@@ -180,7 +190,7 @@ def status(
     lines = [f"{made.file.study.name} in {store.root}"]
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
-        lines.append(f"  {kind}s: {told}")
+        lines.append(f"  {PLURALS.get(kind, kind + 's')}: {told}")
     outlooks = survey(made, store).outlooks
     for view in made.views:
         looks = outlooks[view.fingerprint]
@@ -192,6 +202,13 @@ def status(
     if verify:
         lines.append("  every file agrees with its checksum")
     return "\n".join(lines), True
+
+
+def _kinds(made: Plan) -> list[Kind]:
+    """Return the kinds of steps that a plan has."""
+    baselines: list[Kind] = ["baseline"] if made.baselines else []
+    diagnoses: list[Kind] = ["diagnosis"] if made.encoder else []
+    return ["pool", *baselines, "view", "run", *diagnoses]
 
 
 def _damage_text(damaged: Sequence[str], json: bool) -> str:

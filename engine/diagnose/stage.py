@@ -41,6 +41,7 @@ class Examination:
         fingerprint: Its identity, 64 hex digits.
         label: What it is called on disk, before the hash.
         view: The view.
+        rows: How many of its rows are looked at.
         mix: How to put the rows together: those of the view, then the real ones.
         words: Words that give a label away.
         model: The encoder.
@@ -52,6 +53,7 @@ class Examination:
     fingerprint: str
     label: str
     view: View
+    rows: int
     mix: Mix
     words: Sequence[str]
     model: Model
@@ -108,6 +110,7 @@ def examination(
         fingerprint=diagnosis_fingerprint(reads, inputs),
         label=f"{view.pool.label}-{synthetic.synthetic}",
         view=view,
+        rows=synthetic.synthetic,
         mix=mix,
         words=task.trivial_words,
         model=how.model,
