@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -190,6 +191,13 @@ def test_a_damaged_view_is_named_and_no_failure_of_the_encoder(copy, store):
     damage = examine(store, one).damage
     assert damage.name == str(view.relative_to(store.root))
     assert not store.has(one.name)
+
+
+def test_rows_that_changed_since_they_were_planned_are_not_looked_at(copy, store):
+    (one,) = survey(planned(copy, "diagnose.max_length=9"), store).examinations
+    other = replace(one, inputs={**one.inputs, "synthetic": "0" * 64})
+    assert examine(store, other).damage.name == other.name
+    assert not store.has(other.name)
 
 
 def test_without_real_rows_there_is_nothing_to_be_like(copy, store):
