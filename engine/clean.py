@@ -14,7 +14,17 @@ from typing import NamedTuple
 from engine.errors import DamagedError
 from engine.store import Store, is_leftover
 
-STAGES = ("gold", "records", "topics", "pools", "views", "runs", "models", "embeddings")
+STAGES = (
+    "gold",
+    "records",
+    "topics",
+    "pools",
+    "views",
+    "runs",
+    "diagnoses",
+    "models",
+    "embeddings",
+)
 
 
 class Orphan(NamedTuple):

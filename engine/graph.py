@@ -1,5 +1,6 @@
 """The graph of pools and views: each recipe's calls, and what they are made from."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -182,7 +183,7 @@ class Graph:
         reads = topics_reads(task, config, {"engine", *engine.reads}, count, replicate)
         pool = TopicPool(
             fingerprint=topics_fingerprint(reads, parts.inputs),
-            label=f"{task.name}-topics",
+            label=f"topics-{re.sub(r'[^A-Za-z0-9]+', '-', task.wording.topics).strip('-')[:40]}",
             task=task,
             config=config,
             replicate=replicate,

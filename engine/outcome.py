@@ -8,10 +8,12 @@ from typing import Any
 from engine.baselines import baseline_names, baseline_results
 from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
+from engine.diagnose.stage import Examined
+from engine.diagnostics import diagnoses
 from engine.errors import DamagedError
 from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
-from engine.generate.engine import engine_class, recipe_fields
+from engine.generate.engine import method_of, recipe_fields
 from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
 from engine.generate.topics import TopicPool
@@ -21,7 +23,6 @@ from engine.report.findings import Findings, Source, TaskFacts
 from engine.seal import seal_document
 from engine.spending import taken
 from engine.store import Store
-from engine.study.config import GenerateConfig
 from engine.survey import Ready, Survey
 from engine.tasks.task import Task
 from engine.train.queue import Finished
@@ -40,7 +41,11 @@ LLM_CAVEAT = (
 
 
 def find(
-    plan: Plan, now: Survey, store: Store, failed: Sequence[Finished], troubles: Sequence[str]
+    plan: Plan,
+    now: Survey,
+    store: Store,
+    failed: Sequence[Finished | Examined],
+    troubles: Sequence[str],
 ) -> Findings:
     """Gather what a study found so far.
 
@@ -48,13 +53,14 @@ def find(
         plan: The study's steps.
         now: What of it is there.
         store: The root.
-        failed: Runs that failed just now.
+        failed: Runs and diagnoses that failed just now.
         troubles: What else went wrong just now, a sentence each.
 
     Raises:
-        DamagedError: A run's file is damaged.
+        DamagedError: The file of a run or diagnosis is damaged.
     """
     study = plan.file.study
+    names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     baselines = baseline_results(plan.baselines, plan.gold, store)
     unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
@@ -66,13 +72,21 @@ def find(
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[*troubles, *_unlisted(plan, store), *_problems(now, failed), *unasked],
+        problems=[
+            *troubles,
+            *_unlisted(plan, store),
+            *_problems(now, failed),
+            *_unexamined(now, failed, names),
+            *unasked,
+        ],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=_caveat(plan),
         drawless=sorted(_drawless(plan)),
         baselines=baselines,
         published=plan.published,
+        diagnostics=list(diagnoses(plan, now, store, names)),
+        encoder=_without_place(study.diagnose.model) if study.diagnose else "",
     )
 
 
@@ -121,18 +135,6 @@ def _result(  # noqa: PLR0913 - a row has these sources
     }
 
 
-def method_of(config: GenerateConfig | None) -> str | None:
-    """Return how rows are asked for, in a word; None if there are none.
-
-    Rows that nobody was asked for, such as recorded ones, are called by their engine.
-    """
-    if config is None:
-        return None
-    if not engine_class(config.engine).asks:
-        return config.engine
-    return f"few_shot_{config.shots}" if config.strategy == "few_shot" else config.strategy
-
-
 def _source(plan: Plan, view: View, store: Store) -> Source:
     total = sum((tally_of(store, view, slot) for slot in view.pool.slots), Tally())
     took = taken([view.pool], store)
@@ -178,7 +180,7 @@ def pool_name(plan: Plan, pool: Pool) -> str:
         return f"the LLM itself, {baseline_names(plan.baselines)[pool.fingerprint]}"
     if isinstance(pool, TopicPool):
         draw = f", replicate {pool.replicate}" if plan.file.study.replicates > 1 else ""
-        return f"topics of {pool.task.name}{draw}"
+        return f"a list of {pool.task.wording.topics}{draw}"
     return ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
 
 
@@ -214,7 +216,7 @@ def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             )
 
 
-def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
+def _problems(now: Survey, failed: Sequence[Finished | Examined]) -> Iterator[str]:
     for cell, reason in now.given_up:
         yield f"Given up: {cell_name(cell)}: {reason}."
     for cell in now.waiting:
@@ -226,12 +228,22 @@ def _problems(now: Survey, failed: Sequence[Finished]) -> Iterator[str]:
                 f"Short of rows: {cell_name(ready.cell)}: {ready.rows.synthetic} of {wanted} "
                 "synthetic rows; no more could be had."
             )
-    reasons = {one.run.name: one.failure for one in failed}
+    reasons = {one.name: one.failure for one in failed}
     for ready in now.ready:
         for run in ready.runs:
             if run.name not in now.made:
                 why = reasons.get(run.name, "not trained yet")
                 yield f"Missing: {cell_name(ready.cell)}, repeat {run.repeat}: {why}."
+
+
+def _unexamined(
+    now: Survey, failed: Sequence[Finished | Examined], names: Mapping[str, str]
+) -> Iterator[str]:
+    reasons = {one.name: one.failure for one in failed}
+    for one in now.examinations:
+        if one.name not in now.made:
+            why = reasons.get(one.name, "not looked at yet")
+            yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
 
 
 def cell_name(cell: Cell) -> str:
@@ -268,9 +280,14 @@ def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         and values[0] not in ([], {})
         and all(value == values[0] for value in values)
     }
-    if "model" in shared and Path(shared["model"]).is_absolute():
-        shared["model"] = Path(shared["model"]).name  # a report says nothing of its machine
+    if "model" in shared:
+        shared["model"] = _without_place(shared["model"])
     return shared
+
+
+def _without_place(model: str) -> str:
+    """Return what a report calls a model: it says nothing of its machine."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _caveat(plan: Plan) -> str:
@@ -306,6 +323,7 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
         *(listed.file for listed in plan.topic_pools),
         *(view.folder for view in plan.views),
         *runs.values(),
+        *(one.name for one in now.examinations),
         *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
     }
     kept = sorted(own | set(before.get("kept", [])))

@@ -1,6 +1,7 @@
 """The flow in one screen: what ``textmill run`` does. The file to read first.
 
-    task -> study -> plan -> prompts -> generate -> curate -> mix -> train -> evaluate -> report
+    task -> study -> plan -> prompts -> generate -> curate -> mix -> train -> evaluate
+    -> diagnose -> report
 
 Every stage reads files of the store and commits files to it. Nothing here holds state that a
 killed process would lose: each round looks at the store anew and makes what is missing.
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
+from engine.diagnose.stage import Examination, Examined, examine_all
 from engine.errors import DamagedError, EngineLostError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
 from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation, Want
@@ -77,7 +79,8 @@ def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None
             ray_needed()
             training.begin(missing)
         failed = training.finish()
-    return write_results(plan, store, failed, troubles)
+    undiagnosed = diagnose(now.unexamined(), store, watch, ray_needed)
+    return write_results(plan, store, [*failed, *undiagnosed], troubles)
 
 
 class _Lazily:
@@ -94,24 +97,48 @@ class _Lazily:
 
 
 def write_results(
-    plan: Plan, store: Store, failed: Sequence[Finished] = (), troubles: Sequence[str] = ()
+    plan: Plan,
+    store: Store,
+    failed: Sequence[Finished | Examined] = (),
+    troubles: Sequence[str] = (),
 ) -> Findings:
     """Write the report of what is there, and return it.
 
     Args:
         plan: The study's steps.
         store: The root.
-        failed: Runs that failed just now.
+        failed: Runs and diagnoses that failed just now.
         troubles: What else went wrong just now, a sentence each.
 
     Raises:
-        DamagedError: A file of a view or a run is damaged.
+        DamagedError: A file of a view, a run or a diagnosis is damaged.
     """
     now = survey(plan, store)
     findings = find(plan, now, store, failed, troubles)
     write_references(plan, now, store)
     write_report(findings, store)
     return findings
+
+
+def diagnose(
+    missing: Sequence[Examination], store: Store, watch: Watch, ray_needed: Callable[[], None]
+) -> list[Examined]:
+    """Look at the rows of views; return what came to nothing.
+
+    Raises:
+        DamagedError: A file is damaged, or rows changed since the examination was planned.
+    """
+    if not missing:
+        return []
+    ray_needed()
+    watch(Progress("diagnose", len(missing), 0))
+    failed = []
+    for done, one in enumerate(examine_all(store, missing), start=1):
+        if one.damage:
+            raise one.damage
+        failed += [one] if one.failure else []
+        watch(Progress("diagnose", len(missing), done, note=one.failure or ""))
+    return failed
 
 
 def publish_inputs(plan: Plan, store: Store) -> None:

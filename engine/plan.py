@@ -10,6 +10,7 @@ from functools import cached_property
 from engine.baselines import plan_baselines
 from engine.curate.filter import filter_class
 from engine.curate.view import View
+from engine.diagnose.stage import Encoder
 from engine.errors import ConfigError, DataError
 from engine.fingerprint import Plain
 from engine.generate.baseline import Baseline
@@ -67,6 +68,7 @@ class Plan:
         ancestors: The views that pools are made from, by fingerprint.
         topic_pools: The pools of answers that lists of topics are made of.
         published: Numbers that the report sets beside the study's own.
+        encoder: What looks at the views' rows; None unless the study has ``[diagnose]``.
     """
 
     file: StudyFile
@@ -79,6 +81,7 @@ class Plan:
     ancestors: Mapping[str, View]
     topic_pools: list[TopicPool]
     published: Published | None = None
+    encoder: Encoder | None = None
 
     @cached_property
     def views(self) -> list[View]:
@@ -182,7 +185,15 @@ def make_plan(file: StudyFile) -> Plan:
         ancestors=graph.ancestors,
         topic_pools=list(graph.topic_pools.values()),
         published=published,
+        encoder=_encoder(file),
     )
+
+
+def _encoder(file: StudyFile) -> Encoder | None:
+    config = file.study.diagnose
+    if config is None:
+        return None
+    return Encoder(config, resolve_model(config.model, config.revision, "diagnose.model"))
 
 
 def _cell(graph: Graph, condition: Condition, replicate: int) -> Cell:

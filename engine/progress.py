@@ -8,8 +8,8 @@ class Progress(NamedTuple):
     """Something was done.
 
     Attributes:
-        stage: "generate", "curate", "train", or "mend" for a file that was damaged.
-        total: What the stage has to do this time, in rows or runs, as far as is known yet.
+        stage: "generate", "curate", "train", "diagnose", or "mend" for a file that was damaged.
+        total: What the stage has to do this time, in rows, runs or views, as far as is known yet.
         done: What it has done of that.
         tokens: Completion tokens among it; 0 where none are counted.
         note: Something to say, or "".

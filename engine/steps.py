@@ -22,7 +22,7 @@ from engine.store import Store
 from engine.survey import Outlook, Ready, Survey, survey, wants
 from engine.train.run import Run
 
-Kind = Literal["topics", "pool", "baseline", "view", "run"]
+Kind = Literal["topics", "pool", "baseline", "view", "run", "diagnosis"]
 State = Literal["made", "partly", "missing", "waiting", "given up"]
 SHOWN_DIFFERENCES = 3
 MADE_OF_ROWS: tuple[Kind, ...] = ("topics", "pool", "baseline")  # of rows that engines make
@@ -33,15 +33,16 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        kind: "topics" (the pool of a list), "pool", "baseline" (the pool of one), "view" or "run".
+        kind: "topics" (the pool of a list), "pool", "baseline" (the pool of one), "view", "run" or
+            "diagnosis" (of a view).
         name: What it is called in the study.
-        place: Its folder or file in the root; None for a run whose rows are not known yet.
+        place: Its folder or file in the root; None where its rows are not known yet.
         fingerprint: Its identity; None as above.
         inputs: Fingerprints or contents that it reads, by role.
         state: "made" and reused, "partly" made, "missing", "waiting" for rows that are to be made
             first, or "given up".
         why: Why it is in that state.
-        rows: Rows that are there (a pool's, a view's), or rows to train on.
+        rows: Rows that are there (a pool's, a view's), or rows to train on or look at.
         to_make: Rows that are to be made for it now, as far as can be told.
     """
 
@@ -68,6 +69,7 @@ def steps(plan: Plan, store: Store) -> list[Step]:
         *(_pool_step(plan, store, pool, missing, known) for pool in plan.pools),
         *(_view_step(plan, store, view, now, known) for view in plan.views),
         *_run_steps(plan, now, known),
+        *(_diagnosis_step(plan, view, now) for view in plan.views if plan.encoder),
     ]
 
 
@@ -177,6 +179,21 @@ def _unready(plan: Plan, cell: Cell, state: State, why: str) -> Iterator[Step]:
     inputs = {"view": cell.mix.view.fingerprint} if cell.mix.view else {}
     for repeat in range(plan.repeats(cell)):
         yield Step("run", run_key(cell, repeat), None, None, inputs, state, why, 0, 0)
+
+
+def _diagnosis_step(plan: Plan, view: View, now: Survey) -> Step:
+    name = view_name(plan, view)
+    for one in now.examinations:
+        if one.view is view:
+            is_made = one.name in now.made
+            state: State = "made" if is_made else "missing"
+            why = "reused" if is_made else "not made yet"
+            print_ = one.fingerprint
+            return Step("diagnosis", name, one.name, print_, one.inputs, state, why, one.rows, 0)
+    waits = any(cell.mix.view is view for cell in now.waiting)
+    state, why = ("waiting", "for rows of the view") if waits else ("given up", "it has no rows")
+    inputs = {"view": view.fingerprint}
+    return Step("diagnosis", name, None, None, inputs, state, why, 0, 0)
 
 
 def _rows(segments: Any) -> int:  # noqa: ANN401 - a list of Segment

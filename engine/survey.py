@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, Protocol
 from engine.accepted import NONE
 from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
+from engine.diagnose.stage import Examination, examination
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.mix.stage import Example, TrainingSet, ordered_rows, training_set
@@ -317,7 +318,7 @@ def in_turn(wants: Iterable[Want]) -> list[Want]:
 
 
 def damaged_files(plan: Plan, store: Store) -> list[str]:
-    """Check every byte of the inputs, pools and views that a plan refers to, and of all runs."""
+    """Check the inputs, pools and views that a plan refers to, and all runs and diagnoses."""
     folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
     names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
     names += [listed.file for listed in plan.topic_pools if store.has(listed.file)]
@@ -325,8 +326,12 @@ def damaged_files(plan: Plan, store: Store) -> list[str]:
     names += [
         f"{folder}/rows/{name}" for folder in folders for name in store.names(f"{folder}/rows")
     ]
-    names += [f"runs/{name}" for name in store.names("runs")]
+    names += _documents(store)
     return [name for name in names if store.is_damaged(name)]
+
+
+def _documents(store: Store) -> list[str]:
+    return [f"{stage}/{name}" for stage in ("runs", "diagnoses") for name in store.names(stage)]
 
 
 class Ready(NamedTuple):
@@ -352,7 +357,8 @@ class Survey:
         ready: The cells whose training sets are known.
         waiting: The cells whose rows are still to be made.
         given_up: The cells that will not be trained, each with the reason.
-        made: The files of the runs that are there.
+        made: The files of the runs and diagnoses that are there.
+        examinations: What is to be found out about views, as far as their rows are known.
     """
 
     outlooks: Mapping[str, Mapping[str, Outlook]]
@@ -360,11 +366,17 @@ class Survey:
     waiting: Sequence[Cell]
     given_up: Sequence[tuple[Cell, str]]
     made: frozenset[str]
+    examinations: Sequence[Examination] = ()
 
     def missing(self) -> list[Run]:
         """Return the runs of ready cells that are not there, each once."""
         runs = {run.name: run for ready in self.ready for run in ready.runs}
         return [run for name, run in runs.items() if name not in self.made]
+
+    def unexamined(self) -> list[Examination]:
+        """Return the examinations whose files are not there, each once."""
+        known = {one.name: one for one in self.examinations}
+        return [one for name, one in known.items() if name not in self.made]
 
 
 def survey(plan: Plan, store: Store) -> Survey:
@@ -389,8 +401,23 @@ def survey(plan: Plan, store: Store) -> Survey:
             mix = replace(cell.mix, pinned=_pinned(cell, looks))
             rows = training_set(store, mix, real.of(cell))
             ready.append(Ready(cell, rows, plan.runs(cell, mix, rows)))
-    made = frozenset(f"runs/{name}" for name in store.names("runs"))
-    return Survey(looks, ready, waiting, given_up, made)
+    examinations = _examinations(plan, ready, real)
+    made = frozenset(_documents(store))
+    return Survey(looks, ready, waiting, given_up, made, examinations)
+
+
+def _examinations(plan: Plan, ready: Sequence[Ready], real: "_Orders") -> list[Examination]:
+    """Return an examination of each view: of what its largest training set takes of it."""
+    if plan.encoder is None:
+        return []
+    found = []
+    for view in plan.views:
+        cells = [one for one in ready if one.cell.mix.view is view]
+        if cells:
+            largest = max(cells, key=lambda one: one.cell.condition.mix.quantity)
+            mix, rows = largest.runs[0].mix, largest.rows
+            found.append(examination(view, mix, rows, real.of(largest.cell), plan.encoder))
+    return found
 
 
 class _Orders:

@@ -16,7 +16,7 @@ from engine.report.baseline import best_baselines, shots_shown
 from engine.report.findings import Findings, condition_scores
 from engine.report.stage import FEW_DRAWS, best, drawless, has_few_draws, scope, show_score
 from engine.spending import in_words, taken
-from engine.steps import Step, as_json, rows_to_make, steps
+from engine.steps import Kind, Step, as_json, rows_to_make, steps
 from engine.store import Store
 from engine.study.load import load_study
 from engine.survey import damaged_files, survey
@@ -25,6 +25,7 @@ from engine.tasks.task import builtin_tasks, load_task
 HOUR_S = 3600
 FEW_TOPICS = 12  # how many are shown
 WIDTH = 96  # characters of a line of them
+PLURALS = {"topics": "topic lists", "diagnosis": "diagnoses"}
 
 
 def tasks() -> str:
@@ -125,8 +126,18 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
     to_train = len(
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
+    lines += _diagnosis_lines(found)
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
+
+
+def _diagnosis_lines(found: Sequence[Step]) -> list[str]:
+    lines = []
+    for step in found:
+        if step.kind == "diagnosis":
+            place = f"  [{step.place}]" if step.place else ""
+            lines += [f"  {step.state:<8} {step.name}{place}", f"           {step.why}"]
+    return ["", "How alike the rows are", *lines] if lines else []
 
 
 def findings(found: Findings, store: Store) -> str:
@@ -172,8 +183,7 @@ def status(
         return _damage_text(damaged, json), False
     found = steps(made, store)
     counts = {
-        kind: Counter(step.state for step in found if step.kind == kind)
-        for kind in dict.fromkeys(("pool", *(step.kind for step in found), "view", "run"))
+        kind: Counter(step.state for step in found if step.kind == kind) for kind in _kinds(made)
     }
     if json:
         whole = {"study": made.file.study.name, "counts": counts, "damaged": []}
@@ -181,7 +191,7 @@ def status(
     lines = [f"{made.file.study.name} in {store.root}"]
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
-        lines.append(f"  {'topic list' if kind == 'topics' else kind}s: {told}")
+        lines.append(f"  {PLURALS.get(kind, kind + 's')}: {told}")
     outlooks = survey(made, store).outlooks
     for view in made.views:
         looks = outlooks[view.fingerprint]
@@ -193,6 +203,14 @@ def status(
     if verify:
         lines.append("  every file agrees with its checksum")
     return "\n".join(lines), True
+
+
+def _kinds(made: Plan) -> list[Kind]:
+    """Return the kinds of steps that a plan has."""
+    topics: list[Kind] = ["topics"] if made.topic_pools else []
+    baselines: list[Kind] = ["baseline"] if made.baselines else []
+    diagnoses: list[Kind] = ["diagnosis"] if made.encoder else []
+    return [*topics, "pool", *baselines, "view", "run", *diagnoses]
 
 
 def _damage_text(damaged: Sequence[str], json: bool) -> str:

@@ -8,9 +8,10 @@ import engine
 ROOT = Path(__file__).parent.parent
 FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "schema"]
 FOUNDATIONS += ["segments", "accepted", "session"]
-STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train", "report"]
-TOP = ["graph", "baselines", "plan", "survey", "spending", "demand", "outcome", "forecast", "steps"]
-TOP += ["progress", "shares", "training", "pipeline", "clean"]
+STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train"]
+STAGES += ["diagnose", "report"]
+TOP = ["graph", "baselines", "plan", "survey", "diagnostics", "spending", "demand", "outcome"]
+TOP += ["forecast", "steps", "progress", "shares", "training", "pipeline", "clean"]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]
 
 

@@ -150,3 +150,16 @@ def recipe_fields(config: GenerateConfig) -> set[str]:
     if engine.asks:
         fields |= {"strategy", "rephrase", *strategy_class(config.strategy).reads}
     return fields
+
+
+def method_of(config: GenerateConfig | None) -> str | None:
+    """Return how rows are asked for, in a word; None if there are none.
+
+    Rows that nobody was asked for, such as recorded ones, are called by their engine.
+    """
+    if config is None:
+        return None
+    if not engine_class(config.engine).asks:
+        return config.engine.rpartition(":")[2]
+    name = config.strategy.rpartition(":")[2]
+    return f"{name}_{config.shots}" if name == "few_shot" else name

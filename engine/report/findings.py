@@ -50,18 +50,19 @@ class TaskFacts(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What can be told of a set of rows before any classifier is trained on it.
+    """How alike some rows are, and how many of them are trivial.
 
     Attributes:
-        name: What the rows are.
+        name: What tells them from the study's others: as of the view's Source, or "real rows".
         task: The task's name.
-        method: How they were asked for; None for real rows.
-        is_rephrased: Whether their texts were rephrased.
+        method: The strategy, with its shots for ``few_shot``; the engine where it reads no prompts;
+            None for real rows.
+        is_rephrased: Whether the rows were worded anew without sight of their label.
         replicate: Number of the draw.
-        rows: How many there are.
-        inter: Mean cosine similarity of two of them.
-        to_real: Mean cosine similarity of one of them and a real row; None without real rows.
-        trivial: How many give their label away; None where it was not counted.
+        rows: How many rows were looked at.
+        inter: Mean cosine of two different rows, -1 to 1; None for fewer than two.
+        to_real: Mean cosine of a row and a real one; None for real rows, and without any.
+        trivial: Rows that hold a word which gives their label away; None where the task lists none.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Diagnosis(NamedTuple):
     is_rephrased: bool
     replicate: int
     rows: int
-    inter: float
+    inter: float | None
     to_real: float | None
     trivial: int | None
 
@@ -99,7 +100,8 @@ class Findings:
         baselines: What the LLM itself scored, one row per baseline and split: the columns of
             ``engine.report.baseline.COLUMNS``.
         published: Numbers that the report sets beside the study's own.
-        diagnostics: What can be told of the rows themselves.
+        diagnostics: How alike the views' rows are, and the real rows that they were set beside.
+        encoder: What told that, or "".
     """
 
     name: str
@@ -118,6 +120,7 @@ class Findings:
     baselines: Sequence[Mapping[str, Any]] = ()
     published: Published | None = None
     diagnostics: Sequence[Diagnosis] = ()
+    encoder: str = ""
 
     @property
     def runs_made(self) -> int:

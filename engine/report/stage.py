@@ -1,4 +1,4 @@
-"""Write a study's results: results.parquet, baselines.parquet, report.md, report.html, figures."""
+"""Write a study's results: tables in Parquet, report.md, report.html, figures."""
 
 import io
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from engine.report.baseline import (
     best_baselines,
     shots_shown,
 )
+from engine.report.diagnosis import diagnostics_table, per_thousand
 from engine.report.figure import as_png, as_svg, quantity_figure
 from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
 from engine.report.published.compare import compare, in_unit, measured, shown, signed
@@ -28,9 +29,13 @@ def write_report(findings: Findings, store: Store) -> None:
     """Write or replace what a study's folder shows."""
     folder = findings.folder
     store.publish(f"{folder}/results.parquet", _parquet(results_table(findings)))
-    baselines = f"{folder}/baselines.parquet"
-    if findings.baselines or store.has(baselines):  # of a study that has none any more: no rows
-        store.publish(baselines, _parquet(baseline_table(findings)))
+    for name, rows, table in (
+        ("baselines", findings.baselines, baseline_table),
+        ("diagnostics", findings.diagnostics, diagnostics_table),
+    ):
+        file = f"{folder}/{name}.parquet"
+        if rows or store.has(file):  # of a study that has none any more: no rows
+            store.publish(file, _parquet(table(findings)))
     conditions = condition_scores(findings, "test")
     drawings: dict[str, str] = {}
     for metric in METRICS if conditions else ():
@@ -95,6 +100,8 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "baselines": baseline_scores(findings),
         "llms": llms,
         "comparison": compare(findings),
+        "counts_trivial": any(one.trivial is not None for one in findings.diagnostics),
+        "has_tasks": len({one.task for one in findings.diagnostics}) > 1,
         "ahead": [ahead(test, llms[test.task]) if test.task in llms else None for test, _ in rows],
     }
 
@@ -151,6 +158,8 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templat
     )
     environment.filters["score"] = show_score
     environment.filters["shots"] = shots_shown
+    environment.filters["or_dash"] = show_or_dash
+    environment.filters["per_thousand"] = per_thousand
     for words in (in_unit, measured, shown, signed):
         environment.filters[words.__name__] = words
     return environment.get_template(template).render(**values)
@@ -161,3 +170,8 @@ def show_score(mean: Mean) -> str:
     if mean.low is None or mean.high is None:
         return f"{100 * mean.value:.1f}"
     return f"{100 * mean.value:.1f} [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"
+
+
+def show_or_dash(value: float | None, form: str) -> str:
+    """Return a number in a form such as ``%.3f``; a dash where there is none."""
+    return "\u2013" if value is None else form % value

@@ -3,7 +3,8 @@
 ``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` say *what* is made: their fields can be
 factors and enter the fingerprints (``identity.py`` says which enters which). ``[resources]`` says
 where and how wide, and never enters one; neither do ``[quota]``, which says when to give up, and
-``[budget]``, which says what generation may take. ``[baseline]`` says how the LLM itself is asked.
+``[budget]``, which says what generation may take. ``[baseline]`` says how the LLM itself is asked,
+and ``[diagnose]`` how synthetic rows are looked at.
 """
 
 import math
@@ -442,6 +443,23 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - as above
     return [value] if isinstance(value, str) else value
 
 
+class DiagnoseConfig(Written):
+    """How the rows of each view are looked at: how alike they are, and how like real ones.
+
+    Attributes:
+        real: Real rows that they are set beside: the first so many of the replicate's order, or all
+            if there are fewer.
+        model: The sentence encoder: a folder, a hub name, or the one that comes with textmill.
+        revision: Branch, tag or commit of a hub model.
+        max_length: Longest text, in tokens; the rest is cut off.
+    """
+
+    real: int = Field(100, ge=0)
+    model: ModelName = PACKAGED_ENCODER
+    revision: str = "main"
+    max_length: int = Field(128, ge=8)
+
+
 class Study(Written):
     """One study: what varies, what is fixed, and how often each condition is repeated.
 
@@ -452,6 +470,7 @@ class Study(Written):
         splits: Places of the gold rows that replace the task's own; of several tasks, by name.
         repeats: Trainings of each condition, which differ in their seed.
         replicates: Independent draws of everything random in the data.
+        diagnose: How synthetic rows are looked at; not at all if absent.
         factors: What varies: a field's name and its levels, or a name of the user's own and
             bundled levels.
         exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
@@ -472,6 +491,7 @@ class Study(Written):
     quota: Quota = Quota()
     budget: Budget = Budget()
     baseline: BaselineConfig | None = None
+    diagnose: DiagnoseConfig | None = None
     factors: dict[str, list[Any]] = {}
     exclude: list[dict[str, Any]] = []
     published: str | None = None

@@ -15,6 +15,7 @@ BASELINE_VERSION = 1
 TOPICS_VERSION = 1
 VIEW_VERSION = 2
 RUN_VERSION = 3
+DIAGNOSIS_VERSION = 1
 
 BY_CONTENT = {"records", "model", "revision", "adapter"}  # they stand among the inputs
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
@@ -152,6 +153,22 @@ def run_reads(  # noqa: PLR0913 - a run is made of these
     return reads
 
 
+def diagnosis_reads(task: Task, model: Plain, max_length: int) -> Reads:
+    """Return what a diagnosis is made of besides the rows that it looks at.
+
+    Args:
+        task: The task; what counts is which fields it has, and the set of its trivial words.
+        model: The encoder's identity.
+        max_length: Longest text, in tokens, that the encoder is given.
+    """
+    return {
+        "fields": list(task.fields),
+        "trivial_words": sorted({word.lower() for word in task.trivial_words}),
+        "model": model,
+        "max_length": max_length,
+    }
+
+
 def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a pool's identity; inputs are content hashes of shots' rows and records."""
     return fingerprint("pool", POOL_VERSION, reads, inputs)
@@ -175,3 +192,8 @@ def view_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
 def run_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a run's identity; inputs are the training set's and the scored splits' content."""
     return fingerprint("run", RUN_VERSION, reads, inputs)
+
+
+def diagnosis_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
+    """Return a diagnosis' identity; inputs are the contents of the rows that it looks at."""
+    return fingerprint("diagnosis", DIAGNOSIS_VERSION, reads, inputs)

@@ -38,6 +38,7 @@ BESIDE = (
     "quota",
     "budget",
     "baseline",
+    "diagnose",
     "splits",
 )  # sections whose fields are no factors
 

@@ -117,8 +117,9 @@ class Task(Written):
         wording: How the task is put to an LLM.
         topics: What rows can be about, for the strategy ``topic``: a list, or a file of lines.
         label_name_leaks: Whether a text that names its own label gives the answer away.
-        trivial_words: Words that give a label away, as those that Li et al. 2024 count in questions
-            of BoolQ.
+        trivial_words: Words of the first text that give a label away, such as those that Li et al.
+            2024 (arXiv:2407.12813, beside table 3) list for BoolQ: not, significant, only, just,
+            few, little. Rows that hold one are counted (``[diagnose]``), and not refused.
         splits: Where train, validation and test rows are.
     """
 
@@ -128,7 +129,7 @@ class Task(Written):
     wording: Wording
     topics: Lines | None = None
     label_name_leaks: bool = False
-    trivial_words: list[str] = []
+    trivial_words: list[Annotated[str, Field(pattern=r"^\S(.*\S)?$")]] = []
     splits: dict[Split, Source] = {}
 
     @model_validator(mode="after")

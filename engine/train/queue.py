@@ -19,6 +19,11 @@ class Finished(NamedTuple):
     seconds: float
     failure: str | None
 
+    @property
+    def name(self) -> str:
+        """The run's file in the store."""
+        return self.run.name
+
 
 class Given(NamedTuple):
     """A run to be trained.

@@ -197,7 +197,7 @@ def test_topics_are_listed_first_each_once_and_then_kept(study):
     again = ByHand(study, TOPICS)
     assert again.demand.is_settled
     assert again.demand.wants() == []
-    assert "subjects" in done.asked["facts-topics", "-", 0].text
+    assert "subjects" in done.asked["topics-subjects", "-", 0].text
 
 
 def test_a_list_of_topics_identifies_the_pool_that_draws_on_it(study):
@@ -225,13 +225,13 @@ def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
         "0 were refused"
     ]
     (problem,) = _unlisted(done.plan, done.store)
-    assert problem == "Not done yet: topics of facts: none could be listed so far."
+    assert problem == "Not done yet: a list of subjects: none could be listed so far."
 
 
 def test_topics_are_told_from_the_talk_around_them():
     answers = [
         "Sure! Here are some topics:\n\n1. **Old bridges**\n2) the tides\n- Chess.\n\n",
-        "* old bridges\n\u2022 7 wonders\nI hope that these topics help you!\n\"Night trains\"",
+        '* old bridges\n\u2022 7 wonders\nI hope that these topics help you!\n"Night trains"',
         "I'm sorry, but I can't help with that.",
         "x" * 101,
     ]
@@ -276,7 +276,7 @@ def test_a_pilot_makes_the_first_rows_of_every_call(study):
     rows = Counter((label, slot) for label, slot, _ in done.asked)
     assert rows["facts-topic-rephrased", "yes"] == rows["facts-topic-rephrased", "no"] == 16
     assert rows["facts-topic-first", "-"] == 32
-    assert rows["facts-topics", "-"] == 16
+    assert rows["topics-subjects", "-"] == 16
 
 
 def test_a_task_that_does_not_say_how_it_is_asked_without_a_label_is_refused(toy):
@@ -293,7 +293,9 @@ def test_a_row_is_found_by_its_parent_whatever_the_other_slots_hold():
         fed = {slot: unlabelled.feeds(slot, {"-": accepted}) for slot in ("a", "b", "c")}
         assert sum(fed.values()) == accepted
         for slot, count in fed.items():
-            assert unlabelled.needs(slot, count)[1] <= accepted < unlabelled.needs(slot, count + 1)[1]
+            assert (
+                unlabelled.needs(slot, count)[1] <= accepted < unlabelled.needs(slot, count + 1)[1]
+            )
     labelled = Parent("x", "views/x", ["a", "b"], ["a", "b"], ["a", "b"])
     assert labelled.place("b", 5) == ("b", 5)
     assert labelled.feeds("b", {"a": 3, "b": 7}) == 7

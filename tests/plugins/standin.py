@@ -7,10 +7,7 @@ import re
 from engine.generate.engine import Completion
 from engine.models import Model
 
-WORDS = (
-    "amber basket candle dragon engine feather garden hammer island jacket kettle ladder meadow "
-    "needle orchard pepper quarry ribbon saddle tunnel umbrella valley window yogurt zipper"
-).split()
+WORDS = ["amber", "basket", "candle", "dragon", "engine", "feather", "garden", "hammer", "island", "jacket", "kettle", "ladder", "meadow", "needle", "orchard", "pepper", "quarry", "ribbon", "saddle", "tunnel", "umbrella", "valley", "window", "yogurt", "zipper"]
 LIST = re.compile(r"^List (\d+) ", re.MULTILINE)
 FORM = re.compile(r"Answer in this form:\n((?:.+: \.\.\.\n?)+)")
 
@@ -61,7 +58,9 @@ class StandIn:
         return self.text(prompt, draws)
 
     def text(self, prompt, draws):
-        place = list(prompt.pool.task.labels).index(prompt.row.slot) if self.has_label(prompt) else 0
+        place = (
+            list(prompt.pool.task.labels).index(prompt.row.slot) if self.has_label(prompt) else 0
+        )
         return f"the {self.words(draws, 6)} {prompt.row.index} {WORDS[place]}"
 
     def has_label(self, prompt):

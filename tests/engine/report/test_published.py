@@ -6,7 +6,7 @@ from statistics import mean
 import pytest
 
 from engine.errors import ConfigError
-from engine.outcome import method_of
+from engine.generate.engine import method_of
 from engine.plan import make_plan
 from engine.report.findings import Diagnosis, Findings, TaskFacts
 from engine.report.published.compare import compare

@@ -1,0 +1,66 @@
+"""What the diagnoses of a study's views say, for its report."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engine.curate.view import View
+from engine.diagnose.stage import Examination
+from engine.errors import DamagedError
+from engine.generate.engine import method_of
+from engine.plan import Plan
+from engine.report.findings import Diagnosis
+from engine.store import Store
+from engine.survey import Survey
+
+
+def diagnoses(
+    plan: Plan, now: Survey, store: Store, names: Mapping[str, str]
+) -> Iterator[Diagnosis]:
+    """Yield what is known of each view's rows, then of the real rows that they were set beside.
+
+    Args:
+        plan: The study's steps.
+        now: What of it is there.
+        store: The root.
+        names: What tells views apart, by fingerprint.
+
+    Raises:
+        DamagedError: A diagnosis is damaged.
+    """
+    real: dict[tuple[str, int], Diagnosis] = {}
+    for one in now.examinations:
+        if one.name in now.made:
+            view, body = one.view, _body(one, store)
+            method = method_of(view.pool.config)
+            of_view = _diagnosis(view, names[view.fingerprint], method, body["synthetic"])
+            yield of_view._replace(is_rephrased=view.pool.call == "rephrase")
+            of_real = _diagnosis(view, _real_name(plan, view), None, body["real"])
+            if of_real.rows:
+                real.setdefault((of_real.task, of_real.replicate), of_real)
+    yield from real.values()
+
+
+def _body(one: Examination, store: Store) -> dict[str, Any]:
+    body = store.document(one.name)
+    if body["fingerprint"] != one.fingerprint:
+        raise DamagedError(one.name, "it belongs to another diagnosis")
+    return body
+
+
+def _diagnosis(view: View, name: str, method: str | None, found: Mapping[str, Any]) -> Diagnosis:
+    return Diagnosis(
+        name=name,
+        task=view.pool.task.name,
+        method=method,
+        is_rephrased=False,
+        replicate=view.pool.replicate,
+        rows=found["rows"],
+        inter=found["inter"],
+        to_real=found["to_real"],
+        trivial=found["trivial"],
+    )
+
+
+def _real_name(plan: Plan, view: View) -> str:
+    draws = plan.file.study.replicates > 1
+    return f"real rows, replicate {view.pool.replicate}" if draws else "real rows"
