@@ -1,4 +1,4 @@
-"""The study files of Li et al. 2024 in a reduced form: a stand-in for the LLM, a tiny classifier."""
+"""The study files of Li et al. 2024, reduced: a stand-in for the LLM, a tiny classifier."""
 
 import json
 import tomllib

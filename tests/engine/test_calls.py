@@ -221,8 +221,8 @@ def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
     now = survey(done.plan, done.store)
     assert now.ready == []
     assert [reason for _, reason in now.given_up] == [
-        "a label has no rows: of 0 rows 0 were refused; of those that they are made from, of 0 rows "
-        "0 were refused"
+        "a label has no rows: of 0 rows 0 were refused; "
+        "of those that they are made from, of 0 rows 0 were refused"
     ]
     (problem,) = _unlisted(done.plan, done.store)
     assert problem == "Not done yet: a list of subjects: none could be listed so far."

@@ -1,4 +1,4 @@
-"""A study that is filled by hand: prompts are worded, answered and judged without engines and Ray."""
+"""A study that is filled by hand: prompts are worded, answered and judged, without Ray."""
 
 import json
 

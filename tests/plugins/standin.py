@@ -7,7 +7,11 @@ import re
 from engine.generate.engine import Completion
 from engine.models import Model
 
-WORDS = ["amber", "basket", "candle", "dragon", "engine", "feather", "garden", "hammer", "island", "jacket", "kettle", "ladder", "meadow", "needle", "orchard", "pepper", "quarry", "ribbon", "saddle", "tunnel", "umbrella", "valley", "window", "yogurt", "zipper"]
+WORDS = [
+    *("amber", "basket", "candle", "dragon", "engine", "feather", "garden", "hammer"),
+    *("island", "jacket", "kettle", "ladder", "meadow", "needle", "orchard", "pepper"),
+    *("quarry", "ribbon", "saddle", "tunnel", "umbrella", "valley", "window", "yogurt"),
+]
 LIST = re.compile(r"^List (\d+) ", re.MULTILINE)
 FORM = re.compile(r"Answer in this form:\n((?:.+: \.\.\.\n?)+)")
 
