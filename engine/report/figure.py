@@ -1,7 +1,7 @@
 """Score against quantity, a line per recipe with its band, a panel per task and real rows."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.report.findings import ConditionScore
@@ -10,6 +10,7 @@ AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PANEL_INCHES = (4.6, 3.6)
 MOST_TICKS = 6
+FEW_COLOURS = 10
 BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
@@ -33,10 +34,11 @@ def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  
     size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1] * len(tasks))
     figure = Figure(figsize=size, layout="constrained")
     rows = figure.subplots(len(tasks), len(panels), sharey="row", squeeze=False)
+    colours = _colours(conditions)
     for axes, task in zip(rows, tasks, strict=True):
         own = [one for one in conditions if one.task == task]
         for axis, real in zip(axes, panels, strict=True):
-            _panel(axis, own, metric, real)
+            _panel(axis, own, metric, real, colours)
             title = f"with {real} real rows" if real else "synthetic rows alone"
             axis.set_title(f"{task}, {title}" if len(tasks) > 1 else title)
             axis.set_xlabel("Synthetic rows")
@@ -69,7 +71,22 @@ def as_png(figure: Any) -> bytes:  # noqa: ANN401 - a matplotlib figure
     return sink.getvalue()
 
 
-def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: Any) -> None:  # noqa: ANN401
+def _colours(conditions: Sequence[ConditionScore]) -> dict[str, Any]:
+    """Give each recipe a colour, which is its own in all panels as far as there are so many."""
+    import matplotlib as mpl
+
+    recipes = list(dict.fromkeys(_recipe(one) for one in conditions if one.quantity))
+    palette = mpl.colormaps["tab10" if len(recipes) <= FEW_COLOURS else "tab20"].colors
+    return {recipe: palette[place % len(palette)] for place, recipe in enumerate(recipes)}
+
+
+def _panel(
+    axis: Any,  # noqa: ANN401 - untyped
+    conditions: Sequence[ConditionScore],
+    metric: str,
+    real: int,
+    colours: Mapping[str, Any],
+) -> None:
     lines: dict[str, list[ConditionScore]] = {}
     for one in conditions:
         if one.quantity:
@@ -78,9 +95,9 @@ def _panel(axis: Any, conditions: Sequence[ConditionScore], metric: str, real: A
                 lines[_recipe(one)].append(one)
     baselines = [one for one in conditions if not one.quantity]
     starts = [one for one in baselines if one.real == real and real]
-    for place, (recipe, points) in enumerate(lines.items()):
+    for recipe, points in lines.items():
         own = [one for one in starts if points and _agree(one, points[0])]
-        _line(axis, [*own, *points] if len(own) == 1 else points, metric, recipe, f"C{place}")
+        _line(axis, [*own, *points] if len(own) == 1 else points, metric, recipe, colours[recipe])
     for place, one in enumerate(baselines):
         score, style = one.scores[metric], BASELINE_STYLES[place % len(BASELINE_STYLES)]
         label = f"{one.real} real rows alone"
@@ -104,7 +121,7 @@ def _line(
     points: Sequence[ConditionScore],
     metric: str,
     recipe: str,
-    colour: str,
+    colour: Any,  # noqa: ANN401 - whatever matplotlib takes for one
 ) -> None:
     points = sorted(points, key=lambda one: one.rows_synthetic)
     xs = [one.rows_synthetic for one in points]

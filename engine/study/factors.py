@@ -20,6 +20,7 @@ from engine.study.config import (
     TrainConfig,
 )
 from engine.tasks.reading import validate
+from engine.tasks.task import builtin_tasks
 
 if TYPE_CHECKING:  # it asks here what fields there are
     from engine.study.load import StudyFile
@@ -123,15 +124,13 @@ def conditions(file: "StudyFile", reads: Readers) -> list[Condition]:
     """
     study, where = file.study, file.where
     made = choices(study, where)
-    tasks = [Choice(name, {}) for name in file.tasks]
-    named = {**({"task": tasks} if len(tasks) > 1 else {}), **made}
+    named = {"task": [Choice(name, {}) for name in file.tasks], **made}
     _check_exclusions(study, named, where)
     unique: dict[bytes, Condition] = {}
     for cell in _cells(named):
         if any(_is_excluded(cell, exclusion) for exclusion in study.exclude):
             continue
-        task = str(cell.get("task", tasks[0]).level)
-        condition = _condition(file, task, cell, reads)
+        condition = _condition(file, cell, reads)
         if condition.mix.quantity or condition.mix.real:
             unique.setdefault(_key(condition, reads.train(condition.train)), condition)
     if not unique:
@@ -189,6 +188,8 @@ def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str
                     f"{where}, [[exclude]]: no factor {name!r}.{did_you_mean(name, made)}"
                 )
             known = [choice.level for choice in made[name]]
+            if name == "task":  # so that a study can be done for some of its tasks
+                known += builtin_tasks()
             for level in levels if isinstance(levels, list) else [levels]:
                 if level not in known:
                     hint = did_you_mean(str(level), map(str, known))
@@ -205,9 +206,7 @@ def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bo
     )
 
 
-def _condition(
-    file: "StudyFile", task: str, cell: Mapping[str, Choice], reads: Readers
-) -> Condition:
+def _condition(file: "StudyFile", cell: Mapping[str, Choice], reads: Readers) -> Condition:
     study, folder, where = file.study, file.folder, file.where
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()
@@ -224,9 +223,12 @@ def _condition(
     else:
         applies -= {"mix.prior"}
         mix = mix.model_copy(update={"prior": {}})
-    levels = {
-        name: choice.level if name == "task" or applies & set(choice.settings) else None
+    task = str(cell["task"].level)
+    levels: dict[str, Level] = {"task": task} if len(file.tasks) > 1 else {}
+    levels |= {
+        name: choice.level if applies & set(choice.settings) else None
         for name, choice in cell.items()
+        if name != "task"
     }
     if not mix.quantity:
         return Condition(task, levels, None, None, mix, train)

@@ -2,7 +2,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
-from engine.study.config import Study
+from engine.study.config import Study, TrainConfig, resolved_steps
 from engine.study.factors import Readers, conditions
 from engine.study.load import StudyFile
 from engine.tasks.reading import validate
@@ -134,3 +134,46 @@ NAMED = [{"name": "a", "shots": 1}]
 def test_a_wrong_factor_is_refused_with_its_name(tmp_path, factors, fields, says):
     with pytest.raises(ConfigError, match=says):
         grid(tmp_path, factors, **fields)
+
+
+def test_every_task_has_every_cell_and_is_a_factor_if_there_are_several(tmp_path):
+    found = grid(tmp_path, {"quantity": [0, 8], "real": [5]}, task=["sst2", "rte"])
+    assert levels(found) == [
+        {"task": task, "quantity": quantity, "real": 5}
+        for task in ("sst2", "rte")
+        for quantity in (0, 8)
+    ]
+    assert [one.task for one in found] == ["sst2", "sst2", "rte", "rte"]
+    (alone,) = grid(tmp_path, {"quantity": [8]}, task=["rte"])
+    assert (alone.task, alone.levels) == ("rte", {"quantity": 8})
+
+
+def test_cells_can_be_left_out_by_task_also_of_one_that_the_study_lacks(tmp_path):
+    factors, left_out = {"quantity": [8, 16]}, [{"task": ["rte", "boolq"], "quantity": 16}]
+    found = grid(tmp_path, factors, task=["sst2", "rte"], exclude=left_out)
+    assert [(one.task, one.mix.quantity) for one in found] == [
+        ("sst2", 8), ("sst2", 16), ("rte", 8),
+    ]  # fmt: skip
+    alone = grid(tmp_path, factors, task=["sst2"], exclude=left_out)
+    assert [one.mix.quantity for one in alone] == [8, 16]
+    with pytest.raises(ConfigError, match=r"task has no level 'rtf'\. Did you mean 'rte'"):
+        grid(tmp_path, factors, task=["sst2"], exclude=[{"task": "rtf", "quantity": 8}])
+
+
+def test_labels_that_the_llm_writes_are_a_level_only_where_a_strategy_can_leave_them(tmp_path):
+    generate = {"engine": "verbatim", "templates": {"negative": ["no"], "positive": ["yes"]}}
+    factors = {"strategy": ["zero_shot", "template"], "labelling": ["conditioned", "left_to_right"]}
+    found = levels(grid(tmp_path, factors, generate=generate))
+    assert [(one["strategy"], one["labelling"]) for one in found] == [
+        ("zero_shot", "conditioned"), ("zero_shot", "left_to_right"), ("template", None),
+    ]  # fmt: skip
+
+
+def test_epochs_become_steps_that_depend_on_the_rows():
+    config = TrainConfig(epochs=3.0, batch_size=32)
+    assert resolved_steps(config, 100).steps == 10  # 300 rows, in batches of 32
+    assert resolved_steps(config, 1100).steps == 104
+    assert resolved_steps(config, 1).steps == 1
+    assert resolved_steps(config, 100).epochs is None
+    plain = TrainConfig(steps=7)
+    assert resolved_steps(plain, 100) is plain

@@ -7,7 +7,9 @@ import pytest
 
 from engine.mix.stage import TrainingSet, ordered_rows
 from engine.plan import make_plan
+from engine.store import Store
 from engine.study.load import load_study
+from engine.survey import survey
 from engine.tasks.order import real_order
 
 
@@ -241,3 +243,27 @@ def test_a_generator_counts_by_content_and_every_setting_that_it_reads(toy, tiny
     settings = json.loads((copy / "generation_config.json").read_text())
     (copy / "generation_config.json").write_text(json.dumps({**settings, "eos_token_id": 5}))
     assert pool(copy) != plain
+
+
+def test_an_epochs_arm_that_comes_to_the_same_steps_is_the_same_run(toy):
+    base = ["factors.quantity=[0]", "factors.real=[16]", "train.batch_size=8"]
+    store = Store.open(str(toy / "root"))
+
+    def runs(*overrides):
+        plan = make_plan(load_study(toy / "study.toml", [*base, *overrides]))
+        return [run.fingerprint for ready in survey(plan, store).ready for run in ready.runs]
+
+    assert runs("train.epochs=3") == runs("train.steps=6")
+    assert runs("train.epochs=4") != runs("train.steps=6")
+
+
+def test_tasks_of_one_study_have_steps_of_their_own_and_share_them_with_studies_of_one(toy):
+    other = (toy / "task.toml").read_text().replace('name = "toy"', 'name = "other"')
+    (toy / "other.toml").write_text(other)
+    study = [*BASE, "factors.real=[0, 5]"]
+    both = make_plan(load_study(toy / "study.toml", [*study, "task=['task.toml', 'other.toml']"]))
+    alone = make_plan(load_study(toy / "study.toml", study))
+    assert [pool.task.name for pool in both.pools] == ["toy", "other"]
+    assert both.pools[0].fingerprint == alone.pools[0].fingerprint
+    assert len({view.fingerprint for view in both.views}) == 2
+    assert len(both.cells) == 2 * len(alone.cells)
