@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from engine.accepted import NONE
 from engine.generate.baseline import Baseline
 from engine.generate.pool import Pool
+from engine.generate.topics import TopicPool
 from engine.outcome import pool_name
 from engine.plan import Plan
+from engine.prompts.strategy import Asker
+from engine.prompts.topic_list import TopicList
 from engine.segments import unbroken
 from engine.spending import HOUR_S, Taken, taken
 from engine.store import Store
 from engine.survey import OnDisk, look_over
+
+CHARACTERS = 4  # of English text, a token: what tokenizers of today come to, about
+SAMPLE = 8  # prompts of a slot that are looked at
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,15 @@ class Forecast:
         more: What they will take, as far as the pools have rows to tell it from.
         hours: Wall time of making them, in hours, with the replicas that the study has.
         unknown: Names of the recipes without any row yet: their tokens and time are not in it.
+        most: What those of ``unknown`` will take at most, if every answer is as long as it may be
+            and none is refused; tokens alone, at CHARACTERS a token.
     """
 
     rows: int
     more: Taken
     hours: float
     unknown: list[str]
+    most: Taken
 
 
 def forecast(plan: Plan, store: Store) -> Forecast:
@@ -38,7 +47,7 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     Raises:
         DamagedError: A footer cannot be read.
     """
-    rows, more, unknown = 0, Taken(), []
+    rows, more, most, unknown = 0, Taken(), Taken(), []
     upto = _upto(plan, store)
     for pool in plan.pools:
         lacking = (
@@ -54,13 +63,43 @@ def forecast(plan: Plan, store: Store) -> Forecast:
         known = taken([pool], store)
         if not known.rows:
             unknown.append(pool_name(plan, pool))
+            most = most.plus(_bound(plan, pool, lacking))
             continue
         own = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
         more = more.plus(own.times(lacking / known.rows))
     replicas = plan.file.study.resources.replicas
-    most = max(replicas) if isinstance(replicas, list) else replicas
-    seconds = more.engine_s / most
-    return Forecast(rows, more, seconds / HOUR_S, unknown)
+    seconds = more.engine_s / (max(replicas) if isinstance(replicas, list) else replicas)
+    return Forecast(rows, more, seconds / HOUR_S, unknown, most)
+
+
+def _bound(plan: Plan, pool: Pool, rows: int) -> Taken:
+    """Return the tokens that a pool's rows take at most; none if its engine asks no model."""
+    if pool.model is None:
+        return Taken(rows)
+    prompt = _prompt_characters(plan, pool) / CHARACTERS
+    return Taken(rows, rows * prompt, rows * pool.config.max_tokens)
+
+
+def _prompt_characters(plan: Plan, pool: Pool) -> float:
+    """Return how long a pool's prompts are, on average of a few.
+
+    Those that show another answer, which is not there yet, are as long as that may be.
+    """
+    gold = plan.gold[pool.task.name]
+    if isinstance(pool, Baseline):
+        rows = [row for split in pool.limits for row in gold[split].table.to_pylist()]  # type: ignore[index]
+        text = sum(len(row["text"]) + len(row["text_pair"] or "") for row in rows) / len(rows)
+        return text * (1 + pool.shots) + sum(map(len, pool.task.labels.values()))
+    if isinstance(pool, TopicPool):
+        asker: Asker = TopicList(pool.task, pool.count)
+    elif pool.parent:
+        return len(pool.asked.wording.request) + pool.config.max_tokens * CHARACTERS
+    else:
+        asker = pool.strategy_on(
+            gold["train"].table, ["a topic"] if "topics" in pool.files else None
+        )
+    asked = [asker.ask(pool.row(slot, index)) for slot in pool.slots for index in range(SAMPLE)]
+    return sum(len(one.text) for one in asked) / len(asked)
 
 
 def _upto(plan: Plan, store: Store) -> dict[tuple[str, str], int]:

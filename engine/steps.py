@@ -98,6 +98,10 @@ def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
             "hours": round(ahead.hours, 4),
             "cost": ahead.more.cost(plan.file.study.budget),
             "unknown": ahead.unknown,
+            "unknown_at_most": {
+                "prompt_tokens": round(ahead.most.prompt_tokens),
+                "completion_tokens": round(ahead.most.tokens),
+            },
         },
         "steps": [asdict(step) for step in found],
     }

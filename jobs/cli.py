@@ -48,7 +48,7 @@ def tasks(
 
 
 @app.command()
-def plan(
+def plan(  # noqa: PLR0913 - its options
     study: StudyPath,
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
@@ -56,11 +56,15 @@ def plan(
     pilot: Annotated[
         bool, typer.Option("--pilot", help="First make a few rows of each recipe; they are kept.")
     ] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Completion tokens per second of a replica, if no row is there.", min=1),
+    ] = None,
 ) -> None:
     """Show what would be made, what is reused, and why, and forecast what it will take."""
     if pilot:
         typer.echo(_pilot(study, root, overrides or []), err=True)
-    typer.echo(show.plan(study, overrides or [], root, json))
+    typer.echo(show.plan(study, overrides or [], root, json=json, speed=speed))
 
 
 @app.command()

@@ -62,17 +62,27 @@ def task(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plan(path: Path, overrides: Sequence[str], root: str, json: bool) -> str:
-    """Return a study's plan."""
+def plan(
+    path: Path, overrides: Sequence[str], root: str, *, json: bool, speed: float | None = None
+) -> str:
+    """Return a study's plan.
+
+    Args:
+        path: The study file.
+        overrides: Settings in place of the file's.
+        root: The root.
+        json: Whether it is told in JSON.
+        speed: Completion tokens per second of a replica, for recipes of which nothing is there yet.
+    """
     store = Store.open(root)
     made = make_plan(load_study(path, overrides))
     found, ahead = steps(made, store), forecast(made, store)
     if json:
         return as_json(made, found, ahead)
-    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead, store)])
+    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead, store, speed)])
 
 
-def _forecast_lines(made: Plan, ahead: Forecast, store: Store) -> list[str]:
+def _forecast_lines(made: Plan, ahead: Forecast, store: Store, speed: float | None) -> list[str]:
     if not ahead.rows:
         return []
     budget = made.file.study.budget
@@ -86,8 +96,10 @@ def _forecast_lines(made: Plan, ahead: Forecast, store: Store) -> list[str]:
     if ahead.unknown:
         names = "; ".join(ahead.unknown[:3]) + ("; ..." if len(ahead.unknown) > 3 else "")
         lines.append(
-            f"Without any row yet, and so not in a forecast: {len(ahead.unknown)} recipes "
-            f"({names}). `textmill plan --pilot` makes a few of each, which are kept."
+            f"Without any row yet: {len(ahead.unknown)} recipes ({names}): {ahead.most.rows:,.0f} "
+            f"rows if all are accepted, at most {ahead.most.prompt_tokens:,.0f} prompt and "
+            f"{ahead.most.tokens:,.0f} completion tokens{_at_speed(made, ahead, speed)}. "
+            "`textmill plan --pilot` makes a few of each, which are kept, and forecasts by them."
         )
     limits = taken(made.pools, store, made.file.study.name).plus(ahead.more).against(budget)
     lines += [
@@ -96,6 +108,15 @@ def _forecast_lines(made: Plan, ahead: Forecast, store: Store) -> list[str]:
         if used > limit
     ]
     return lines
+
+
+def _at_speed(made: Plan, ahead: Forecast, speed: float | None) -> str:
+    if speed is None:
+        return " (--speed tells the hours at so many tokens per second)"
+    replicas = made.file.study.resources.replicas
+    most = max(replicas) if isinstance(replicas, list) else replicas
+    hours = ahead.most.tokens / speed / most / HOUR_S
+    return f", {hours:,.2f} hours at {speed:,.0f} completion tokens per second of each replica"
 
 
 def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:

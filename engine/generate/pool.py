@@ -137,9 +137,8 @@ class Pool:
 
 def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:
     """Return the real rows that prompts may show: the first ``count`` of the replicate's order."""
-    columns = [train[name].to_pylist() for name in ("id", "label", "text", "text_pair")]
-    order = real_order(train, replicate)[:count]
-    return [Shot(*(column[place] for column in columns)) for place in order]
+    shown = train.take(list(real_order(train, replicate)[:count])).to_pylist()
+    return [Shot(row["id"], row["label"], row["text"], row["text_pair"]) for row in shown]
 
 
 def by_fingerprint(pools: Iterable[Pool]) -> dict[str, Pool]:

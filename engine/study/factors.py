@@ -75,7 +75,9 @@ def field_of(name: str, where: str) -> str:
         return found[0]
     if found:
         raise ConfigError(f"{where}: {name!r} is ambiguous: write {' or '.join(found)}.")
-    known = [field for kind in SECTIONS.values() for field in kind.model_fields]
+    if name == "task":
+        raise ConfigError(f"{where}: several tasks are named with task = [...] at the top.")
+    known = {field for kind in SECTIONS.values() for field in kind.model_fields}
     raise ConfigError(f"{where}: unknown field or factor {name!r}.{did_you_mean(name, known)}")
 
 

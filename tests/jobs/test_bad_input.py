@@ -220,6 +220,60 @@ CASES = {
     "broken template": (edit(STUDY, *TEMPLATE("a {", "b")), r"generate\.templates\.bad: 'a \{'"),
     "unnamed slot": (edit(STUDY, *TEMPLATE("a {}", "b")), r"no values for the slots \[''\]"),
     "escaping name": (edit(STUDY, '"toy"', '"../toy"'), r"name is '\.\./toy'"),
+    "a task twice": (
+        edit(STUDY, '"task.toml"', '["task.toml", "task.toml"]'),
+        r"task names 'toy' twice",
+    ),
+    "no task in the list": (edit(STUDY, '"task.toml"', "[]"), r"task is \[\].*at least 1"),
+    "splits of several tasks together": (
+        edit(STUDY, '"task.toml"', '["task.toml", "sst2"]\nsplits = {train = "train.jsonl"}'),
+        r"splits must say for which of the tasks: \[splits\.toy\]",
+    ),
+    "splits of a task that is not there": (
+        add(STUDY, '[splits.tory]\ntrain = "train.jsonl"\n'),
+        r"neither a split nor a task 'tory'.*Did you mean 'toy'",
+    ),
+    "a misspelt split": (
+        add(STUDY, '[splits]\ntrian = "train.jsonl"\n'),
+        r"splits\.trian.*'train', 'validation' or 'test'",
+    ),
+    "the task as a factor of one's own": (
+        edit(STUDY, "real = [0, 10]", 'real = [0, 10]\ntask = ["sst2"]'),
+        r"several tasks are named with task = \[\.\.\.\] at the top",
+    ),
+    "an unknown way of labelling": (
+        edit(STUDY, '"recorded"', '"verbatim"\nlabelling = "left"'),
+        r"generate\.labelling is 'left'.*'left_to_right'",
+    ),
+    "no topics to be listed": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = {write = 0}'),
+        r"generate\.topics\.write is 0.*greater than or equal to 1",
+    ),
+    "topics that are neither": (
+        edit(STUDY, '"recorded"', '"verbatim"\nstrategy = "topic"\ntopics = {read = 5}'),
+        r"unknown key 'generate\.topics\.read'\. Known: write",
+    ),
+    "rephrasing by the toy": (
+        edit(STUDY, '"recorded"', '"transformers"\nrephrase = true'),
+        r"generate\.model is 'textmill-demo', a toy",
+    ),
+    "no epochs": (edit(STUDY, "steps = 6", "epochs = 0"), r"train\.epochs is 0.*greater than 0"),
+    "calls for one text": (
+        add(TASK, '\n[wording.calls]\nfirst = "a"\nfield = "text"\nsecond = "b {label}"\n'),
+        r"wording\.calls is for pairs",
+    ),
+    "a second call without the label": (
+        add(TASK, '\n[wording.calls]\nfirst = "a"\nfield = "text"\nsecond = "b"\n'),
+        r"wording\.calls\.second is 'b': it shows neither",
+    ),
+    "a first call with a label": (
+        add(TASK, '\n[wording.calls]\nfirst = "a {label}"\nfield = "text"\nsecond = "b {label}"\n'),
+        r"wording\.calls\.first is 'a \{label\}': it has the slots \['label'\]; it can have none",
+    ),
+    "rephrasing what is not shown": (
+        edit(TASK, "[wording]", '[wording]\nrephrase = "Again."'),
+        r"wording\.rephrase.*its one slot must be \{text\}",
+    ),
 }
 
 

@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.report.diagnosis import COLUMNS
-from engine.report.findings import Diagnosis, Findings
+from engine.report.findings import Diagnosis, Findings, TaskFacts
 from engine.report.stage import write_report
 from engine.store import Store
 
@@ -19,9 +19,9 @@ def written(tmp_path):
 
     def write(*diagnostics):
         found = Findings(
-            name="x", task="t", labels=["a", "b"], factors=[], results=[], sources=[], repeats=1,
-            replicates=1, runs=0, problems=[], settings={}, recipe={}, caveat="", drawless=[],
-            gold_rows={}, diagnostics=diagnostics, encoder="the-encoder",
+            name="x", tasks={"t": TaskFacts(["a", "b"], {})}, factors=[], results=[], sources=[],
+            repeats=1, replicates=1, runs=0, problems=[], settings={}, recipe={}, caveat="",
+            drawless=[], diagnostics=diagnostics, encoder="the-encoder",
         )  # fmt: skip
         write_report(found, store)
         return store.root / "studies" / "x"
