@@ -20,6 +20,7 @@ from engine.store import Store
 from engine.study.config import GenerateConfig, Resources
 from engine.study.load import load_study
 from engine.tasks.task import load_task
+from jobs import show
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OWN = "Your own task, strategy, row filter, engine"
@@ -246,6 +247,13 @@ def test_a_study_without_personas_or_a_program_is_refused(mine, copied):
         mine.Program(
             Setup(store=Store.open(str(copied)), config=config, resources=Resources(), model=model)
         )
+
+
+def test_its_task_has_the_prompts_of_every_optional_wording(copied):
+    shown = show.task("task.toml")
+    for title in ("topic", "one_shot", "zero_shot, left to right", "rephrase", "topics = {write"):
+        assert f"\n{title}" in shown
+    assert "reasons to write to a bicycle shop" in shown
 
 
 def test_the_same_row_has_the_same_prompt(mine, copied):
