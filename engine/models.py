@@ -84,6 +84,18 @@ def resolve_adapter(name: str) -> Model:
     return Model(name, None, digest({path.name: _sha256(path) for path in files}))
 
 
+def resolve_file(name: str, field: str) -> Model:
+    """Find a model that is one file, such as a GGUF, for engines that run those.
+
+    Raises:
+        ModelError: There is no such file.
+    """
+    path = Path(name)
+    if not path.is_file():
+        raise ModelError(f"{field} is {name!r}, but there is no such file.")
+    return Model(name, None, _sha256(path))
+
+
 def embedded_folder() -> Path:
     """Return the folder of the generator that comes with textmill."""
     return Path(str(files("engine.generate.embedded") / "model"))

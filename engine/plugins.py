@@ -1,6 +1,6 @@
 """Names to objects: a table of ``"name": "module:Attribute"`` per kind of plug-in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
@@ -32,33 +32,46 @@ def target(kind: str, table: Mapping[str, str], name: str) -> str:
     )
 
 
-def load(kind: str, table: Mapping[str, str], name: str, needs: Iterable[str] = ()) -> Any:  # noqa: ANN401 - the one place
+def load(
+    kind: str,
+    table: Mapping[str, str],
+    name: str,
+    *,
+    needs: Iterable[str],
+    fields: Collection[str],
+) -> Any:  # noqa: ANN401 - the one place
     """Import and return the object that ``name`` stands for.
 
     Args:
         kind: What it is, for messages.
         table: The known names.
         name: One of them, or "package.module:Name".
-        needs: The attributes that it must have.
+        needs: The attributes that it must have, ``reads`` among them.
+        fields: The fields that there are to read.
 
     Raises:
-        PluginError: There is no such name, module or attribute, or it is not of this kind.
+        PluginError: There is no such name, module or attribute, it is not of this kind, or it
+            reads what is no field.
     """
     module, _, attribute = target(kind, table, name).partition(":")
     if not module or not attribute:
         raise PluginError(f"The {kind} {name!r} is not of the form 'package.module:Name'.")
     try:
-        found = getattr(import_module(module), attribute)
+        imported = import_module(module)
     except ModuleNotFoundError as error:
         raise PluginError(
             f"The {kind} {name!r} needs the module {error.name!r}, which this Python does not "
             "have. Install it, or put its folder on PYTHONPATH, here and on every worker."
         ) from error
-    except AttributeError as error:
-        raise PluginError(
-            f"The {kind} {name!r} was not found: {module} has no {attribute!r}."
-        ) from error
+    if not hasattr(imported, attribute):
+        raise PluginError(f"The {kind} {name!r} was not found: {module} has no {attribute!r}.")
+    found = getattr(imported, attribute)
     lacking = [need for need in needs if not hasattr(found, need)]
     if lacking:
         raise PluginError(f"{name!r} is no {kind}: it has no {lacking[0]!r}.")
+    if unknown := sorted(set(found.reads) - set(fields)):
+        raise PluginError(
+            f"The {kind} {name!r} reads {unknown[0]!r}, which is no field."
+            f"{did_you_mean(unknown[0], fields)}"
+        )
     return found

@@ -86,5 +86,6 @@ def filter_class(name: str) -> type[RowFilter]:
     Raises:
         PluginError: There is none.
     """
-    found: type[RowFilter] = load("row filter", FILTERS, name, NEEDS)
+    fields = CurateConfig.model_fields
+    found: type[RowFilter] = load("row filter", FILTERS, name, needs=NEEDS, fields=fields)
     return found

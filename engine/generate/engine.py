@@ -135,7 +135,8 @@ def engine_class(name: str) -> type[TextEngine]:
     Raises:
         PluginError: There is none.
     """
-    found: type[TextEngine] = load("engine", ENGINES, name, NEEDS)
+    fields = GenerateConfig.model_fields
+    found: type[TextEngine] = load("engine", ENGINES, name, needs=NEEDS, fields=fields)
     return found
 
 

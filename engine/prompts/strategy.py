@@ -101,5 +101,6 @@ def strategy_class(name: str) -> type[Strategy]:
     Raises:
         PluginError: There is none.
     """
-    found: type[Strategy] = load("strategy", STRATEGIES, name, NEEDS)
+    fields = GenerateConfig.model_fields
+    found: type[Strategy] = load("strategy", STRATEGIES, name, needs=NEEDS, fields=fields)
     return found

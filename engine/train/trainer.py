@@ -137,7 +137,8 @@ def trainer_class(name: str) -> type[Trainer]:
     Raises:
         PluginError: There is none.
     """
-    found: type[Trainer] = load("trainer", TRAINERS, name, NEEDS)
+    fields = TrainConfig.model_fields
+    found: type[Trainer] = load("trainer", TRAINERS, name, needs=NEEDS, fields=fields)
     return found
 
 

@@ -1,0 +1,314 @@
+"""What the README shows as whole files, taken out of its text and used as it stands."""
+
+import csv
+import importlib.util
+import json
+import re
+import shlex
+import sys
+
+import pyarrow.parquet as pq
+import pytest
+from command import REPOSITORY, textmill
+from toy_study import toy_rows, write_jsonl
+
+from engine.errors import ConfigError, ModelError, PluginError
+from engine.generate.engine import Setup
+from engine.plan import make_plan
+from engine.schema import RowId
+from engine.store import Store
+from engine.study.config import GenerateConfig, Resources
+from engine.study.load import load_study
+from engine.tasks.task import load_task
+from jobs import show
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+OWN = "Your own task, strategy, row filter, engine"
+ROWS = "A study of your own rows, without any download"
+LLM = "A study with an LLM"
+SPLITS = {"train": 20, "validation": 10, "test": 10}
+LESS = ["train.model=./model", "train.steps=4", "resources.fleet=1", "factors.quantity=[8, 24]"]
+TINY = [word for setting in LESS for word in ("--set", setting)]
+
+# What it answers tells its call: of ten, the fourth has a web address, and the ninth fails.
+OLLAMA = """#!{python} -SE
+import pathlib, sys
+calls = pathlib.Path(__file__).with_name("calls")
+number = calls.stat().st_size if calls.exists() else 0
+with calls.open("a") as file:
+    file.write(".")
+assert sys.argv[1:] == ["run", "qwen2.5:7b"], sys.argv
+if number % 10 == 9:
+    sys.exit("the model is gone")
+kind = "complaint" if "a complaint:" in sys.stdin.read() else "question"
+print(f"Message {{number}}, a {{kind}}.", "See www.example.org" if number % 10 == 4 else "")
+"""
+
+
+def blocks(language, heading=None):
+    """Return the fenced blocks of a section, or of all of them."""
+    text = README
+    if heading:
+        text = README.split(f"# {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def write_files(folder):
+    """Write the section's blocks that begin with a file's name, and rows for its task."""
+    for block in (*blocks("toml", OWN), *blocks("python", OWN)):
+        (folder / block.partition("\n")[0].removeprefix("# ")).write_text(block)
+    (lines,) = blocks("json", OWN)
+    for split, count in SPLITS.items():
+        shown = [json.loads(line) for line in lines.splitlines()] * count
+        rows = [
+            {**row, "text": f"{row['text']} {split} {number}"}
+            for number, row in enumerate(shown[:count])
+        ]
+        write_jsonl(folder / f"{split}.jsonl", rows)
+
+
+def run(words, folder, *more):
+    """Run a command line as a shell does in the folder, with this Python and this checkout."""
+    first, *rest = shlex.split(words)
+    given = dict([first.split("=", 1)]) if "=" in first else {}
+    program, *arguments = rest if given else [first, *rest]
+    assert program == "textmill"
+    path = ":".join([*given.values(), str(REPOSITORY)])
+    # the installed command does not look for modules where it runs; `python -m` would
+    where = {"PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+    return textmill(*arguments, *more, folder=folder, **where)
+
+
+def table(folder, stage, name):
+    """Return the rows of the one pool or view of a strategy."""
+    (found,) = (folder / "textmill-out" / stage).glob(f"bike-shop-{name}-*")
+    return pq.read_table(found / "rows").to_pylist()
+
+
+def snapshot(folder):
+    stages = ("pools", "views", "runs")
+    paths = [one for stage in stages for one in (folder / "textmill-out" / stage).rglob("*.*")]
+    return {path: path.read_bytes() for path in paths if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, tiny_model):
+    """A folder with the files of the section, in which its command was run."""
+    folder = tmp_path_factory.mktemp("own")
+    write_files(folder)
+    (folder / "model").symlink_to(tiny_model)
+    (folder / "bin").mkdir()
+    (folder / "bin" / "ollama").write_text(OLLAMA.format(python=sys.executable))
+    (folder / "bin" / "ollama").chmod(0o755)
+    (command,) = blocks("bash", OWN)
+    outcome = run(command, folder, *TINY)
+    assert outcome.returncode == 0, outcome.stderr + outcome.stdout
+    return folder, command, outcome
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A folder with the files of the section, whose modules this Python finds."""
+    write_files(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mine(copied):
+    """The section's module, under no name that another test could find."""
+    spec = importlib.util.spec_from_file_location("readme_mine", copied / "mine.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_section_has_one_of_each():
+    names = [block.partition("\n")[0] for block in (*blocks("toml", OWN), *blocks("python", OWN))]
+    assert names == ["# task.toml", "# study.toml", "# mine.py"]
+
+
+def test_its_command_does_the_study(done):
+    folder, _, outcome = done
+    assert "12 of 12 runs are there" in outcome.stdout
+    assert (folder / "textmill-out" / "studies" / "personas" / "report.html").is_file()
+
+
+def test_its_strategy_draws_a_persona_for_each_row(done):
+    rows = table(done[0], "pools", "Persona")
+    drawn = [json.loads(row["attributes"])["persona"] for row in rows]
+    given = load_study(done[0] / "study.toml").study.generate.attributes["persona"]
+    assert set(drawn) == set(given)
+    for row, persona in zip(rows, drawn, strict=True):
+        assert f"a {row['slot']}:" in row["prompt"]
+        assert f"Write as {persona} would." in row["prompt"]
+    assert not any("Write as" in row["prompt"] for row in table(done[0], "pools", "zero_shot"))
+
+
+def test_its_engine_has_the_answers_of_the_program_and_errors_in_place_of_others(done):
+    rows = [row for name in ("Persona", "zero_shot") for row in table(done[0], "pools", name)]
+    assert len(rows) == (done[0] / "bin" / "calls").stat().st_size
+    failed = [row for row in rows if row["error"]]
+    assert {row["error"] for row in failed} == {"exit status 1: the model is gone"}
+    assert len(failed) == len(rows) // 10
+    for row in rows:
+        assert row["error"] or re.match(rf"Message \d+, a {row['slot']}\.", row["completion"])
+
+
+@pytest.mark.parametrize("strategy", ["zero_shot", "Persona"])
+def test_its_filter_refuses_the_rows_with_a_web_address_and_no_others(done, strategy):
+    rows = table(done[0], "views", strategy)
+    for row in rows:
+        has_one = "www." in row["completion"]
+        assert row["reason"] == ("error" if row["error"] else "web_address" if has_one else None)
+    assert {row["reason"] for row in rows} == {None, "error", "web_address"}
+
+
+def test_a_second_time_nothing_is_made(done):
+    folder, command, _ = done
+    before = snapshot(folder)
+    again = run(command, folder, *TINY)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert snapshot(folder) == before
+
+
+def test_a_class_that_was_edited_keeps_its_rows_and_one_that_was_renamed_makes_others(done):
+    folder, command, _ = done
+    edited = (folder / "mine.py").read_text().replace("Write as", "Write like")
+    (folder / "edited").mkdir()
+    (folder / "edited" / "mine.py").write_text(f"{edited}\nclass Persona2(Persona): ...\n")
+    wanted = 'factors.strategy=["mine:Persona", "mine:Persona2"]'
+    ask = command.replace("PYTHONPATH=.", "PYTHONPATH=edited").replace(" run ", " plan ")
+    plan = json.loads(run(ask, folder, *TINY, "--set", wanted, "--json").stdout)
+    pools = [step for step in plan["steps"] if step["kind"] == "pool"]
+    assert {step["place"].split("-")[2]: step["state"] for step in pools} == {
+        "Persona": "made",
+        "Persona2": "missing",
+    }
+
+
+def test_without_pythonpath_the_message_says_what_to_do(done):
+    folder, command, _ = done
+    outcome = run(command.replace("PYTHONPATH=. ", "").replace(" run ", " plan "), folder)
+    assert outcome.returncode == 2
+    assert "'mine:Program' needs the module 'mine'" in outcome.stderr
+    assert "PYTHONPATH, here and on every worker" in outcome.stderr
+
+
+WRONG = {
+    "nothing is read": (
+        '    reads = frozenset({"attributes"})',
+        "    # nothing",
+        "'{0}:Persona' is no strategy: it has no 'reads'",
+    ),
+    "what is read is no field": (
+        '{"attributes"}',
+        '{"atributes"}',
+        "strategy '{0}:Persona' reads 'atributes', which is no field. Did you mean 'attributes'",
+    ),
+    "another name": (
+        "class Persona:",
+        "class Personas:",
+        "strategy '{0}:Persona' was not found: {0} has no 'Persona'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_strategy_that_is_none_is_refused(copied, case):
+    old, new, said = WRONG[case]
+    name = f"wrong_{case.replace(' ', '_')}"
+    text = (copied / "mine.py").read_text()
+    assert old in text
+    (copied / f"{name}.py").write_text(text.replace(old, new))
+    file = load_study(copied / "study.toml", [f'factors.strategy=["{name}:Persona"]'])
+    with pytest.raises(PluginError, match=re.escape(said.format(name))):
+        make_plan(file)
+
+
+def test_a_module_that_cannot_be_imported_keeps_its_own_error(copied):
+    (copied / "broken_at_import.py").write_text("import re\nre.compilee('x')\n")
+    file = load_study(copied / "study.toml", ['factors.strategy=["broken_at_import:Persona"]'])
+    with pytest.raises(AttributeError, match="compilee"):
+        make_plan(file)
+
+
+def test_a_study_without_personas_or_a_program_is_refused(mine, copied):
+    task = load_task("task.toml", copied)
+    with pytest.raises(ConfigError, match=r"generate\.attributes\.persona"):
+        mine.Persona(task, GenerateConfig(), [])
+    with pytest.raises(ConfigError, match=r"generate\.engine_args"):
+        mine.Program.model(task, GenerateConfig())
+    config = GenerateConfig(engine_args={"command": ["no-such-program"]}, model="a-name")
+    model = mine.Program.model(task, config)
+    assert model.identity == "a-name"
+    with pytest.raises(ConfigError, match="no program 'no-such-program'"):
+        mine.Program(
+            Setup(store=Store.open(str(copied)), config=config, resources=Resources(), model=model)
+        )
+
+
+def test_its_task_has_the_prompts_of_every_optional_wording(copied):
+    shown = show.task("task.toml")
+    for title in ("topic", "one_shot", "zero_shot, left to right", "rephrase", "topics = {write"):
+        assert f"\n{title}" in shown
+    assert "reasons to write to a bicycle shop" in shown
+
+
+def test_the_same_row_has_the_same_prompt(mine, copied):
+    task, personas = load_task("task.toml", copied), {"persona": ["A", "B", "C"]}
+    rows = [RowId("p" * 64, "question", index) for index in range(30)]
+    first, second = (mine.Persona(task, GenerateConfig(attributes=personas), []) for _ in range(2))
+    assert [first.ask(row) for row in rows] == [second.ask(row) for row in rows[::-1]][::-1]
+
+
+def test_a_model_that_is_a_file_counts_by_its_content(mine, copied):
+    def identity(name):
+        config = GenerateConfig(engine_args={"command": ["llama-cli"]}, model=str(copied / name))
+        return mine.Program.model(None, config).identity
+
+    for name, content in (("one.gguf", "a"), ("same.gguf", "a"), ("other.gguf", "b")):
+        (copied / name).write_text(content)
+    assert identity("one.gguf") == identity("same.gguf") != identity("other.gguf")
+    with pytest.raises(ModelError, match="no such file"):
+        identity("none.gguf")
+
+
+@pytest.fixture
+def first(tmp_path):
+    """A folder with the study and the task that the README shows first, and rows for them."""
+    study, task = blocks("toml", ROWS)
+    (tmp_path / "study.toml").write_text(study)
+    (tmp_path / "task.toml").write_text(task)
+    write_jsonl(tmp_path / "train.jsonl", toy_rows(400))
+    write_jsonl(tmp_path / "synthetic.jsonl", toy_rows(400, start=3000))
+    with (tmp_path / "test.csv").open("w", newline="") as file:
+        stars = {"bad": "1", "good": "5"}
+        rows = [(row["text"], stars[row["label"]]) for row in toy_rows(20, start=2000)]
+        csv.writer(file).writerows([("review", "stars"), *rows])
+    return tmp_path
+
+
+def test_the_study_of_ones_own_rows_can_be_planned(first):
+    plan = make_plan(load_study(first / "study.toml"))
+    assert len(plan.conditions) == 5
+    assert {split: rows.table.num_rows for split, rows in plan.gold["reviews"].items()} == {
+        "train": 200,
+        "validation": 200,
+        "test": 20,
+    }
+
+
+def test_the_study_with_an_llm_and_its_baseline_are_read(first):
+    study, baseline = blocks("toml", LLM)
+    (first / "llm.toml").write_text(study)
+    (first / "both.toml").write_text(study + baseline)
+    assert load_study(first / "llm.toml").study.baseline is None
+    assert load_study(first / "both.toml").study.baseline.shots == [0, 3]
+
+
+def test_every_block_is_looked_at_here():
+    known = [block for heading in (LLM, ROWS, OWN) for block in blocks("toml", heading)]
+    assert sorted(known) == sorted(blocks("toml"))
+    assert blocks("python") == blocks("python", OWN)
