@@ -76,7 +76,7 @@ def _colours(conditions: Sequence[ConditionScore]) -> dict[str, Any]:
     import matplotlib as mpl
 
     recipes = list(dict.fromkeys(_recipe(one) for one in conditions if one.quantity))
-    palette = mpl.colormaps["tab10" if len(recipes) <= FEW_COLOURS else "tab20"].colors
+    palette = mpl.color_sequences["tab10" if len(recipes) <= FEW_COLOURS else "tab20"]
     return {recipe: palette[place % len(palette)] for place, recipe in enumerate(recipes)}
 
 

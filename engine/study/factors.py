@@ -77,8 +77,8 @@ def field_of(name: str, where: str) -> str:
         raise ConfigError(f"{where}: {name!r} is ambiguous: write {' or '.join(found)}.")
     if name == "task":
         raise ConfigError(f"{where}: several tasks are named with task = [...] at the top.")
-    known = {field for kind in SECTIONS.values() for field in kind.model_fields}
-    raise ConfigError(f"{where}: unknown field or factor {name!r}.{did_you_mean(name, known)}")
+    fields = {field for kind in SECTIONS.values() for field in kind.model_fields}
+    raise ConfigError(f"{where}: unknown field or factor {name!r}.{did_you_mean(name, fields)}")
 
 
 def choices(study: Study, where: str) -> dict[str, list[Choice]]:
