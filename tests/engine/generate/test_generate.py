@@ -118,7 +118,7 @@ def test_a_text_with_quotes_and_names_survives_as_a_pair(toy, store, ray_up):
     pool = planned(toy, store, *overrides, "factors.real=[0]")
     generate(wanted(pool, 1), store, Resources(), lambda _: None)
     completion = pool_rows(store, pool)[0]["completion"]
-    assert parse(completion, layout(pool.task))._asdict() == texts
+    assert parse(completion, layout(pool.task))._asdict() == {**texts, "label": None}
 
 
 def test_what_is_there_stays_as_it_is_when_a_pool_grows(toy, store, ray_up):
