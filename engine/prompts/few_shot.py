@@ -23,6 +23,7 @@ class FewShot:
 
     reads: ClassVar[frozenset[str]] = frozenset({"shots", "shot_rows", "labelling"})
     uses_shots: ClassVar[bool] = True
+    words: ClassVar[frozenset[str]] = frozenset({"similar_few"})
     is_one_call: ClassVar[bool] = True
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
@@ -40,7 +41,9 @@ class FewShot:
         first = draws.choice([shot for shot in self._shots if row.slot in (shot.label, NONE)])
         others = [shot for shot in self._shots if shot is not first]
         shown = [first, *draws.sample(others, self._config.shots - 1)]
-        parts = [examples(self._task, shown), request(self._task, row.slot)]
+        hint = self._task.wording.similar_few
+        asked = request(self._task, row.slot, *([hint] if hint else []))
+        parts = [examples(self._task, shown), asked]
         return Asked("\n\n".join(parts), {"shots": [shot.id for shot in shown]})
 
 

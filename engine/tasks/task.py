@@ -91,6 +91,7 @@ class Wording(Written):
         similar: What is said of the row to write after one example (``one_shot``).
         free: What to write where the LLM chooses the label and writes it too; no slots.
         similar_free: What is said after one example then; it does not ask for the same label.
+        similar_few: What is said after several examples (``few_shot``), if anything.
         rephrase: How to write ``{text}`` in other words, without knowing its label.
         topics: Of what kind the topics are that an LLM is asked to list.
         calls: How the fields of a pair are asked for one after the other, if they are.
@@ -102,6 +103,7 @@ class Wording(Written):
     similar: Plain = SIMILAR
     free: Plain | None = None
     similar_free: Plain = SIMILAR
+    similar_few: Plain | None = None
     rephrase: Annotated[str, AfterValidator(_text_is_shown)] | None = None
     topics: Plain = "topics"
     calls: Calls | None = None
