@@ -23,8 +23,8 @@ from engine.models import resolve_adapter
 from engine.segments import unbroken
 from engine.store import Store
 from engine.study.config import BaselineConfig, GenerateConfig, Structured
+from engine.study.file import StudyFile
 from engine.study.identity import baseline_fingerprint, baseline_reads
-from engine.study.load import StudyFile
 from engine.tasks.gold import Rows
 from engine.tasks.task import Split, Task
 from engine.train.run import SCORED

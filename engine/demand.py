@@ -14,10 +14,11 @@ from engine.generate.ledger import Part
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.generate.topics import TopicPool
+from engine.outlook import Looks, look_over, whole_rows
 from engine.plan import Plan
 from engine.segments import Segment, unbroken
 from engine.store import Store
-from engine.survey import Looks, in_turn, lacking, look_over, whole_rows
+from engine.survey import in_turn, lacking
 
 AT_LEAST = 64  # rows of a slot that are judged at a time, while more are being made
 

@@ -6,14 +6,14 @@ from engine.accepted import NONE
 from engine.generate.baseline import Baseline
 from engine.generate.pool import Pool
 from engine.generate.topics import TopicPool
-from engine.outcome import pool_name
+from engine.names import pool_name
+from engine.outlook import OnDisk, look_over
 from engine.plan import Plan
 from engine.prompts.strategy import Asker
 from engine.prompts.topic_list import TopicList
 from engine.segments import unbroken
 from engine.spending import HOUR_S, Taken, taken
 from engine.store import Store
-from engine.survey import OnDisk, look_over
 
 CHARACTERS = 4  # of English text, a token: what tokenizers of today come to, about
 SAMPLE = 8  # prompts of a slot that are looked at

@@ -5,22 +5,19 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from engine.baselines import baseline_names, baseline_results
+from engine.baselines import baseline_results
 from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
 from engine.diagnose.stage import Examined
 from engine.diagnostics import diagnoses
 from engine.errors import DamagedError
-from engine.fingerprint import Plain
-from engine.generate.baseline import Baseline
 from engine.generate.engine import method_of, recipe_fields
 from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
-from engine.generate.topics import TopicPool
 from engine.models import resolve_precision
-from engine.plan import Cell, Plan
+from engine.names import cell_name, pool_name, view_name
+from engine.plan import Plan
 from engine.report.findings import Findings, Source, TaskFacts
-from engine.seal import seal_document
 from engine.spending import taken
 from engine.store import Store
 from engine.survey import Ready, Survey
@@ -151,39 +148,6 @@ def _source(plan: Plan, view: View, store: Store) -> Source:
     )
 
 
-def view_name(plan: Plan, view: View) -> str:
-    """Return what tells a view from the study's others: its factor levels, and its replicate.
-
-    One that another is made from is called by the levels of those that come from it, and by what it
-    is to them.
-    """
-    is_own = any(cell.mix.view is view for cell in plan.cells)
-    cells = [cell for cell in plan.cells if any(view is one for one in plan.lineage(cell.mix.view))]
-    shared = {
-        name: level
-        for name, level in cells[0].condition.levels.items()
-        if name not in ("quantity", "real")
-        and level is not None
-        and all(cell.condition.levels[name] == level for cell in cells)
-    }
-    parts = [f"{name} {level}" for name, level in shared.items()]
-    if plan.file.study.replicates > 1:
-        parts.append(f"replicate {view.pool.replicate}")
-    if not is_own:
-        parts.append("first call" if view.pool.call == "first" else "before it is rephrased")
-    return ", ".join(parts) or view.pool.label
-
-
-def pool_name(plan: Plan, pool: Pool) -> str:
-    """Return what tells a pool from the study's others: its views' names, or its baseline's."""
-    if isinstance(pool, Baseline):
-        return f"the LLM itself, {baseline_names(plan.baselines)[pool.fingerprint]}"
-    if isinstance(pool, TopicPool):
-        draw = f", replicate {pool.replicate}" if plan.file.study.replicates > 1 else ""
-        return f"a list of {pool.task.wording.topics}{draw}"
-    return ", ".join(view_name(plan, view) for view in plan.views if view.pool is pool)
-
-
 def _unlisted(plan: Plan, store: Store) -> Iterator[str]:
     for pool in plan.topic_pools:
         listed = len(pool.topics(store))
@@ -246,13 +210,6 @@ def _unexamined(
             yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
 
 
-def cell_name(cell: Cell) -> str:
-    """Return a cell's levels in words, without its replicate."""
-    mix = cell.condition.mix
-    levels = {**cell.condition.levels, "quantity": mix.quantity, "real": mix.real}
-    return ", ".join(f"{name} {level}" for name, level in levels.items() if level is not None)
-
-
 def _settings(plan: Plan) -> dict[str, Any]:
     """Return the training settings that are the same in all conditions that read them."""
     configs = [cell.condition.train for cell in plan.cells]
@@ -304,50 +261,3 @@ def _asks_the_toy(pools: Iterable[Pool]) -> bool:
 def _drawless(plan: Plan) -> set[str]:
     trainers = {cell.condition.train.trainer for cell in plan.cells}
     return {name for name in trainers if not trainer_class(name).draws}
-
-
-def write_references(plan: Plan, now: Survey, store: Store) -> None:
-    """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``.
-
-    What it referred to before, under other settings, stays noted: only removing the study's folder
-    lets go of anything.
-    """
-    before = _references(plan, store)
-    runs = _runs_before(plan, now, before)
-    for ready in now.ready:
-        runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
-    models = {run.model_folder for ready in now.ready for run in ready.runs}
-    own = {
-        *(rows.name for rows in plan.inputs()),
-        *(pool.folder for pool in plan.pools),
-        *(listed.file for listed in plan.topic_pools),
-        *(view.folder for view in plan.views),
-        *runs.values(),
-        *(one.name for one in now.examinations),
-        *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
-    }
-    kept = sorted(own | set(before.get("kept", [])))
-    name = plan.file.study.name
-    body: dict[str, Plain] = {"kind": "study", "name": name, "kept": kept, "runs": {**runs}}
-    store.publish(reference_file(name), seal_document(body))
-
-
-def _references(plan: Plan, store: Store) -> dict[str, Any]:
-    name = reference_file(plan.file.study.name)
-    return store.document(name) if store.has(name) else {}
-
-
-def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
-    """Return the runs that stood for the cells which are waiting for their rows now."""
-    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(plan.repeats(cell))}
-    return {key: run for key, run in before.get("runs", {}).items() if key in keys}
-
-
-def reference_file(study: str) -> str:
-    """Return the name of the file with what a study refers to."""
-    return f"studies/{study}/references.json"
-
-
-def run_key(cell: Cell, repeat: int) -> str:
-    """Return what a run is called in a study, whatever its content is."""
-    return f"{cell_name(cell)}, replicate {cell.replicate}, repeat {repeat}"

@@ -16,9 +16,10 @@ from engine.diagnose.stage import Examination, Examined, examine_all
 from engine.errors import DamagedError, EngineLostError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
 from engine.generate.stage import JUDGING_CPUS, POLL_S, Generation, Want
-from engine.outcome import find, write_references
+from engine.outcome import find
 from engine.plan import Plan
 from engine.progress import Progress, Watch
+from engine.references import write_references
 from engine.report.findings import Findings
 from engine.report.stage import write_report
 from engine.segments import SMALLEST
@@ -26,7 +27,7 @@ from engine.session import ray_session
 from engine.shares import shares
 from engine.spending import Purse, in_words, taken
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.resources import Resources
 from engine.survey import damaged_files, survey
 from engine.train.layout import check_fleet
 from engine.train.queue import Finished

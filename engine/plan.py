@@ -26,8 +26,8 @@ from engine.prompts.strategy import strategy_class
 from engine.report.published.written import Published, load_published
 from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Condition, Readers, conditions
+from engine.study.file import StudyFile
 from engine.study.identity import run_fingerprint, run_reads
-from engine.study.load import StudyFile
 from engine.tasks.gold import Rows, load_gold, load_records
 from engine.tasks.task import Split
 from engine.train.run import SCORED, Run

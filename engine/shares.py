@@ -7,7 +7,7 @@ from engine.errors import ConfigError
 from engine.generate.pool import Pool
 from engine.generate.stage import JUDGING_CPUS, engine_needs
 from engine.session import Room
-from engine.study.config import Resources
+from engine.study.resources import Resources
 from engine.train.layout import set_aside
 
 FEW_CORES = 8  # with less, and no accelerator, each of the two would only slow the other down

@@ -9,7 +9,7 @@ from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.plan import Plan
 from engine.store import Store
-from engine.study.config import Budget
+from engine.study.resources import Budget
 
 HOUR_S = 3600
 MILLION = 10**6

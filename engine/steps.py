@@ -14,12 +14,14 @@ from engine.generate.baseline import Baseline
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
 from engine.generate.topics import TopicPool
-from engine.outcome import pool_name, reference_file, run_key, view_name
+from engine.names import pool_name, run_key, view_name
+from engine.outlook import Outlook
 from engine.plan import Cell, Plan
+from engine.references import reference_file
 from engine.segments import unbroken
 from engine.spending import HOUR_S
 from engine.store import Store
-from engine.survey import Outlook, Ready, Survey, survey, wants
+from engine.survey import Ready, Survey, survey, wants
 from engine.train.run import Run
 
 Kind = Literal["topics", "pool", "baseline", "view", "run", "diagnosis"]

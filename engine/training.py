@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
-from engine.outcome import write_references
 from engine.plan import Plan
 from engine.progress import Progress, Watch
+from engine.references import write_references
 from engine.session import Room
 from engine.store import Store
 from engine.survey import survey

@@ -20,8 +20,10 @@ from engine.mix.stage import Example
 from engine.models import PACKAGED_ENCODER, resolve_model, resolve_precision
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import GenerateConfig, MixConfig, Resources, Study, TrainConfig
-from engine.study.load import StudyFile
+from engine.study.config import GenerateConfig, MixConfig, TrainConfig
+from engine.study.file import StudyFile
+from engine.study.resources import Resources
+from engine.study.study import Study
 from engine.tasks.gold import load_gold
 from engine.tasks.task import Task
 from engine.train.finetune import Finetune

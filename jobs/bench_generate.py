@@ -22,8 +22,8 @@ from engine.plan import make_plan
 from engine.segments import SMALLEST, grid
 from engine.session import ray_session
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 from jobs.bench import machine, peak_mib
 from jobs.bench_rivals import (
     SETTINGS,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
 from engine.session import ray_session
-from engine.study.config import Resources
+from engine.study.resources import Resources
 
 Answer = TypeVar("Answer")
 WARM_UP = 96  # rows before the clock runs

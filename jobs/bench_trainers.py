@@ -13,7 +13,7 @@ from engine.mix.stage import Example
 from engine.schema import Draws
 from engine.session import Room, ray_session
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.resources import Resources
 from engine.tasks.task import Split
 from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished

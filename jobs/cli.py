@@ -195,9 +195,9 @@ def train(  # noqa: PLR0913 - its options
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
-    from engine.outcome import write_references
     from engine.pipeline import make_pilot, publish_inputs
     from engine.plan import make_plan
+    from engine.references import write_references
     from engine.session import ray_session
     from engine.store import Store
     from engine.study.load import load_study

@@ -8,7 +8,7 @@ from textwrap import fill, indent
 
 from engine.clean import orphans, remove
 from engine.forecast import Forecast, forecast
-from engine.outcome import view_name
+from engine.names import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.phrases import listed
 from engine.prompts.samples import sample_prompts

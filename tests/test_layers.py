@@ -10,8 +10,19 @@ FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "s
 FOUNDATIONS += ["segments", "accepted", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train"]
 STAGES += ["diagnose", "report"]
-TOP = ["graph", "baselines", "plan", "survey", "diagnostics", "spending", "demand", "outcome"]
-TOP += ["forecast", "steps", "progress", "shares", "training", "pipeline", "clean"]
+TOP = ["graph", "baselines", "plan", "outlook", "names", "survey", "references", "diagnostics"]
+TOP += [
+    "spending",
+    "demand",
+    "outcome",
+    "forecast",
+    "steps",
+    "progress",
+    "shares",
+    "training",
+    "pipeline",
+    "clean",
+]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]
 
 

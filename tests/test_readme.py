@@ -17,8 +17,9 @@ from engine.generate.engine import Setup
 from engine.plan import make_plan
 from engine.schema import RowId
 from engine.store import Store
-from engine.study.config import GenerateConfig, Resources
+from engine.study.config import GenerateConfig
 from engine.study.load import load_study
+from engine.study.resources import Resources
 from engine.tasks.task import load_task
 from jobs import show
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field
 
 from engine.errors import ConfigError
-from engine.study.config import Resources
+from engine.study.resources import Resources
 
 if TYPE_CHECKING:
     from openai import APIStatusError

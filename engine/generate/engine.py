@@ -10,7 +10,8 @@ from engine.plugins import load
 from engine.prompts.strategy import strategy_class
 from engine.schema import RowId
 from engine.store import Store
-from engine.study.config import GenerateConfig, Resources
+from engine.study.config import GenerateConfig
+from engine.study.resources import Resources
 from engine.tasks.task import Task
 
 ENGINES: Mapping[str, str] = {

@@ -18,7 +18,7 @@ from engine.generate.pool import Pool, by_fingerprint
 from engine.segments import SMALLEST, Segment, commit_recipe
 from engine.session import Room, at_home
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.resources import Resources
 
 JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
 POLL_S = 0.2  # longest wait for news

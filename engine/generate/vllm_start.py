@@ -13,7 +13,7 @@ from engine.errors import ConfigError, EngineLostError, ModelError
 from engine.generate.engine import Setup
 from engine.generate.output import Transcript
 from engine.models import Model
-from engine.study.config import Resources
+from engine.study.resources import Resources
 
 QUIET = {  # says nothing, and tells nobody
     "VLLM_LOGGING_LEVEL": "ERROR",

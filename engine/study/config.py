@@ -1,19 +1,16 @@
-"""What a study file may say.
+"""What a study file may say of *what* is made.
 
-``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` say *what* is made: their fields can be
-factors and enter the fingerprints (``identity.py`` says which enters which). ``[resources]`` says
-where and how wide, and never enters one; neither do ``[quota]``, which says when to give up, and
-``[budget]``, which says what generation may take. ``[baseline]`` says how the LLM itself is asked,
-and ``[diagnose]`` how synthetic rows are looked at.
+The fields of ``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` can be factors, and enter the
+fingerprints (``identity.py`` says which enters which). ``[baseline]`` says how the LLM itself is
+asked, and ``[diagnose]`` how synthetic rows are looked at. What says where and how wide, and when it
+is enough, stands in ``resources.py`` and enters none.
 """
 
 import math
-import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -23,8 +20,7 @@ from pydantic import (
 
 from engine.models import EMBEDDED, PACKAGED_ENCODER
 from engine.tasks.reading import Lines, ModelName, Written
-from engine.tasks.source import RecordSource, Source
-from engine.tasks.task import SPLITS, Split
+from engine.tasks.source import RecordSource
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers
@@ -272,129 +268,6 @@ def resolved_steps(config: TrainConfig, rows: int) -> TrainConfig:
     return config.model_copy(update={"steps": max(1, steps), "epochs": None})
 
 
-class Resources(Written):
-    """Where and how wide. Never part of a fingerprint: changing it does not change the data.
-
-    Attributes:
-        replicas: Engine actors, each with its own copy of the model: so many, or ``[least, most]``
-            as there is work for them.
-        engine_cpus: CPUs that one engine actor reserves.
-        engine_gpus: GPUs of one engine actor; if absent, where the cluster has any and the engine
-            can use them, as many as its model is split over; else 0.
-        tensor_parallel: GPUs that each layer of the model is split over (``vllm``).
-        pipeline_parallel: Groups of such GPUs that its layers are dealt to (``vllm``).
-        memory_share: Share of a GPU's memory that an engine takes (``vllm``); on a CPU, of the
-            machine's.
-        max_num_seqs: Prompts that an engine answers at a time, at most; fewer take less memory.
-        rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
-            512 rows) at least.
-        calls_in_flight: Calls that an engine works on at a time, if it can work on several.
-        patience_s: Seconds that an engine may take to start, or give no sign of life, before it is
-            replaced.
-        endpoint: URL of an OpenAI-compatible server (``openai``); if absent the environment
-            variable OPENAI_BASE_URL, or else OpenAI's own.
-        api_key_env: Name of the environment variable that holds the key (``openai``).
-        request_timeout_s: Seconds until an unanswered request is asked again (``openai``).
-        requests_per_minute: Requests that all replicas together send, at most (``openai``).
-        tokens_per_minute: Tokens of their prompts and completions, at most (``openai``).
-        fleet: Training workers; if absent as many as fit, at most 8 on a node without GPUs.
-        fleet_cpus: CPUs, and so threads, of one training worker.
-        fleet_gpus: GPUs of one training worker, such as 0.25 where four runs fit one GPU; if
-            absent, where the cluster has any, as many workers share one as a probe says.
-        data_parallel: Workers that train each run together, each on its part of every batch.
-        micro_batch: Rows of a batch that a worker computes at a time; their gradients are added up.
-            The whole batch if absent; a run for which memory does not suffice is tried once more
-            with a quarter.
-        compile_models: Whether classifiers are compiled (``torch.compile``) before they are
-            trained, which takes minutes and pays off for large ones.
-        keep_models: Whether trained classifiers are kept, under ``models/`` of the root: those that
-            are trained from then on.
-        share: "turns" ends generation, and frees what it had, before training begins; "split"
-            trains conditions whose rows are there while others are still made. If absent, "split"
-            where both have accelerators of their own, or there are many cores.
-    """
-
-    replicas: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = 1
-    engine_cpus: float = Field(0.5, gt=0)
-    engine_gpus: float | None = Field(None, ge=0)
-    tensor_parallel: int = Field(1, ge=1)
-    pipeline_parallel: int = Field(1, ge=1)
-    memory_share: float | None = Field(None, gt=0, le=1)
-    max_num_seqs: int = Field(128, ge=1)
-    rows_per_call: int = Field(256, ge=1)
-    calls_in_flight: int = Field(8, ge=1)
-    patience_s: float = Field(900, gt=0)
-    endpoint: Annotated[str, Field(pattern=r"^https?://")] | None = None
-    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
-    request_timeout_s: float = Field(120, gt=0)
-    requests_per_minute: float | None = Field(None, gt=0)
-    tokens_per_minute: float | None = Field(None, gt=0)
-    fleet: int | None = Field(None, ge=1)
-    fleet_cpus: float = Field(1, gt=0)
-    fleet_gpus: float | None = Field(None, ge=0)
-    data_parallel: int = Field(1, ge=1)
-    micro_batch: Count | None = None
-    compile_models: bool = False
-    keep_models: bool = False
-    share: Literal["turns", "split"] | None = None
-
-    @field_validator("replicas")
-    @classmethod
-    def _least_is_not_most(cls, replicas: int | list[int]) -> int | list[int]:
-        if isinstance(replicas, list) and replicas[0] > replicas[1]:
-            raise ValueError("write [least, most]")
-        return replicas
-
-
-class Quota(Written):
-    """How hard to try for the rows that were asked for.
-
-    Attributes:
-        attempts: Rows made for each row wanted, at most, before a label is given up as short.
-        max_refused: Share of refused rows above which a recipe is given up as hopeless.
-        judged_after: Rows of a label that are made before its share of refused rows counts.
-    """
-
-    attempts: float = Field(4, ge=1)
-    max_refused: Share = 0.9
-    judged_after: int = Field(64, ge=1)
-
-
-class Budget(Written):
-    """What generating a study's rows may take; what it took before counts.
-
-    Attributes:
-        max_tokens: Tokens of prompts and completions.
-        max_hours: Engine hours: the time that engines are up, starts included, summed over them.
-        max_cost: Money, in the unit of the prices.
-        price_prompt: Price of a million prompt tokens.
-        price_completion: Price of a million completion tokens.
-        price_hour: Price of an engine hour.
-    """
-
-    max_tokens: int | None = Field(None, ge=0)
-    max_hours: float | None = Field(None, ge=0)
-    max_cost: float | None = Field(None, ge=0)
-    price_prompt: float | None = Field(None, ge=0)
-    price_completion: float | None = Field(None, ge=0)
-    price_hour: float | None = Field(None, ge=0)
-
-    @property
-    def has_prices(self) -> bool:
-        """Whether a cost can be told."""
-        prices = (self.price_prompt, self.price_completion, self.price_hour)
-        return any(price is not None for price in prices)
-
-    @model_validator(mode="after")
-    def _cost_has_prices(self) -> "Budget":
-        if self.max_cost is not None and not self.has_prices:
-            raise ValueError(
-                "max_cost needs prices: price_prompt and price_completion (of a million tokens), "
-                "or price_hour"
-            )
-        return self
-
-
 class BaselineConfig(Written):
     """How the LLM itself is asked for the labels of the scored rows, at temperature 0.
 
@@ -426,23 +299,6 @@ class BaselineConfig(Written):
         return shots
 
 
-def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
-    keys = value if isinstance(value, dict) else {}
-    is_by_task = bool(keys) and all(isinstance(one, dict) for one in keys.values())
-    return "as-tasks" if is_by_task and not set(keys) & set(SPLITS) else "as-splits"
-
-
-Splits = Annotated[
-    Annotated[dict[Split, Source], Tag("as-splits")]
-    | Annotated[dict[str, dict[Split, Source]], Tag("as-tasks")],
-    Discriminator(_kind_of_splits),
-]
-
-
-def _listed(value: Any) -> Any:  # noqa: ANN401 - as above
-    return [value] if isinstance(value, str) else value
-
-
 class DiagnoseConfig(Written):
     """How the rows of each view are looked at: how alike they are, and how like real ones.
 
@@ -458,62 +314,3 @@ class DiagnoseConfig(Written):
     model: ModelName = PACKAGED_ENCODER
     revision: str = "main"
     max_length: int = Field(128, ge=8)
-
-
-class Study(Written):
-    """One study: what varies, what is fixed, and how often each condition is repeated.
-
-    Attributes:
-        name: Names the folder of its results.
-        task: A built-in task, or the path of a task file; or a list of them, which makes ``task`` a
-            factor: every task has every cell of the grid, if it is not left out.
-        splits: Places of the gold rows that replace the task's own; of several tasks, by name.
-        repeats: Trainings of each condition, which differ in their seed.
-        replicates: Independent draws of everything random in the data.
-        diagnose: How synthetic rows are looked at; not at all if absent.
-        factors: What varies: a field's name and its levels, or a name of the user's own and
-            bundled levels.
-        exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
-        published: Published numbers that the report sets beside the study's own: a built-in file's
-            name, such as "li2024", or the path of one.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
-    task: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
-    splits: Splits = {}
-    repeats: int = Field(3, ge=1)
-    replicates: int = Field(1, ge=1)
-    generate: GenerateConfig = GenerateConfig()
-    curate: CurateConfig = CurateConfig()
-    mix: MixConfig = MixConfig()
-    train: TrainConfig = TrainConfig()
-    resources: Resources = Resources()
-    quota: Quota = Quota()
-    budget: Budget = Budget()
-    baseline: BaselineConfig | None = None
-    diagnose: DiagnoseConfig | None = None
-    factors: dict[str, list[Any]] = {}
-    exclude: list[dict[str, Any]] = []
-    published: str | None = None
-
-    @field_validator("task")
-    @classmethod
-    def _tasks_are_named(cls, task: list[str]) -> list[str]:
-        if not all(re.search(r"\S", name) for name in task):
-            raise ValueError("name a built-in task or a task file")
-        return task
-
-    @property
-    def varied(self) -> list[str]:
-        """The factors' names, ``task`` among them if there are several tasks."""
-        return [*(["task"] if len(self.task) > 1 else []), *self.factors]
-
-
-Section = Literal["generate", "curate", "mix", "train"]
-SECTIONS: dict[Section, type[Written]] = {
-    "generate": GenerateConfig,
-    "curate": CurateConfig,
-    "mix": MixConfig,
-    "train": TrainConfig,
-}
-assert set(SECTIONS) == set(get_args(Section))

@@ -4,26 +4,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
 from engine.plugins import did_you_mean
 from engine.schema import KNOWN_BY, RESULT_COLUMNS
-from engine.study.config import (
-    SECTIONS,
-    CurateConfig,
-    GenerateConfig,
-    MixConfig,
-    Section,
-    Study,
-    TrainConfig,
-)
+from engine.study.config import CurateConfig, GenerateConfig, MixConfig, TrainConfig
+from engine.study.file import StudyFile
+from engine.study.study import SECTIONS, Section, Study
 from engine.tasks.reading import validate
 from engine.tasks.task import builtin_tasks
-
-if TYPE_CHECKING:  # it asks here what fields there are
-    from engine.study.load import StudyFile
 
 Level = str | int | float | bool | None
 Settings = Mapping[str, Any]  # "section.field" to value
@@ -111,7 +102,7 @@ class Readers(NamedTuple):
     train: Callable[[TrainConfig], set[str]]
 
 
-def conditions(file: "StudyFile", reads: Readers) -> list[Condition]:
+def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
     """Return the conditions of a study: the product of tasks and factors, less what is left out.
 
     A cell without any rows (no synthetic, no real ones) is left out, and cells that come to the
@@ -208,7 +199,7 @@ def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bo
     )
 
 
-def _condition(file: "StudyFile", cell: Mapping[str, Choice], reads: Readers) -> Condition:
+def _condition(file: StudyFile, cell: Mapping[str, Choice], reads: Readers) -> Condition:
     study, folder, where = file.study, file.folder, file.where
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()

@@ -1,37 +1,17 @@
 """From a study file, and the ``--set`` flags of a command, to a Study."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.study.config import SECTIONS, Study
 from engine.study.factors import field_of
+from engine.study.file import StudyFile
+from engine.study.study import SECTIONS, Study
 from engine.tasks.reading import read_toml, validate
 from engine.tasks.task import SPLITS, Task, load_task, placed
-
-
-@dataclass(frozen=True)
-class StudyFile:
-    """A study with its tasks, by name in the study's order, and the file that it was read from."""
-
-    study: Study
-    tasks: Mapping[str, Task]
-    path: Path
-
-    @property
-    def where(self) -> str:
-        """What to call the file in messages."""
-        return self.path.name
-
-    @property
-    def folder(self) -> Path:
-        """What the study's relative paths are relative to."""
-        return self.path.absolute().parent
-
 
 BESIDE = (
     "resources",

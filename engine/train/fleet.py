@@ -17,7 +17,7 @@ from typing import Any
 from engine.errors import TrainingError
 from engine.session import Room, alive_nodes, at_home
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.resources import Resources
 from engine.train.layout import Group, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue

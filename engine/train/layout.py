@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from engine.errors import ConfigError
 from engine.session import Room
-from engine.study.config import Resources
+from engine.study.resources import Resources
 
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
 FIELDS = "resources.fleet_cpus and fleet_gpus"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.store import Store
-from engine.study.config import Resources
+from engine.study.resources import Resources
 from engine.train.run import Run
 from engine.train.trainer import How, NoMemoryError, RunFailedError
 

@@ -11,9 +11,10 @@ from engine.demand import Demand
 from engine.errors import ConfigError
 from engine.forecast import forecast
 from engine.generate.ledger import Part
-from engine.outcome import find, write_references
+from engine.outcome import find
 from engine.pipeline import publish_inputs
 from engine.plan import make_plan
+from engine.references import write_references
 from engine.schema import POOL
 from engine.seal import seal_table
 from engine.steps import rows_to_make, steps

@@ -11,8 +11,8 @@ from engine.seal import seal_table
 from engine.segments import Segment, grid
 from engine.spending import FIRST, HOUR_S, Purse, Taken, taken
 from engine.store import Store
-from engine.study.config import Budget
 from engine.study.load import load_study
+from engine.study.resources import Budget
 
 SLOW = ("generate.engine=plugged:Slow", "factors.real=[0]")  # 9 tokens a row, none of prompts
 

@@ -3,10 +3,10 @@ from functools import partial
 import pytest
 
 from engine.curate.view import Tally
+from engine.outlook import PILOT, outlook
 from engine.plan import make_plan
-from engine.study.config import Quota
 from engine.study.load import load_study
-from engine.survey import PILOT, outlook
+from engine.study.resources import Quota
 
 CONFIG = Quota(attempts=4, max_refused=0.9, judged_after=64)
 

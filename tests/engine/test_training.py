@@ -9,8 +9,8 @@ from engine.pipeline import run_study
 from engine.plan import make_plan
 from engine.shares import shares
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 from engine.survey import survey
 
 

@@ -7,8 +7,8 @@ from engine.mix.stage import accepted
 from engine.plan import make_plan
 from engine.segments import commit_recipe, grid
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 
 @pytest.fixture

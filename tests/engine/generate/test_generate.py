@@ -11,8 +11,9 @@ from engine.generate.stage import Want, generate
 from engine.plan import make_plan
 from engine.segments import grid
 from engine.store import Store
-from engine.study.config import GenerateConfig, Resources
+from engine.study.config import GenerateConfig
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 PAIR_TASK = """
 name = "pairs"

@@ -11,8 +11,8 @@ from engine.generate.stage import Generation, Want, generate
 from engine.plan import make_plan
 from engine.segments import grid
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 ROWS = 128  # of each of the two labels
 

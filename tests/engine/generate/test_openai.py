@@ -31,8 +31,9 @@ from engine.generate.pace import Pace
 from engine.models import embedded_folder
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import GenerateConfig, Resources
+from engine.study.config import GenerateConfig
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 OWN = {"engine": "openai", "model": "m", "max_tokens": 20}
 KEY = "sk-test-0123456789-this-is-secret"

@@ -16,8 +16,8 @@ from engine.generate.transformers_engine import TransformersEngine
 from engine.plan import make_plan
 from engine.segments import grid
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 WORDS = ["a", "few", "words", "of", "several", "lengths", "that", "ask", "for", "some", "answer"]
 

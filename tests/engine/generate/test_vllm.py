@@ -19,8 +19,8 @@ from engine.models import embedded_folder
 from engine.plan import make_plan
 from engine.segments import grid
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 if importlib.util.find_spec("vllm") is None:  # importing it would start it, in this process
     pytest.skip("vLLM is not installed: see the README", allow_module_level=True)

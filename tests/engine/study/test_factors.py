@@ -2,9 +2,10 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
-from engine.study.config import Study, TrainConfig, resolved_steps
+from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Readers, conditions
-from engine.study.load import StudyFile
+from engine.study.file import StudyFile
+from engine.study.study import Study
 from engine.tasks.reading import validate
 from engine.tasks.task import load_task
 from engine.train.trainer import training_fields

@@ -14,8 +14,9 @@ from engine.errors import ConfigError
 from engine.models import Model
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import Resources, TrainConfig
+from engine.study.config import TrainConfig
 from engine.study.load import load_study
+from engine.study.resources import Resources
 from engine.survey import survey
 from engine.train.fleet import Fleet, train_fleet
 from engine.train.layout import Group, layout, share_of_one

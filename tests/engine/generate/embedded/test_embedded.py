@@ -13,8 +13,8 @@ from engine.generate.transformers_engine import TransformersEngine
 from engine.models import embedded_folder
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 STUDY = """
 name = "demo"

@@ -7,8 +7,8 @@ from engine.generate.scope import load_scope, wording_digest
 from engine.generate.transformers_engine import TransformersEngine
 from engine.plan import make_plan
 from engine.store import Store
-from engine.study.config import Resources
 from engine.study.load import load_study
+from engine.study.resources import Resources
 
 STUDY = """
 name = "demo"

@@ -1,0 +1,53 @@
+"""What of the store a study refers to, as its folder notes it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.fingerprint import Plain
+from engine.names import run_key
+from engine.plan import Plan
+from engine.seal import seal_document
+from engine.store import Store
+from engine.survey import Survey
+
+
+def write_references(plan: Plan, now: Survey, store: Store) -> None:
+    """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``.
+
+    What it referred to before, under other settings, stays noted: only removing the study's folder
+    lets go of anything.
+    """
+    before = _references(plan, store)
+    runs = _runs_before(plan, now, before)
+    for ready in now.ready:
+        runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
+    models = {run.model_folder for ready in now.ready for run in ready.runs}
+    own = {
+        *(rows.name for rows in plan.inputs()),
+        *(pool.folder for pool in plan.pools),
+        *(listed.file for listed in plan.topic_pools),
+        *(view.folder for view in plan.views),
+        *runs.values(),
+        *(one.name for one in now.examinations),
+        *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
+    }
+    kept = sorted(own | set(before.get("kept", [])))
+    name = plan.file.study.name
+    body: dict[str, Plain] = {"kind": "study", "name": name, "kept": kept, "runs": {**runs}}
+    store.publish(reference_file(name), seal_document(body))
+
+
+def _references(plan: Plan, store: Store) -> dict[str, Any]:
+    name = reference_file(plan.file.study.name)
+    return store.document(name) if store.has(name) else {}
+
+
+def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
+    """Return the runs that stood for the cells which are waiting for their rows now."""
+    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(plan.repeats(cell))}
+    return {key: run for key, run in before.get("runs", {}).items() if key in keys}
+
+
+def reference_file(study: str) -> str:
+    """Return the name of the file with what a study refers to."""
+    return f"studies/{study}/references.json"

@@ -1,0 +1,95 @@
+"""A study as its file says it: the sections together, with what varies."""
+
+import re
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+
+from engine.study.config import (
+    BaselineConfig,
+    CurateConfig,
+    DiagnoseConfig,
+    GenerateConfig,
+    MixConfig,
+    TrainConfig,
+)
+from engine.study.resources import Budget, Quota, Resources
+from engine.tasks.reading import Written
+from engine.tasks.source import Source
+from engine.tasks.task import SPLITS, Split
+
+
+def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
+    keys = value if isinstance(value, dict) else {}
+    is_by_task = bool(keys) and all(isinstance(one, dict) for one in keys.values())
+    return "as-tasks" if is_by_task and not set(keys) & set(SPLITS) else "as-splits"
+
+
+Splits = Annotated[
+    Annotated[dict[Split, Source], Tag("as-splits")]
+    | Annotated[dict[str, dict[Split, Source]], Tag("as-tasks")],
+    Discriminator(_kind_of_splits),
+]
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - as above
+    return [value] if isinstance(value, str) else value
+
+
+class Study(Written):
+    """One study: what varies, what is fixed, and how often each condition is repeated.
+
+    Attributes:
+        name: Names the folder of its results.
+        task: A built-in task, or the path of a task file; or a list of them, which makes ``task`` a
+            factor: every task has every cell of the grid, if it is not left out.
+        splits: Places of the gold rows that replace the task's own; of several tasks, by name.
+        repeats: Trainings of each condition, which differ in their seed.
+        replicates: Independent draws of everything random in the data.
+        diagnose: How synthetic rows are looked at; not at all if absent.
+        factors: What varies: a field's name and its levels, or a name of the user's own and
+            bundled levels.
+        exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
+        published: Published numbers that the report sets beside the study's own: a built-in file's
+            name, such as "li2024", or the path of one.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+    task: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+    splits: Splits = {}
+    repeats: int = Field(3, ge=1)
+    replicates: int = Field(1, ge=1)
+    generate: GenerateConfig = GenerateConfig()
+    curate: CurateConfig = CurateConfig()
+    mix: MixConfig = MixConfig()
+    train: TrainConfig = TrainConfig()
+    resources: Resources = Resources()
+    quota: Quota = Quota()
+    budget: Budget = Budget()
+    baseline: BaselineConfig | None = None
+    diagnose: DiagnoseConfig | None = None
+    factors: dict[str, list[Any]] = {}
+    exclude: list[dict[str, Any]] = []
+    published: str | None = None
+
+    @field_validator("task")
+    @classmethod
+    def _tasks_are_named(cls, task: list[str]) -> list[str]:
+        if not all(re.search(r"\S", name) for name in task):
+            raise ValueError("name a built-in task or a task file")
+        return task
+
+    @property
+    def varied(self) -> list[str]:
+        """The factors' names, ``task`` among them if there are several tasks."""
+        return [*(["task"] if len(self.task) > 1 else []), *self.factors]
+
+
+Section = Literal["generate", "curate", "mix", "train"]
+SECTIONS: dict[Section, type[Written]] = {
+    "generate": GenerateConfig,
+    "curate": CurateConfig,
+    "mix": MixConfig,
+    "train": TrainConfig,
+}
+assert set(SECTIONS) == set(get_args(Section))
