@@ -2,8 +2,8 @@
 
 The fields of ``[generate]``, ``[curate]``, ``[mix]`` and ``[train]`` can be factors, and enter the
 fingerprints (``identity.py`` says which enters which). ``[baseline]`` says how the LLM itself is
-asked, and ``[diagnose]`` how synthetic rows are looked at. What says where and how wide, and when it
-is enough, stands in ``resources.py`` and enters none.
+asked, and ``[diagnose]`` how synthetic rows are looked at. What says where and how wide, and when
+it is enough, stands in ``resources.py`` and enters none.
 """
 
 import math
