@@ -129,3 +129,29 @@ def test_real_output_is_replayed_in_file_order_and_judged(sst2, real_data):
         assert refused <= {"duplicate", "gold_copy", "too_short"}
         assert sum(row["status"] == "accepted" for row in rows) >= 100
     assert sorted(found) == [False, True]
+
+
+RAW = STUDY.with_name("raw-amounts-local.toml")
+PUBLISHED = {  # Li et al. 2024, figure 3: 100 and 1,000 real rows
+    "sst2": (79.5, 91.6), "emotion": (32.6, 78.5), "rte": (54.1, 65.4),
+}  # fmt: skip
+
+
+def test_raw_arms_on_real_rows_stand_beside_the_published_numbers(real_data, tmp_path):
+    quick = ["train.trainer=head", "train.max_length=32", "replicates=1"]
+    words = [word for one in quick for word in ("--set", one)]
+    data = os.path.relpath(real_data, tmp_path)
+    done = textmill("run", RAW, "--root", "root", *words, folder=tmp_path, TEXTMILL_DATA=data)
+    assert done.returncode == 0, done.stderr + done.stdout
+    place = tmp_path / "root" / "studies" / "raw-amounts-local"
+    rows = pq.read_table(place / "results.parquet").to_pylist()
+    ours = {(row["task"], row["real"]): row["macro_f1"] for row in rows if row["split"] == "test"}
+    assert set(ours) == {(task, real) for task in PUBLISHED for real in (100, 1000)}
+    lines = (place / "report.md").read_text().splitlines()
+    for task, published in PUBLISHED.items():
+        for real, theirs in zip((100, 1000), published, strict=True):
+            own = 100 * ours[task, real]
+            shown = f"| 0 | {real} | {theirs} | {own:.1f} | {own - theirs:+.1f} |"
+            assert any(line.startswith(f"| {task} ") and shown in line for line in lines), shown
+    # more real rows help, also this head on frozen embeddings
+    assert all(ours[task, 1000] > ours[task, 100] for task in ("sst2", "emotion"))
