@@ -73,6 +73,7 @@ class _Judged:
     tally: Tally
     is_stale: bool  # rows of the pool changed under it: it must be judged anew whatever it counts
     is_busy: bool = False
+    is_redone: bool = False  # it is being judged anew: what it counts may not hold any more
 
     @property
     def unjudged(self) -> int:
@@ -168,6 +169,10 @@ class Demand:
             return False
         if pool.parent is None:
             return True
+        parent = self._plan.ancestors[pool.parent.fingerprint]
+        judged = [self._judged[parent.fingerprint, slot] for slot in parent.pool.slots]
+        if any(one.is_stale or one.is_redone for one in judged):
+            return False
         above = self._looks[pool.parent.fingerprint]
         accepted = {label: look.tally.accepted for label, look in above.items()}
         fed = pool.parent.feeds(want.segment.slot, accepted)
@@ -180,7 +185,7 @@ class Demand:
             enough = max(AT_LEAST, own.tally.rows // 4)  # resuming a view costs as it grows
             is_due = own.unjudged >= (enough if own.supply.awaited else 1)
             if is_due and not own.is_busy:
-                own.is_busy, own.is_stale = True, False
+                own.is_busy, own.is_redone, own.is_stale = True, own.is_stale, False
                 found.append((own.view, own.supply.slot))
         return found
 
@@ -203,7 +208,8 @@ class Demand:
     def judged(self, done: Curated) -> None:
         """Hear what a slot's rows came to."""
         own = self._judged[done.view.fingerprint, done.slot]
-        own.is_busy, own.tally = False, done.tally
+        own.is_busy = own.is_redone = False
+        own.tally = done.tally
         if done.damaged:  # of its pool, or of the view itself
             own.is_stale = True
             own.supply.there = set(own.supply.pool.segments(self._store)[done.slot])

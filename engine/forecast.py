@@ -87,18 +87,20 @@ def _prompt_characters(plan: Plan, pool: Pool) -> float:
     """
     gold = plan.gold[pool.task.name]
     if isinstance(pool, Baseline):
-        rows = [row for split in pool.limits for row in gold[split].table.to_pylist()]  # type: ignore[index]
-        text = sum(len(row["text"]) + len(row["text_pair"] or "") for row in rows) / len(rows)
-        return text * (1 + pool.shots) + sum(map(len, pool.task.labels.values()))
-    if isinstance(pool, TopicPool):
-        asker: Asker = TopicList(pool.task, pool.count)
+        asker: Asker = pool.strategy_on_splits({name: own.table for name, own in gold.items()})
+    elif isinstance(pool, TopicPool):
+        asker = TopicList(pool.task, pool.count)
     elif pool.parent:
         return len(pool.asked.wording.request) + pool.config.max_tokens * CHARACTERS
     else:
         asker = pool.strategy_on(
             gold["train"].table, ["a topic"] if "topics" in pool.files else None
         )
-    asked = [asker.ask(pool.row(slot, index)) for slot in pool.slots for index in range(SAMPLE)]
+    asked = [
+        asker.ask(pool.row(slot, index))
+        for slot in pool.slots
+        for index in range(min(SAMPLE, pool.limits.get(slot, SAMPLE)))
+    ]
     return sum(len(one.text) for one in asked) / len(asked)
 
 
@@ -112,7 +114,8 @@ def _upto(plan: Plan, store: Store) -> dict[tuple[str, str], int]:
             found[key] = max(found.get(key, 0), look.upto)
     for listed in plan.topic_pools:
         there = listed.segments(store)[NONE]
-        found[listed.fingerprint, NONE] = listed.upto(there, store)
+        hopeless = listed.is_hopeless(there, store)
+        found[listed.fingerprint, NONE] = 0 if hopeless else listed.upto(there, store)
     return found
 
 

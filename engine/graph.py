@@ -8,6 +8,7 @@ from typing import Any
 from engine.accepted import NONE
 from engine.curate.filter import filter_class
 from engine.curate.view import View
+from engine.errors import ConfigError
 from engine.fingerprint import Plain, content_hash, digest
 from engine.generate.engine import engine_class, recipe_fields
 from engine.generate.parent import Parent
@@ -89,6 +90,7 @@ class Graph:
         key = (task.name, digest([config.model_dump(), curate.model_dump()]), replicate)
         if key not in self._known:
             view: View | None = None
+            _check_calls(task, config)
             for call in _calls(task, config):
                 if view:
                     self.ancestors[view.fingerprint] = view
@@ -121,6 +123,9 @@ class Graph:
         elif engine.asks:
             self._add_shown(parts, task, config, replicate)
         asked = as_asked(task, call, is_free=is_free and call != "rephrase")
+        if call == "first" and not strategy_class(config.strategy).uses_shots:
+            fields -= {"labelling"}  # its prompts show no label, whoever will choose one
+            asked = asked.model_copy(update={"labels": {}})
         words = words_of(strategy_class(config.strategy)) if not parent else {"request", "row"}
         reads = pool_reads(asked, config, fields, replicate, words=words if engine.asks else None)
         if call != "whole":
@@ -179,6 +184,8 @@ class Graph:
 
     def _listed(self, task: Task, config: GenerateConfig, count: int, replicate: int) -> TopicPool:
         """Return the pool of the topics that the recipe's LLM lists."""
+        # what ends or stretches a row's text is not meant for a list
+        config = config.model_copy(update={"stop": [], "min_tokens": 0})
         parts, engine = self._asked(task, config), engine_class(config.engine)
         reads = topics_reads(task, config, {"engine", *engine.reads}, count, replicate)
         pool = TopicPool(
@@ -228,12 +235,36 @@ def _calls(task: Task, config: GenerateConfig) -> Iterator[Call]:
     """Yield the calls that a row of a recipe takes, in order."""
     kind = strategy_class(config.strategy)
     asks = engine_class(config.engine).asks
-    if asks and task.wording.calls and not getattr(kind, "is_one_call", False):
+    if asks and task.wording.calls and getattr(kind, "asks_first", False):
         yield from ("first", "second")
     else:
         yield "whole"
     if asks and config.rephrase:
         yield "rephrase"
+
+
+def _check_calls(task: Task, config: GenerateConfig) -> None:
+    """Refuse further calls of what cannot answer them.
+
+    Raises:
+        ConfigError: The engine asks no model, or its answers are held to a form for one call.
+    """
+    engine = engine_class(config.engine)
+    if not engine.asks:
+        return
+    is_listed = "topics" in recipe_fields(config) and isinstance(config.topics, WrittenTopics)
+    further = ["generate.rephrase"] if config.rephrase else []
+    further += ["generate.topics = {write = ...}"] if is_listed else []
+    if further and engine.model(task, config) is None:
+        raise ConfigError(
+            f"{further[0]} has a model asked once more, and the engine {config.engine!r} asks none."
+        )
+    calls = list(_calls(task, config))
+    if config.structured and "structured" in engine.reads and (is_listed or len(calls) > 1):
+        raise ConfigError(
+            "generate.structured holds every answer to one form, but the rows of this recipe take "
+            f"several calls ({', '.join(calls)}{', topics' if is_listed else ''}); take it out."
+        )
 
 
 def _parent(before: View, task: Task, is_free: bool, call: Call) -> Parent:

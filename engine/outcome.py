@@ -5,6 +5,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from engine.accepted import NONE
 from engine.baselines import baseline_results
 from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
@@ -151,8 +152,10 @@ def _source(plan: Plan, view: View, store: Store) -> Source:
 def _unlisted(plan: Plan, store: Store) -> Iterator[str]:
     for pool in plan.topic_pools:
         listed = len(pool.topics(store))
-        if not listed:
-            yield f"Not done yet: {pool_name(plan, pool)}: none could be listed so far."
+        if not listed and pool.is_hopeless(pool.segments(store)[NONE], store):
+            yield f"Given up: {pool_name(plan, pool)}: no answer lists any topic."
+        elif not listed:
+            yield f"Not done yet: {pool_name(plan, pool)}: its topics are still to be listed."
         elif listed < pool.count:
             yield (
                 f"Short of topics: {pool_name(plan, pool)}: {listed} of {pool.count} different "
@@ -174,7 +177,7 @@ def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for row in baselines:
         if row["errors"]:
             yield (
-                f"No answer: the LLM itself, {row['llm']}, {row['shots']} shots: "
+                f"No answer: the LLM itself, {row['task']}, {row['llm']}, {row['shots']} shots: "
                 f"{row['errors']} of {row['rows']} {row['split']} rows, which count as wrong; the "
                 f"first: {row['error']}"
             )

@@ -65,7 +65,8 @@ def outlook(  # noqa: PLR0913 - a label's outlook has these sources
     if own.accepted >= quota:
         return Outlook("enough", quota, own, tally.rows)
     accepted = tally.accepted / tally.rows if tally.rows else 1.0
-    if tally.rows >= config.judged_after and accepted < 1 - config.max_refused:
+    is_never = not own.accepted and tally.rows >= PILOT  # of a label that the LLM is to choose
+    if tally.rows >= config.judged_after and (accepted < 1 - config.max_refused or is_never):
         return Outlook("wanting" if awaits else "hopeless", quota, own, tally.rows)
     hoped = _best_share(own) if awaits else None
     likely = likely_rows(view, label, quotas, tally, config, share=hoped)
@@ -112,7 +113,7 @@ def _best_share(tally: Tally) -> float:
     """Return the largest share of accepted rows that a tally is likely to come to."""
     if tally.rows < PILOT:
         return 1.0
-    share = tally.accepted / tally.rows
+    share = max(LEAST_SHARE, tally.accepted / tally.rows)
     return min(1.0, share + 2 * math.sqrt(share * (1 - share) / tally.rows))
 
 

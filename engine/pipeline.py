@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from engine.curate.stage import Curated, Judging
 from engine.demand import Demand
+from engine.descent import astray
 from engine.diagnose.stage import Examination, Examined, examine_all
 from engine.errors import DamagedError, EngineLostError
 from engine.generate.ledger import Event, GivenUp, Lost, Made
@@ -74,6 +75,12 @@ def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None
     publish_inputs(plan, store)
     with Training(plan, store, watch) as training:
         troubles = fill_views(plan, store, watch, ray_needed, training)
+        while strays := astray(plan, store):
+            for name in strays:
+                store.retire(name)
+                note = f"{name} is made again: what it was made from has changed"
+                watch(Progress("mend", 1, 1, note=note))
+            troubles = fill_views(plan, store, watch, ray_needed, training)
         now = survey(plan, store)
         write_references(plan, now, store)
         if missing := now.missing():
@@ -179,7 +186,7 @@ def fill_views(  # noqa: PLR0913 - all that makes and judges comes together here
         return []
     ray_needed()
     study, purse = plan.file.study, Purse(plan, store)
-    pools, room = demand.open_pools, None
+    pools, room = plan.with_sources(demand.open_pools), None
     if training:
         room, training.room = shares(study.resources, pools)
     with Generation(pools, store, study.resources, study.name, room) as generation:

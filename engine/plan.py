@@ -3,7 +3,7 @@
 Everything that can be wrong with a study is found here, before anything starts.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -110,6 +110,17 @@ class Plan:
         """Return the pool of the topics that a pool's prompts draw on, if an LLM lists them."""
         file = pool.files.get("topics")
         return next((one for one in self.topic_pools if one.file == file), None)
+
+    def with_sources(self, pools: Iterable[Pool]) -> list[Pool]:
+        """Return pools, with all that they are made from: more may come to be wanted of those."""
+        found: dict[str, Pool] = {}
+        for pool in pools:
+            above = self.ancestors[pool.parent.fingerprint] if pool.parent else None
+            for own in [pool, *(view.pool for view in self.lineage(above))]:
+                listed = self.topic_pool(own)
+                for one in (own, *([listed] if listed else [])):
+                    found[one.fingerprint] = one
+        return list(found.values())
 
     def demand(self, view: View) -> dict[str, int]:
         """Return how many accepted rows of each label the cells want of a view, at most."""

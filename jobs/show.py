@@ -57,7 +57,7 @@ def task(name: str) -> str:
         lines += ["", "words that give a label away", f"  {', '.join(shown.trivial_words)}"]
     label = next(iter(shown.labels))
     lines += ["", f"prompts, where a label is asked for: of {label!r}; <...> stands for a text"]
-    for title, text in sample_prompts(shown):
+    for title, text in sample_prompts(shown, shots=(3, 5)):
         lines += ["", title, _indented(text)]
     return "\n".join(lines) + "\n"
 
@@ -97,7 +97,7 @@ def _forecast_lines(made: Plan, ahead: Forecast, store: Store, speed: float | No
         names = "; ".join(ahead.unknown[:3]) + ("; ..." if len(ahead.unknown) > 3 else "")
         lines.append(
             f"Without any row yet: {len(ahead.unknown)} recipes ({names}): {ahead.most.rows:,.0f} "
-            f"rows if all are accepted, at most {ahead.most.prompt_tokens:,.0f} prompt and "
+            f"rows if all are accepted, about {ahead.most.prompt_tokens:,.0f} prompt and at most "
             f"{ahead.most.tokens:,.0f} completion tokens{_at_speed(made, ahead, speed)}. "
             "`textmill plan --pilot` makes a few of each, which are kept, and forecasts by them."
         )

@@ -10,7 +10,17 @@ FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "s
 FOUNDATIONS += ["segments", "accepted", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train"]
 STAGES += ["diagnose", "report"]
-TOP = ["graph", "baselines", "plan", "outlook", "names", "survey", "references", "diagnostics"]
+TOP = [
+    "graph",
+    "baselines",
+    "plan",
+    "outlook",
+    "names",
+    "survey",
+    "references",
+    "diagnostics",
+    "descent",
+]
 TOP += [
     "spending",
     "demand",

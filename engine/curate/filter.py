@@ -55,7 +55,9 @@ class Context:
 
 
 class RowFilter(Protocol):
-    """Judges one label's rows in the order of their index; built anew for each label.
+    """Judges one slot's rows in the order of their index; built anew for each slot.
+
+    A slot is a label, or ``-`` where the LLM chooses the labels: then rows of all labels come.
 
     It sees every parsed row, also those that other filters refuse, and may look at the row, at
     fixed inputs, and at earlier rows: so its answer for a row never changes as the pool grows.

@@ -165,10 +165,12 @@ class _Judge:
         task = view.pool.task
         kinds = [filter_class(name) for name in view.config.filters]
         compared = {split for kind in kinds for split in kind.compares}
-        gold = {split: _gold_texts(store, view.files[split]) for split in compared}
+        only = next(iter(view.pool.asked.fields)) if view.pool.call == "first" else None
+        gold = {split: _gold_texts(store, view.files[split], only) for split in compared}
         context = Context(task, view.config, gold)
         self._filters: list[RowFilter] = [kind(context) for kind in kinds]
         self._layout = layout(view.pool.asked)
+        self._has_parent = view.pool.parent is not None
 
     @classmethod
     def resumed(cls, store: Store, view: View, slot: str, kept: Sequence[Segment]) -> "_Judge":
@@ -204,7 +206,8 @@ class _Judge:
             parsed = parse(row["completion"], self._layout)
         if isinstance(parsed, Unparsed):
             return Parsed(None, label=asked), parsed.reason
-        whole = parsed._replace(label=parsed.label or asked, **given_in(row["attributes"]))
+        given = given_in(row["attributes"]) if self._has_parent else {}
+        whole = parsed._replace(label=parsed.label or asked, **given)
         candidate = _candidate(row, whole)
         reasons = [one(candidate) for one in self._filters]  # all: some remember what they saw
         return whole, next((why for why in reasons if why), None)
@@ -219,7 +222,9 @@ def _candidate(row: dict[str, Any], whole: Parsed) -> Candidate:
     return Candidate(whole.label or NONE, text, text_pair, comparable, row["completion"], shots)
 
 
-def _gold_texts(store: Store, name: str) -> dict[str, str]:
-    table = load_rows(store, name)
-    columns = [table[column].to_pylist() for column in ("id", "text", "text_pair")]
-    return {row: normalised(text, pair) for row, text, pair in zip(*columns, strict=True)}
+def _gold_texts(store: Store, name: str, only: str | None) -> dict[str, str]:
+    """Return real rows' texts, made comparable; of one field, where rows have no other yet."""
+    rows = load_rows(store, name).to_pylist()
+    if only:
+        return {row["id"]: normalised(row[only]) for row in rows}
+    return {row["id"]: normalised(row["text"], row["text_pair"]) for row in rows}

@@ -4,16 +4,18 @@ What is looked at is what the largest training set takes of the view, and the fi
 replicate's order. Both count by content, so views with the same rows share what was found.
 """
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engine.curate.view import View
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
 from engine.diagnose.trivial import trivial_rows
 from engine.errors import DamagedError
-from engine.fingerprint import SHORT, Plain, content_hash
+from engine.fingerprint import SHORT, Plain, canonical, content_hash
 from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
 from engine.models import Model
 from engine.session import Room
@@ -22,8 +24,6 @@ from engine.study.config import DiagnoseConfig
 from engine.study.identity import diagnosis_fingerprint, diagnosis_reads
 from engine.tasks.gold import load_rows
 from engine.train.embeddings import Embeddings
-
-_kept: dict[str, Embeddings] = {}  # of this process: the next view's rows want the same encoder
 
 
 class Encoder(NamedTuple):
@@ -168,12 +168,20 @@ def _rows(store: Store, one: Examination) -> TrainingSet:
     return rows
 
 
+@lru_cache(maxsize=1)  # the next view's rows want the same encoder
+def _embeddings(
+    root: str, place: str, revision: str | None, identity: str, max_length: int
+) -> Embeddings:
+    model = Model(place, revision, json.loads(identity))
+    return Embeddings(Store.open(root), model, max_length)
+
+
 def _body(
     store: Store, one: Examination, synthetic: Sequence[Example], real: Sequence[Example]
 ) -> dict[str, Plain]:
-    known = Embeddings(store, one.model, one.max_length)
-    known = _kept.setdefault(f"{store.root}/{known.folder}", known)
-    vectors = known.vectors(as_texts([*synthetic, *real]))
+    identity = canonical(one.model.identity).decode()
+    asked = (str(store.root), one.model.place, one.model.revision, identity, one.max_length)
+    vectors = _embeddings(*asked).vectors(as_texts([*synthetic, *real]))
     own, others = vectors[: len(synthetic)], vectors[len(synthetic) :]
     return {
         "kind": "diagnosis",

@@ -1,7 +1,10 @@
 """The pool of a baseline: the LLM's own answers to what the labels of the scored rows are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import pyarrow as pa
 
 from engine.generate.pool import Pool, shot_rows
 from engine.prompts.classify import Classify
@@ -48,13 +51,20 @@ class Baseline(Pool):
 
     def strategy(self, store: Store) -> Classify:
         """Build what words this pool's prompts, with the store's real rows."""
-        shown: list[Shot] = []
-        if self.shots:
-            shown = shot_rows(load_rows(store, self.files["shots"]), self.replicate, self.shots)
+        return self.strategy_on_splits(
+            {str(split): load_rows(store, name) for split, name in self._splits().items()}
+        )
+
+    def _splits(self) -> dict[str, str]:
+        train = {"train": self.files["shots"]} if self.shots else {}
+        return {**{split: self.files[split] for split in self.limits}, **train}
+
+    def strategy_on_splits(self, rows: Mapping[str, pa.Table]) -> Classify:
+        """Build it with these real rows, by split."""
+        shown = shot_rows(rows["train"], self.replicate, self.shots) if self.shots else []
 
         def find(row: RowId) -> Shot:
-            table = load_rows(store, self.files[row.slot])
-            found = table.slice(row.index, 1).to_pylist()[0]
+            found = rows[row.slot].slice(row.index, 1).to_pylist()[0]
             return Shot(found["id"], found["label"], found["text"], found["text_pair"])
 
         return Classify(self.task, shown, find)

@@ -90,8 +90,11 @@ class TopicPool(Pool):
 
     def _answers(self, there: Sequence[Segment], store: Store) -> Iterable[str]:
         for segment in unbroken(there):
-            answers = store.columns(f"{self.folder}/{segment.name}", ["completion"])
-            yield from answers["completion"].to_pylist()
+            columns = ["completion", "finish_reason"]
+            for answer in store.columns(f"{self.folder}/{segment.name}", columns).to_pylist():
+                is_cut = answer["finish_reason"] == "length"  # in the middle of its last line
+                whole = answer["completion"]
+                yield whole.rpartition("\n")[0] if is_cut else whole
 
 
 def _rows(there: Sequence[Segment]) -> int:

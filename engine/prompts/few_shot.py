@@ -24,7 +24,6 @@ class FewShot:
     reads: ClassVar[frozenset[str]] = frozenset({"shots", "shot_rows", "labelling"})
     uses_shots: ClassVar[bool] = True
     words: ClassVar[frozenset[str]] = frozenset({"similar_few"})
-    is_one_call: ClassVar[bool] = True
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
         self._task, self._config, self._shots = task, config, shots

@@ -22,6 +22,7 @@ class OneShot:
 
     reads: ClassVar[frozenset[str]] = frozenset({"shot_rows", "labelling"})
     uses_shots: ClassVar[bool] = True
+    asks_first: ClassVar[bool] = True
     words: ClassVar[frozenset[str]] = frozenset({"similar"})
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:

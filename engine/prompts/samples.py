@@ -78,8 +78,8 @@ def _generating(task: Task, shots: Sequence[int], *, is_free: bool) -> Iterator[
 
 def _asked(task: Task, name: str, config: GenerateConfig, *, is_free: bool) -> str:
     kind = strategy_class(name)
-    is_one_call = task.wording.calls is None or getattr(kind, "is_one_call", False)
-    asked = as_asked(task, "whole" if is_one_call else "first", is_free=is_free)
+    is_first = task.wording.calls is not None and getattr(kind, "asks_first", False)
+    asked = as_asked(task, "first" if is_first else "whole", is_free=is_free)
     row = RowId("sample", NONE, 0) if is_free else _row(task)
     return kind(asked, config, stand_ins(task)).ask(row).text
 

@@ -72,7 +72,9 @@ class Strategy(Asker, Protocol):
 
     Attributes:
         words: Further fields of the task's wording that it reads, beside ``request`` and ``row``.
-        is_one_call: Whether it asks for whole pairs, also where the task's wording has two calls.
+        asks_first: Whether it can ask for the first field of a pair alone, where the task's wording
+            has two calls (``row.slot`` is ``-`` then, unless it shows real rows); else it asks for
+            whole pairs there too.
     """
 
     reads: ClassVar[frozenset[str]]

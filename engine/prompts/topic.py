@@ -21,6 +21,7 @@ class Topic:
 
     reads: ClassVar[frozenset[str]] = frozenset({"topics", "labelling"})
     uses_shots: ClassVar[bool] = False
+    asks_first: ClassVar[bool] = True
     words: ClassVar[frozenset[str]] = frozenset({"topic"})
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:

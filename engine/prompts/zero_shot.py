@@ -18,6 +18,7 @@ class ZeroShot:
 
     reads: ClassVar[frozenset[str]] = frozenset({"labelling"})
     uses_shots: ClassVar[bool] = False
+    asks_first: ClassVar[bool] = True
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
         self._task = task

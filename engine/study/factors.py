@@ -134,7 +134,7 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
 def _choices(name: str, levels: list[Any], where: str) -> list[Choice]:
     if not levels:
         raise ConfigError(f"{where}: the factor {name!r} has no levels.")
-    if any(isinstance(level, dict) for level in levels):
+    if any(isinstance(level, dict) for level in levels) and not _are_values(name, levels):
         made = [_bundle(name, level, where) for level in levels]
     else:
         field = field_of(name, f"{where}, [factors]")
@@ -145,6 +145,13 @@ def _choices(name: str, levels: list[Any], where: str) -> list[Choice]:
             raise ConfigError(f"{where}: the factor {name!r} has the level {choice.level!r} twice.")
         seen.add(choice.level)
     return made
+
+
+def _are_values(name: str, levels: list[Any]) -> bool:
+    """Say whether levels that are tables are values of a field, such as those of ``topics``."""
+    fields = {field for kind in SECTIONS.values() for field in kind.model_fields}
+    is_field = name.rpartition(".")[2] in fields
+    return is_field and not any(isinstance(one, dict) and "name" in one for one in levels)
 
 
 def _readable(level: Any) -> Level:  # noqa: ANN401 - whatever stood in the file

@@ -145,7 +145,10 @@ def trainer_class(name: str) -> type[Trainer]:
 def training_fields(config: TrainConfig) -> set[str]:
     """Return the fields of a training recipe that its trainer reads; only those identify a run.
 
+    Where epochs are counted, steps are not read.
+
     Raises:
         PluginError: There is no such trainer.
     """
-    return {"trainer", *trainer_class(config.trainer).reads}
+    fields = {"trainer", *trainer_class(config.trainer).reads}
+    return fields - ({"steps"} if config.epochs is not None and "epochs" in fields else set())

@@ -7,6 +7,7 @@ import pytest
 from by_hand import ByHand
 
 from engine.curate.stage import curate_slot
+from engine.descent import astray
 from engine.errors import ConfigError
 from engine.generate.parent import Parent
 from engine.outcome import _unlisted
@@ -216,7 +217,7 @@ def test_a_list_of_topics_identifies_the_pool_that_draws_on_it(study):
 
 
 def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
-    silent = ["generate.engine=plugged:Refusing", "generate.topics={write=30}"]
+    silent = ["generate.engine=standin:Silent", "generate.topics={write=30}"]
     done = ByHand(study, ["generate.strategy=topic", *silent]).fill()
     now = survey(done.plan, done.store)
     assert now.ready == []
@@ -225,7 +226,7 @@ def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
         "of those that they are made from, of 0 rows 0 were refused"
     ]
     (problem,) = _unlisted(done.plan, done.store)
-    assert problem == "Not done yet: a list of subjects: none could be listed so far."
+    assert problem == "Given up: a list of subjects: no answer lists any topic."
 
 
 def test_topics_are_told_from_the_talk_around_them():
@@ -299,3 +300,106 @@ def test_a_row_is_found_by_its_parent_whatever_the_other_slots_hold():
     labelled = Parent("x", "views/x", ["a", "b"], ["a", "b"], ["a", "b"])
     assert labelled.place("b", 5) == ("b", 5)
     assert labelled.feeds("b", {"a": 3, "b": 7}) == 7
+
+
+def test_a_first_call_that_was_full_can_be_wanted_again_by_what_is_made_from_it(study):
+    ByHand(study, ["quantity=200"]).fill()
+    filters = "curate.filters=['standin:EverySecond']"
+    ByHand(study, ["quantity=96", filters]).fill()
+    done = ByHand(study, ["quantity=96", filters, "generate.rephrase=true"]).fill()
+    (ready,) = survey(done.plan, done.store).ready
+    assert ready.rows.short == 0
+
+
+def test_a_label_that_the_llm_never_writes_is_given_up_before_all_attempts(study):
+    asked = ["generate.engine=standin:Stubborn", "generate.labelling=left_to_right"]
+    done = ByHand(study, [*asked, "generate.strategy=few_shot", "quantity=2000"]).fill()
+    ((_, reason),) = survey(done.plan, done.store).given_up
+    assert "other_label" in reason
+    assert len(done.asked) < 2500  # of 8,000
+
+
+def test_rows_made_from_what_has_changed_are_found_and_made_again(study, monkeypatch):
+    moody = ["generate.engine=standin:Moody", "generate.rephrase=true"]
+    before = ByHand(study, moody).fill()
+    assert astray(before.plan, before.store) == []
+    first = before.pool("facts-zero_shot-first")
+    name = first.segments(before.store)["-"][0].name
+    (before.store.root / first.folder / name).unlink()  # as if it had been damaged
+    monkeypatch.setenv("MOOD", "sullen")
+    rounds = 0
+    while strays := astray((after := ByHand(study, moody).fill()).plan, after.store):
+        rounds += 1
+        for stray in strays:
+            after.store.retire(stray)
+    assert rounds == 2  # of the questions, and then of their rephrasings
+    passages = {row["id"]: row["text_pair"] for row in after.rows("facts-zero_shot-first")}
+    rows = after.rows("facts-zero_shot")
+    assert len({row["text_pair"] for row in rows}) == len(rows)
+    for row in rows:
+        assert passages[json.loads(row["attributes"])["from"]] == row["text_pair"]
+
+
+def test_nothing_is_made_from_rows_that_are_to_be_judged_anew(study):
+    done = ByHand(study).fill()
+    parent, child = done.pool("facts-zero_shot-first"), done.pool("facts-zero_shot")
+    gone = {
+        parent: parent.segments(done.store)["-"][1],
+        child: child.segments(done.store)["yes"][0],
+    }
+    for pool, segment in gone.items():
+        (done.store.root / pool.folder / segment.name).unlink()
+    again = ByHand(study)
+    assert {want.pool.label for want in again.demand.wants()} == {"facts-zero_shot-first"}
+    assert again.demand.wants() == []
+
+
+def test_first_calls_that_show_no_label_are_shared_whoever_labels(study):
+    def first(*overrides):
+        plan = make_plan(load_study(study, overrides))
+        return next(one.fingerprint for one in plan.pools if one.call == "first")
+
+    free = "generate.labelling=left_to_right"
+    assert first() == first(free)
+    shown = "generate.strategy=one_shot"
+    assert first(shown) != first(shown, free)
+
+
+def test_a_passage_that_is_copied_from_a_real_row_is_refused(study):
+    done = ByHand(study, ["generate.engine=standin:Copying", "quantity=16"]).fill()
+    refused = {row["reason"] for row in done.rows("facts-zero_shot-first", "refused")}
+    assert "gold_copy" in refused
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["engine=verbatim", "rephrase=true"], "generate.rephrase has a model asked once more"),
+        (
+            ["engine=verbatim", "strategy=topic", "topics={write=9}"],
+            r"topics = \{write = ...\} has a model asked",
+        ),
+        (
+            ["engine=standin:Formal", 'structured={regex="x"}'],
+            r"several calls \(first, second\); take it out",
+        ),
+    ],
+)
+def test_calls_that_cannot_be_answered_are_refused(study, overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        make_plan(load_study(study, [f"generate.{one}" for one in overrides]))
+
+
+def test_a_strategy_that_does_not_know_of_two_calls_is_asked_for_whole_pairs(study):
+    yes, no = (f'["Passage: {word} {{index}}\\nQuestion: is it"]' for word in ("a", "b"))
+    asked = ["engine=verbatim", "strategy=template", f"templates={{yes = {yes}, no = {no}}}"]
+    done = ByHand(study, [f"generate.{one}" for one in asked]).fill()
+    assert [pool.call for pool in done.plan.pools] == ["whole"]
+    assert labels(done.rows("facts-template"))["yes"] >= 20
+
+
+def test_topics_can_be_a_factor_whose_levels_are_tables(study):
+    factors = "factors.topics=[{write=5}, {write=9}]"
+    plan = make_plan(load_study(study, ["generate.strategy=topic", factors]))
+    assert [one.levels["topics"] for one in plan.conditions] == ['{"write":5}', '{"write":9}']
+    assert len(plan.topic_pools) == 2

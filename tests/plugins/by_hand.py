@@ -24,6 +24,11 @@ class ByHand:
         self.store = Store.open(str(path.parent / root))
         publish_inputs(self.plan, self.store)
         self.demand = Demand(self.plan, self.store, most)
+        first = self.demand.wants()
+        # the engines of these pools are started, and of no others
+        pools = self.plan.with_sources(self.demand.open_pools)
+        self.started = {pool.fingerprint for pool in pools}
+        self.demand.withdrawn(first)
         self.asked = {}
 
     def fill(self, rounds=100):
@@ -38,6 +43,7 @@ class ByHand:
 
     def make(self, want):
         pool, slot = want.pool, want.segment.slot
+        assert pool.fingerprint in self.started, f"no engine was started for {pool.label}"
         strategy, engine = pool.strategy(self.store), engine_class(pool.config.engine)(None)
         prompts, drawn = [], []
         for index in range(want.segment.start, want.segment.stop):

@@ -2,6 +2,7 @@
 follow from the row alone. What it writes has no sense, but every prompt of every task has an answer
 that can be parsed."""
 
+import os
 import re
 
 from engine.generate.engine import Completion
@@ -77,6 +78,46 @@ class StandIn:
         pass
 
 
+class Silent(StandIn):
+    """Declines everything."""
+
+    def answer(self, prompt):
+        return "I'm sorry, but I can't help with that."
+
+
+class Moody(StandIn):
+    """Writes other texts, and now and then none, if the environment's MOOD says so."""
+
+    def answer(self, prompt):
+        mood = os.environ.get("MOOD", "")
+        if mood and prompt.row.index % 5 == 0:
+            return "I'm sorry, but I can't help with that."
+        return f"{super().answer(prompt)}{mood and ' ' + mood}"
+
+
+class Stubborn(StandIn):
+    """Writes the first label of a task only."""
+
+    def field(self, prompt, draws, name):
+        is_label = name == prompt.pool.task.called_label
+        return next(iter(prompt.pool.task.labels)) if is_label else self.text(prompt, draws)
+
+
+class Copying(StandIn):
+    """Writes a real passage now and then."""
+
+    def answer(self, prompt):
+        if prompt.pool.call == "first" and prompt.row.index % 7 == 0:
+            return f"passage 2 of {prompt.row.index % 20}"
+        return super().answer(prompt)
+
+
+class Formal(StandIn):
+    """Can be held to a form."""
+
+    reads = StandIn.reads | {"structured"}
+
+
 class Vague(StandIn):
     """Writes the second label of a task hardly ever, and now and then none at all."""
 
@@ -86,3 +127,18 @@ class Vague(StandIn):
         index = prompt.row.index
         labels = list(prompt.pool.task.labels)
         return "hard to say" if index % 10 == 9 else labels[index % 8 == 0]
+
+
+class EverySecond:
+    """A row filter that refuses every second whole row."""
+
+    reads = frozenset()
+    compares = frozenset()
+    remembers = True
+
+    def __init__(self, context):
+        self.seen = 0
+
+    def __call__(self, row):
+        self.seen += row.text_pair is not None
+        return "second" if row.text_pair is not None and self.seen % 2 == 0 else None

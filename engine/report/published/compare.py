@@ -183,12 +183,16 @@ def _shots(chosen: BaselineScore, own: Sequence[BaselineScore]) -> str:
 def _diagnosed(measure: Measure, cell: Cell, found: Sequence[Diagnosis]) -> Iterator[Line]:
     wanted = (cell.task, cell.method, cell.is_rephrased)
     named: dict[str, list[float]] = {}
+    rows: dict[str, int] = {}
     for one in found:
         value = _diagnostic(one, measure)
         if (one.task, one.method, one.is_rephrased) == wanted and value is not None:
-            named.setdefault(_without_replicate(one), []).append(value)
+            name = _without_replicate(one)
+            named.setdefault(name, []).append(value)
+            rows[name] = max(rows.get(name, 0), one.rows)
     for name, values in named.items():
-        yield Line(cell, _of(cell), mean_interval(values), name if len(named) > 1 else "")
+        which = f"{rows[name]} rows" + (f", {name}" if len(named) > 1 else "")
+        yield Line(cell, _of(cell), mean_interval(values), which)
 
 
 def _diagnostic(one: Diagnosis, measure: Measure) -> float | None:
