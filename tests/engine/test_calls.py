@@ -343,15 +343,20 @@ def test_rows_made_from_what_has_changed_are_found_and_made_again(study, monkeyp
 def test_nothing_is_made_from_rows_that_are_to_be_judged_anew(study):
     done = ByHand(study).fill()
     parent, child = done.pool("facts-zero_shot-first"), done.pool("facts-zero_shot")
-    gone = {
-        parent: parent.segments(done.store)["-"][1],
-        child: child.segments(done.store)["yes"][0],
-    }
-    for pool, segment in gone.items():
-        (done.store.root / pool.folder / segment.name).unlink()
+    for pool, slot, number in ((parent, "-", 1), (child, "yes", 0)):
+        name = pool.segments(done.store)[slot][number].name
+        (done.store.root / pool.folder / name).unlink()
     again = ByHand(study)
-    assert {want.pool.label for want in again.demand.wants()} == {"facts-zero_shot-first"}
+    wants = again.demand.wants()
+    again.demand.withdrawn(want for want in wants if want.pool.call == "second")
+    for want in wants:
+        if want.pool.call == "first":
+            again.make(want)
     assert again.demand.wants() == []
+    ((view, slot),) = again.demand.to_judge()
+    assert again.demand.wants() == []
+    again.demand.judged(curate_slot(again.store, view, slot))
+    assert {want.pool.label for want in again.demand.wants()} == {"facts-zero_shot"}
 
 
 def test_first_calls_that_show_no_label_are_shared_whoever_labels(study):
