@@ -8,8 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 from toy_study import write_jsonl
 
+from engine.generate.engine import method_of
 from engine.pipeline import run_study
 from engine.plan import make_plan
+from engine.report.findings import Diagnosis, Findings, TaskFacts
 from engine.report.published.compare import compare
 from engine.store import Store
 from engine.study.load import load_study
@@ -26,11 +28,20 @@ FEW = {0: 0, 100: 10, 200: 16, 400: 24, 600: 32, 1000: 40}  # in place of the pa
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with a few made-up rows for each of the six tasks."""
-    place = tmp_path_factory.mktemp("paper")
+    return with_rows(tmp_path_factory.mktemp("paper"), ROWS)
+
+
+@pytest.fixture(scope="module")
+def whole_folder(tmp_path_factory):
+    """The same with as many train rows as the paper has use for."""
+    return with_rows(tmp_path_factory.mktemp("whole"), {**ROWS, "train": 1000})
+
+
+def with_rows(place, counts):
     for name in TASKS:
         task = load_task(name, place)
         labels = list(task.labels)
-        for split, count in ROWS.items():
+        for split, count in counts.items():
             rows = [
                 {
                     **{field: f"{field} {number} of {split}, {name}" for field in task.fields},
@@ -51,23 +62,27 @@ def places(folder, tasks):
     return f"{{{', '.join(by_task)}}}"
 
 
-def fewer(amounts):
-    return [FEW[one] for one in (amounts if isinstance(amounts, list) else [amounts])]
+def fewer(listed, amounts):
+    listed = listed if isinstance(listed, list) else [listed]
+    return [amounts[one] for one in listed] if amounts else listed
 
 
-def exclusions(document):
+def exclusions(document, amounts):
     """Return what a file leaves out, with the amounts of the reduced form, in TOML."""
     tables = []
     for one in document["exclude"]:
-        own = {name: fewer(to) if name in ("quantity", "real") else to for name, to in one.items()}
+        own = {
+            name: fewer(to, amounts) if name in ("quantity", "real") else to
+            for name, to in one.items()
+        }
         tables.append(
             "{" + ", ".join(f"{name} = {json.dumps(to)}" for name, to in own.items()) + "}"
         )
     return f"[{', '.join(tables)}]"
 
 
-def reduced(path, folder, model, *more):
-    """Plan a study file with little of everything."""
+def reduced(path, folder, model, amounts=FEW):
+    """Plan a study file with little of everything, or with the amounts that it has."""
     document = tomllib.loads(path.read_text())
     tasks = document["task"] if isinstance(document["task"], list) else [document["task"]]
     factors = document["factors"]
@@ -75,15 +90,14 @@ def reduced(path, folder, model, *more):
         f"splits={places(folder, tasks)}",
         "generate.engine=standin:StandIn",
         "generate.topics={write=20}",
-        f"factors.quantity={fewer(factors['quantity'])}",
-        f"factors.real={fewer(factors['real'])}",
-        *([f"exclude={exclusions(document)}"] if "exclude" in document else []),
+        f"factors.quantity={fewer(factors['quantity'], amounts)}",
+        f"factors.real={fewer(factors['real'], amounts)}",
+        *([f"exclude={exclusions(document, amounts)}"] if "exclude" in document else []),
         f"train.model={json.dumps(str(model))}",
         "train.precision=float32",
         "replicates=1",
         "repeats=1",
         "resources.fleet=1",
-        *more,
     ]
     if "budget" in factors:
         few_steps = '{name = "steps", steps = 2}, {name = "epochs", epochs = 0.1}'
@@ -151,8 +165,56 @@ def test_studies_of_the_paper_share_pools_and_runs(folder, tiny_model):
         assert {pool.fingerprint for pool in other.pools} <= grids, name
 
 
-def test_the_page_has_a_line_for_every_published_cell_of_the_grid(folder, store, tiny_model):
-    from engine.pipeline import write_results
+def scored(plan):
+    """Return what a report would be made from, had all of a study been done: scores are made up."""
+    results, diagnostics = [], []
+    for number, one in enumerate(plan.conditions):
+        known_by = {
+            "task": one.task,
+            "method": method_of(one.generate),
+            "is_rephrased": bool(one.generate and one.generate.rephrase),
+        }
+        own = {"quantity": one.mix.quantity, "real": one.mix.real}
+        own |= {"rows_synthetic": one.mix.quantity, "rows_real": one.mix.real}
+        score = 0.5 + number / 1000
+        results += [
+            {
+                **{name: one.levels[name] for name in plan.file.study.varied},
+                **known_by, **own, "rows_real_seen": one.mix.real, "replicate": 0, "repeat": 0,
+                "split": split, "accuracy": score, "macro_f1": score, "steps_done": 300,
+                "train_seconds": 1.0, "pool": "pools/x", "run": f"runs/{number}",
+            }
+            for split in ("validation", "test")
+        ]  # fmt: skip
+        if one.mix.quantity and not one.mix.real:
+            diagnostics.append(
+                Diagnosis(f"view {number}", *known_by.values(), 0, 1000, 0.5, 0.4, 7)
+            )
+    real = [Diagnosis("real rows", task, None, False, 0, 1000, 0.5, None, 3) for task in TASKS]
+    return Findings(
+        name="x", tasks={name: TaskFacts(list(task.labels), {}) for name, task in
+        plan.file.tasks.items()}, factors=plan.file.study.varied, results=results, sources=[],
+        repeats=1, replicates=1, runs=len(plan.conditions), problems=[], settings={}, recipe={},
+        caveat="", drawless=[], published=plan.published, diagnostics=[*diagnostics, *real],
+    )  # fmt: skip
 
-    plan = reduced(PAPER / "main-grid.toml", folder, tiny_model)
-    assert compare(write_results(plan, store)) is not None
+
+@pytest.mark.parametrize(
+    ("name", "group", "lines"),
+    [
+        ("main-grid", "Figure 2", [60]),
+        ("raw-amounts", "Figure 3", [24]),
+        ("quantity-curves", "Figure 5", [48]),
+        ("similarity", "Figure 4", [30, 30]),
+        ("boolq-bias", "Table 3", [19, 10]),
+    ],
+)
+def test_the_page_of_the_whole_study_has_every_number_of_its_figure(
+    whole_folder, tiny_model, name, group, lines
+):
+    plan = reduced(PAPER / f"{name}.toml", whole_folder, tiny_model, amounts=None)
+    tables = [one for one in compare(scored(plan)).tables if one.group.title.startswith(group)]
+    assert [one.shown for one in tables] == [len(one.group.cells) for one in tables] == lines
+    for table in tables:
+        shown = {json.dumps(line.cell.model_dump()) for line in table.lines}
+        assert len(shown) == table.shown
