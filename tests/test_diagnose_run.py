@@ -71,7 +71,7 @@ def store(copy):
 def test_the_rows_that_the_largest_set_is_trained_on_are_looked_at(done, tiny_model, tmp_path):
     folder, findings, heard = done
     synthetic = [row["text"] for row in toy_rows(24, start=3000)]
-    train = planned(folder).gold["train"].table
+    train = planned(folder).gold["toy"]["train"].table
     real = [row.text for row in ordered_rows(train, 0)[:30]]
     model = resolve_model(str(tiny_model), "main", "train.model")
     vectors = Embeddings(Store.open(str(tmp_path)), model, 128).vectors([*synthetic, *real])

@@ -10,7 +10,7 @@ from jobs import show
 @pytest.mark.parametrize("name", builtin_tasks())
 def test_every_prompt_of_a_task_is_shown_in_full(name, tmp_path):
     shown = show.task(name)
-    for title, text in sample_prompts(load_task(name, tmp_path)):
+    for title, text in sample_prompts(load_task(name, tmp_path), shots=(3, 5)):
         lines = [title, *(f"  | {line}".rstrip() for line in text.splitlines())]
         assert "\n".join(["", *lines, ""]) in shown
 
