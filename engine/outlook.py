@@ -65,7 +65,8 @@ def outlook(  # noqa: PLR0913 - a label's outlook has these sources
     if own.accepted >= quota:
         return Outlook("enough", quota, own, tally.rows)
     accepted = tally.accepted / tally.rows if tally.rows else 1.0
-    is_never = not own.accepted and tally.rows >= PILOT  # of a label that the LLM is to choose
+    is_chosen = view.slot_of(label) != label  # by the LLM, which may never choose it
+    is_never = is_chosen and not own.accepted and tally.rows >= PILOT
     if tally.rows >= config.judged_after and (accepted < 1 - config.max_refused or is_never):
         return Outlook("wanting" if awaits else "hopeless", quota, own, tally.rows)
     hoped = _best_share(own) if awaits else None

@@ -82,7 +82,7 @@ class TopicPool(Pool):
     def is_hopeless(self, there: Sequence[Segment], store: Store) -> bool:
         """Say whether enough was asked for, and no topic found."""
         is_over = _rows(there) * min(self.count, AT_ONCE) >= ATTEMPTS * self.count
-        return is_over and not store.has(self.file)
+        return is_over and not store.has(self.file) and not topics_in(self._answers(there, store))
 
     def topics(self, store: Store) -> list[str]:
         """Return the list, empty as long as it is not there."""

@@ -58,6 +58,13 @@ def test_a_recipe_that_refuses_nearly_all_is_given_up_early_but_not_at_once(look
     assert look(1000, 64, 7).standing == "wanting"
 
 
+def test_who_bears_any_share_of_refused_rows_has_all_attempts_made(toy):
+    plan = make_plan(load_study(toy / "study.toml", ["generate.engine=verbatim"]))
+    patient = Quota(attempts=4, max_refused=1.0, judged_after=64)
+    tally = Tally(600, {}, {"duplicate": 600})
+    assert outlook(plan.views[0], "good", {"good": 200}, tally, patient).standing == "wanting"
+
+
 def test_records_that_run_out_are_short_without_further_attempts(toy):
     plan = make_plan(load_study(toy / "study.toml"))
     tally = Tally(200, {"good": 190}, {"duplicate": 10})
