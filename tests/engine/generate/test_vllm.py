@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 from fragile import notes
 
@@ -402,13 +403,9 @@ def test_an_engine_s_process_that_is_killed_is_replaced(planned, store, tmp_path
 
 def core_of(pid):
     """Return the process of vLLM's engine core that a process has started."""
-    found = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-        if "VLLM::Engine" in Path(f"/proc/{child}/comm").read_text()
-    ]
-    return found[0]
+    children = psutil.Process(pid).children(recursive=True)
+    (core,) = [child.pid for child in children if "VLLM::Engine" in child.name()]
+    return core
 
 
 def test_an_engine_whose_core_is_killed_is_replaced(planned, store, tmp_path):
