@@ -18,6 +18,17 @@ for name, value in QUIET.items():
 PLUGINS = Path(__file__).parent / "plugins"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run also what takes minutes each")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--long"):
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
+
+
 @pytest.fixture
 def toy(tmp_path, tiny_model):
     """A folder with a task, its gold rows, recorded rows, a study, and a tiny model."""

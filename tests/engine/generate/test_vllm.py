@@ -324,6 +324,7 @@ def test_an_adapter_that_is_not_there_is_found_when_a_study_is_planned(planned, 
         planned(store, adapter=tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_two_replicas_share_the_rows(planned, store, tmp_path):
     pool = planned(store, engine="noted_vllm:InPairs", engine_args=float32(notes=tmp_path))
     where = Resources(replicas=2, rows_per_call=16, calls_in_flight=2)
@@ -335,6 +336,7 @@ def test_two_replicas_share_the_rows(planned, store, tmp_path):
     assert_whole([pool], store, 128)
 
 
+@pytest.mark.long
 def test_two_models_are_asked_one_after_another(planned, store, tmp_path, tiny_llm):
     small = float32(max_model_len=290, notes=tmp_path)
     pools = [
@@ -389,6 +391,7 @@ def assert_nothing_lost_nor_doubled(events, pool, store, before, count):
     assert_whole([pool], store, count)
 
 
+@pytest.mark.long
 def test_an_engine_s_process_that_is_killed_is_replaced(planned, store, tmp_path):
     pool = planned(store, engine="noted_vllm:Noted", engine_args=float32(notes=tmp_path))
     before = {}
@@ -403,7 +406,7 @@ def test_an_engine_s_process_that_is_killed_is_replaced(planned, store, tmp_path
 
 def core_of(pid):
     """Return the process of vLLM's engine core that a process has started."""
-    children = psutil.Process(pid).children(recursive=True)
+    children = psutil.Process(int(pid)).children(recursive=True)
     (core,) = [child.pid for child in children if "VLLM::Engine" in child.name()]
     return core
 
@@ -421,6 +424,7 @@ def test_an_engine_whose_core_is_killed_is_replaced(planned, store, tmp_path):
     assert_nothing_lost_nor_doubled(events, pool, store, before, 128)
 
 
+@pytest.mark.long
 def test_a_start_that_cannot_succeed_is_given_up_with_cause_and_remedy(planned, store):
     pool = planned(store, engine_args=float32(kv_cache_memory_bytes=1000))
     with pytest.raises(EngineLostError, match=r"did not start: .*memory.*max_model_len") as caught:

@@ -1,5 +1,7 @@
 """The embedded model can be built again: a small one here, by the script itself."""
 
+import pytest
+
 from engine.generate.embedded.lessons import STRATEGIES, demo_tasks
 from engine.generate.embedded.train import main
 from engine.generate.engine import Prompt, Setup
@@ -22,6 +24,7 @@ quantity = 8
 """
 
 
+@pytest.mark.long
 def test_the_script_builds_a_model_that_a_study_can_ask(tmp_path):
     main(out=tmp_path / "built", seed=5, count=60)
     scope = load_scope(tmp_path / "built")
