@@ -116,4 +116,4 @@ def _crossing(places: NDArray[np.float64], ahead: NDArray[np.float64]) -> float:
         return np.inf
     if ahead[0] < 0:
         return -np.inf
-    return float(places[np.flatnonzero(ahead <= 0)[0]])
+    return float(np.exp(np.interp(0.0, -ahead, np.log(places))))
