@@ -21,6 +21,8 @@ from engine.report.findings import (
     draws,
 )
 
+Pairs = Mapping[Level, Sequence[tuple[int, int]]]  # of conditions, by the level of the first
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -203,13 +205,13 @@ class _Task:
                 if level != baseline
             }
             if any(matched.values()):
-                compared = {level: pairs for level, pairs in matched.items() if pairs}
+                compared: Pairs = {level: pairs for level, pairs in matched.items() if pairs}
                 return FactorEffects(
                     factor, baseline, self._tested(compared), self._importance(factor)
                 )
         return None
 
-    def _tested(self, matched: Mapping[Level, Sequence[tuple[int, int]]]) -> list[Effect]:
+    def _tested(self, matched: Pairs) -> list[Effect]:
         found = [self._difference(pairs) for pairs in matched.values()]
         tested = iter(holm([one for one in found if one]))
         return [

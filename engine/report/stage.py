@@ -72,7 +72,7 @@ def _figures(
     if not conditions:
         return {}
     knees = [one for analysis in analyses for one in analysis.knees]
-    found = {
+    found: dict[str, Any] = {
         metric: quantity_figure(conditions, metric, knees if metric == findings.metric else ())
         for metric in METRICS
     }
