@@ -133,7 +133,13 @@ class TaskAnalysis:
 
 @lru_cache(maxsize=1)  # a report and the terminal tell of the same
 def analyse(findings: Findings) -> list[TaskAnalysis]:
-    """Compare the conditions of each task of which any has been trained."""
+    """Compare the conditions of each task of which any has been trained.
+
+    Args:
+        findings: What was found; without predictions nothing can be compared.
+    """
+    if not findings.predicted:
+        return []
     tests, validations = (condition_scores(findings, split) for split in ("test", "validation"))
     names = dict.fromkeys(one.task for one in tests)
     return [_Task(findings, name, tests, validations).analysis() for name in names]
