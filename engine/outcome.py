@@ -1,7 +1,6 @@
 """From a plan and the store to what a study found, and to the list of what it refers to."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +10,19 @@ from engine.curate.stage import tally_of
 from engine.curate.view import Tally, View
 from engine.diagnose.stage import Examined
 from engine.diagnostics import diagnoses
-from engine.errors import DamagedError
-from engine.generate.engine import method_of, recipe_fields
+from engine.generate.engine import recipe_fields
 from engine.generate.pool import Pool
 from engine.generate.scope import load_scope
 from engine.models import resolve_precision
 from engine.names import cell_name, pool_name, view_name
 from engine.plan import Plan
 from engine.report.findings import Findings, Source, TaskFacts
+from engine.results import gold_numbers, made_runs, predictions, results
 from engine.spending import taken
 from engine.store import Store
-from engine.survey import Ready, Survey
+from engine.survey import Survey
 from engine.tasks.task import Task
 from engine.train.queue import Finished
-from engine.train.run import SCORED
 from engine.train.trainer import trainer_class, training_fields
 
 LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
@@ -60,12 +58,13 @@ def find(
     study = plan.file.study
     names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     baselines = baseline_results(plan.baselines, plan.gold, store)
+    made = made_runs(now, store)
     unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
         name=study.name,
         tasks={name: _facts(plan, task) for name, task in plan.file.tasks.items()},
         factors=study.varied,
-        results=list(_results(plan, now, store)),
+        results=list(results(plan, now, store, made)),
         sources=[_source(plan, view, store) for view in plan.views],
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
@@ -85,52 +84,16 @@ def find(
         published=plan.published,
         diagnostics=list(diagnoses(plan, now, store, names)),
         encoder=_without_place(study.diagnose.model) if study.diagnose else "",
+        metric=study.metric,
+        gold={name: gold_numbers(plan, task) for name, task in plan.file.tasks.items()},
+        predicted=predictions(made),
+        annotation=study.annotation,
     )
 
 
 def _facts(plan: Plan, task: Task) -> TaskFacts:
     gold = plan.gold[task.name]
     return TaskFacts(list(task.labels), {name: own.table.num_rows for name, own in gold.items()})
-
-
-def _results(plan: Plan, now: Survey, store: Store) -> Iterator[dict[str, Any]]:
-    for ready in now.ready:
-        # a trainer that draws nothing has one run, which stands for every repeat
-        for repeat, run in zip(range(plan.file.study.repeats), cycle(ready.runs), strict=False):
-            if run.name in now.made:
-                body = store.document(run.name)
-                if body["fingerprint"] != run.fingerprint:
-                    raise DamagedError(run.name, "it belongs to another run")
-                for split in SCORED:
-                    yield _result(plan, ready, repeat, run.name, split, body)
-
-
-def _result(  # noqa: PLR0913 - a row has these sources
-    plan: Plan, ready: Ready, repeat: int, run: str, split: str, body: Mapping[str, Any]
-) -> dict[str, Any]:
-    cell, scored = ready.cell, body["splits"][split]
-    own = {name: cell.condition.levels[name] for name in plan.file.study.varied}
-    config = cell.condition.generate
-    return {
-        **own,
-        "task": cell.condition.task,
-        "method": method_of(config),
-        "is_rephrased": bool(config and cell.mix.view and cell.mix.view.pool.call == "rephrase"),
-        "quantity": cell.condition.mix.quantity,
-        "real": cell.condition.mix.real,
-        "replicate": cell.replicate,
-        "repeat": repeat,
-        "split": split,
-        "accuracy": scored["accuracy"],
-        "macro_f1": scored["macro_f1"],
-        "rows_synthetic": ready.rows.synthetic,
-        "rows_real": ready.rows.real,
-        "rows_real_seen": cell.real_seen,
-        "steps_done": body["steps_done"],
-        "train_seconds": body["train_seconds"],
-        "pool": cell.mix.view.pool.folder if cell.mix.view else None,
-        "run": run,
-    }
 
 
 def _source(plan: Plan, view: View, store: Store) -> Source:

@@ -4,13 +4,14 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pyarrow as pa
 
 from engine.fingerprint import SHORT
 
 Item = TypeVar("Item")
+Metric = Literal["accuracy", "macro_f1"]  # what conditions are compared by
 
 GOLD = pa.schema(
     [("id", pa.string()), ("label", pa.string()), ("text", pa.string()), ("text_pair", pa.string())]
@@ -44,7 +45,8 @@ VIEW = pa.schema(
     ]
 )
 
-KNOWN_BY = ("task", "method", "is_rephrased")  # of a result: what published numbers know it by
+# of a result: what published numbers know it by, and what its comparisons need to know
+KNOWN_BY = ("task", "method", "is_rephrased", "is_random", "took")
 
 RESULT_COLUMNS = (
     "quantity",

@@ -174,6 +174,20 @@ def generate(  # noqa: PLR0913 - its options
 
 
 @bench.command()
+def statistics(
+    simulations: Annotated[int, typer.Option(help="Simulated studies per figure.", min=10)] = 1000,
+    conditions: Annotated[
+        int, typer.Option(help="Conditions of the large study; 0 leaves it out.", min=0)
+    ] = 1000,
+    json: Json = False,
+) -> None:
+    """Measure intervals and tests on studies with known answers, and the time of a large one."""
+    from jobs.bench_statistics import bench_statistics
+
+    typer.echo(bench_statistics(simulations, conditions, json))
+
+
+@bench.command()
 def train(  # noqa: PLR0913 - its options
     runs: Annotated[int, typer.Option(help="Classifiers to train.", min=1)] = 16,
     rows: Annotated[int, typer.Option(help="Rows that each is trained on.", min=3)] = 300,

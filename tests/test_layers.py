@@ -24,6 +24,7 @@ TOP = [
 TOP += [
     "spending",
     "demand",
+    "results",
     "outcome",
     "forecast",
     "steps",

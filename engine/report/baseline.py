@@ -98,17 +98,17 @@ def baseline_scores(findings: Findings) -> list[BaselineScore]:
 
 
 def best_baselines(findings: Findings) -> dict[str, BaselineScore]:
-    """Return for each task the LLM and number of shots with the best accuracy on validation."""
+    """Return for each task the LLM and number of shots that is best on validation."""
     found: dict[str, BaselineScore] = {}
     for one in baseline_scores(findings):
         best = found.setdefault(one.task, one)
-        if _validated(one) > _validated(best):
+        if _validated(one, findings) > _validated(best, findings):
             found[one.task] = one
     return found
 
 
-def _validated(one: BaselineScore) -> float:
-    return one.validation.scores["accuracy"].value
+def _validated(one: BaselineScore, findings: Findings) -> float:
+    return one.validation.scores[findings.metric].value
 
 
 def shots_shown(one: BaselineScore) -> str:

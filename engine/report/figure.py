@@ -1,9 +1,13 @@
 """Score against quantity, a line per recipe with its band, a panel per task and real rows."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
+import numpy as np
+
+from engine.report.analysis import Knee
 from engine.report.findings import ConditionScore
 
 AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
@@ -11,18 +15,23 @@ NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 PANEL_INCHES = (4.6, 3.6)
 MOST_TICKS = 6
 FEW_COLOURS = 10
+MARKERS = "os^Dv"
 BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 
-def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # noqa: ANN401 - untyped
+def quantity_figure(
+    conditions: Sequence[ConditionScore], metric: str, knees: Sequence[Knee] = ()
+) -> Any:  # noqa: ANN401 - untyped
     """Draw a metric against the number of synthetic rows.
 
     A real-only condition stands as the point at 0 of the curves that share its real rows and its
-    other levels, and as a dashed line everywhere. Bands are the conditions' intervals.
+    other levels, and as a dashed line everywhere. Bands are the conditions' intervals; a diamond
+    on a line is its knee.
 
     Args:
         conditions: The conditions' scores.
         metric: "accuracy" or "macro_f1".
+        knees: Where lines have their knees.
 
     Returns:
         A matplotlib figure.
@@ -39,18 +48,67 @@ def quantity_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  
         own = [one for one in conditions if one.task == task]
         for axis, real in zip(axes, panels, strict=True):
             _panel(axis, own, metric, real, colours)
+            _knees(axis, own, metric, [one for one in knees if one.levels["real"] == real], colours)
             title = f"with {real} real rows" if real else "synthetic rows alone"
             axis.set_title(f"{task}, {title}" if len(tasks) > 1 else title)
             axis.set_xlabel("Synthetic rows")
         axes[0].set_ylabel(AXES[metric])
+    _legend(figure, rows.flat)
+    return figure
+
+
+def cost_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # noqa: ANN401 - untyped
+    """Draw a metric against what the synthetic rows took: money if there are prices, else tokens.
+
+    Args:
+        conditions: The conditions' scores; those whose rows took nothing are left out.
+        metric: "accuracy" or "macro_f1".
+
+    Returns:
+        A matplotlib figure, a panel per task.
+    """
+    from matplotlib.figure import Figure
+
+    kept = [one for one in conditions if one.took.tokens]
+    is_priced = all(one.took.cost for one in kept)
+    tasks = list(dict.fromkeys(one.task for one in kept))
+    colours, markers = _colours(kept), _markers(kept)
+    size = (PANEL_INCHES[0] + 2.4, PANEL_INCHES[1] * len(tasks))
+    figure = Figure(figsize=size, layout="constrained")
+    for axis, task in zip(figure.subplots(len(tasks), squeeze=False).flat, tasks, strict=True):
+        for one in (one for one in kept if one.task == task):
+            score, spent = one.scores[metric], one.took.cost if is_priced else one.took.tokens
+            shown = {"color": colours[_recipe(one)], "marker": markers[one.real]}
+            real = f", with {one.real} real rows" if one.real else ""
+            label = f"{_recipe(one) or 'synthetic'}{real}"
+            axis.plot([spent], [score.value], ls="", ms=5, label=label, **shown)
+            if score.low is not None:
+                axis.vlines([spent], score.low, score.high, color=shown["color"], alpha=0.3, lw=1.5)
+        axis.set_xscale("log")
+        axis.set_title(task if len(tasks) > 1 else "")
+        axis.set_xlabel(
+            "Cost of the synthetic rows" if is_priced else "Tokens, prompts and answers"
+        )
+        axis.set_ylabel(AXES[metric])
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    _legend(figure, figure.axes)
+    return figure
+
+
+def _markers(conditions: Sequence[ConditionScore]) -> dict[int, str]:
+    reals = sorted({one.real for one in conditions})
+    return {real: MARKERS[place % len(MARKERS)] for place, real in enumerate(reals)}
+
+
+def _legend(figure: Any, axes: Iterable[Any]) -> None:  # noqa: ANN401 - untyped
     handles = {
         label: handle
-        for axis in rows.flat
+        for axis in axes
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     if handles:
         figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
-    return figure
 
 
 def as_svg(figure: Any) -> str:  # noqa: ANN401 - a matplotlib figure
@@ -108,6 +166,29 @@ def _panel(
     axis.set_xticks(sorted(quantities | ({0.0} if starts else set()))[-MOST_TICKS:])
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
+
+
+def _knees(
+    axis: Any,  # noqa: ANN401 - untyped
+    conditions: Sequence[ConditionScore],
+    metric: str,
+    knees: Sequence[Knee],
+    colours: Mapping[str, Any],
+) -> None:
+    """Mark the knees of a panel's lines, straight between the points where they lie."""
+    for knee in knees:
+        points = [
+            one
+            for one in conditions
+            if one.quantity and all(one.levels[name] == own for name, own in knee.levels.items())
+        ]
+        if points and isfinite(knee.reach.rows):
+            points.sort(key=lambda one: one.quantity)
+            xs = [one.rows_synthetic for one in points]
+            ys = [one.scores[metric].value for one in points]
+            score = np.interp(knee.reach.rows, xs, ys)
+            colour = colours[_recipe(points[0])]
+            axis.plot([knee.reach.rows], [score], "D", ms=8, mfc="none", mec=colour, mew=1.5)
 
 
 def _agree(baseline: ConditionScore, point: ConditionScore) -> bool:

@@ -1,13 +1,16 @@
 """What a study found, ready to be shown: values only, no paths into the store's inside."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from engine.evaluate.bootstrap import Numbers
 from engine.evaluate.intervals import Mean, mean_interval
 from engine.report.published.written import Published
+from engine.schema import Metric
+from engine.study.resources import Annotation
 
-METRICS = ("accuracy", "macro_f1")
+METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
 Level = str | int | float | bool | None
 
 
@@ -35,6 +38,23 @@ class Source(NamedTuple):
     tokens: int
     seconds: float
     cost: float | None = None
+
+
+class Took(NamedTuple):
+    """What it took to make rows, all that they are made from among it.
+
+    Attributes:
+        tokens: Tokens of prompts and completions; 0 where the engine counts none.
+        engine_s: Seconds of engines, without their starts.
+        cost: Money, at the study's prices; None without any.
+    """
+
+    tokens: float
+    engine_s: float
+    cost: float | None
+
+
+NOTHING = Took(0.0, 0.0, None)
 
 
 class TaskFacts(NamedTuple):
@@ -76,7 +96,7 @@ class Diagnosis(NamedTuple):
     trivial: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Findings:
     """What a study found.
 
@@ -86,8 +106,9 @@ class Findings:
         factors: The factors' names, ``task`` among them where there are several.
         results: One row per repeat and split: the columns of RESULT_COLUMNS and the factors, and
             what published numbers know it by: ``task``, ``method`` (None for real rows alone; the
-            strategy, such as "few_shot_3") and ``is_rephrased``. Repeats of a trainer that draws
-            nothing name one and the same ``run``.
+            strategy, such as "few_shot_3") and ``is_rephrased``; and ``is_random``, whether its
+            trainer draws anything, and ``took``, what its synthetic rows took (Took). Repeats of
+            a trainer that draws nothing name one and the same ``run``.
         sources: What became of the synthetic rows.
         repeats: Trainings per condition, of those trainers whose repeats differ.
         replicates: Draws of the data.
@@ -102,6 +123,10 @@ class Findings:
         published: Numbers that the report sets beside the study's own.
         diagnostics: How alike the views' rows are, and the real rows that they were set beside.
         encoder: What told that, or "".
+        metric: What conditions are compared by, and the best of them is chosen by.
+        gold: The test rows' label numbers, by task.
+        predicted: Label numbers that each run predicted for them, by the run.
+        annotation: What it is to label real rows.
     """
 
     name: str
@@ -121,6 +146,10 @@ class Findings:
     published: Published | None = None
     diagnostics: Sequence[Diagnosis] = ()
     encoder: str = ""
+    metric: Metric = "accuracy"
+    gold: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    predicted: Mapping[str, Numbers] = field(default_factory=dict)
+    annotation: Annotation = field(default_factory=Annotation)
 
     @property
     def runs_made(self) -> int:
@@ -149,6 +178,7 @@ class ConditionScore:
         rows_real: Real rows trained on.
         rows_real_seen: Real rows seen, in training or in prompts.
         train_seconds: Mean seconds of training.
+        took: What its synthetic rows took, on average.
     """
 
     task: str
@@ -160,16 +190,22 @@ class ConditionScore:
     rows_real: int
     rows_real_seen: int
     train_seconds: float
+    took: Took = NOTHING
 
 
 def condition_scores(findings: Findings, split: str) -> list[ConditionScore]:
     """Return each condition's scores on a split, in the order of the grid."""
+    return [_score(level_names(findings), rows) for rows in condition_rows(findings, split)]
+
+
+def condition_rows(findings: Findings, split: str) -> list[list[Mapping[str, Any]]]:
+    """Return each condition's results on a split, in the order of the grid."""
     names = level_names(findings)
     grouped: dict[tuple[Level, ...], list[Mapping[str, Any]]] = {}
     for row in findings.results:
         if row["split"] == split:
             grouped.setdefault(tuple(row[name] for name in names), []).append(row)
-    return [_score(dict(zip(names, key, strict=True)), rows) for key, rows in grouped.items()]
+    return list(grouped.values())
 
 
 def level_names(findings: Findings) -> list[str]:
@@ -178,10 +214,10 @@ def level_names(findings: Findings) -> list[str]:
     return [*own, "quantity", "real"]
 
 
-def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
+def _score(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
     return ConditionScore(
         task=rows[0]["task"],
-        levels=levels,
+        levels={name: rows[0][name] for name in names},
         quantity=rows[0]["quantity"],
         real=rows[0]["real"],
         scores={metric: mean_interval(draws(rows, metric)) for metric in METRICS},
@@ -189,6 +225,17 @@ def _score(levels: Mapping[str, Level], rows: Sequence[Mapping[str, Any]]) -> Co
         rows_real=rows[0]["rows_real"],
         rows_real_seen=rows[0]["rows_real_seen"],
         train_seconds=sum(row["train_seconds"] for row in rows) / len(rows),
+        took=_mean_took([row.get("took", NOTHING) for row in rows]),
+    )
+
+
+def _mean_took(all_of_it: Sequence[Took]) -> Took:
+    costs = [one.cost for one in all_of_it if one.cost is not None]
+    count = len(all_of_it)
+    return Took(
+        sum(one.tokens for one in all_of_it) / count,
+        sum(one.engine_s for one in all_of_it) / count,
+        sum(costs) / count if costs else None,
     )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.evaluate.importance import Importance
 from engine.evaluate.intervals import Mean
+from engine.report.analysis import TaskAnalysis, analyse
 from engine.report.baseline import (
     ahead,
     baseline_scores,
@@ -16,12 +18,22 @@ from engine.report.baseline import (
     shots_shown,
 )
 from engine.report.diagnosis import diagnostics_table, per_thousand
-from engine.report.figure import as_png, as_svg, quantity_figure
+from engine.report.effects import (
+    comparisons_table,
+    show_p,
+    show_reach,
+    show_tested,
+    worth_table,
+)
+from engine.report.figure import as_png, as_svg, cost_figure, quantity_figure
 from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
 from engine.report.published.compare import compare, in_unit, measured, shown, signed
+from engine.report.words import METRIC_NAMES, curve_named, level_named, named, summary
+from engine.report.worth import PUBLISHED, bill
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store
 
+COMPARING = (named, curve_named, show_tested, show_p, show_reach)
 FEW_DRAWS = 3  # below this an interval says little
 
 
@@ -37,16 +49,36 @@ def write_report(findings: Findings, store: Store) -> None:
         if rows or store.has(file):  # of a study that has none any more: no rows
             store.publish(file, _parquet(table(findings)))
     conditions = condition_scores(findings, "test")
+    analyses = analyse(findings)
+    for name, table in (
+        ("comparisons", comparisons_table(analyses)),
+        ("worth", worth_table(analyses, findings.annotation)),
+    ):
+        store.publish(f"{folder}/{name}.parquet", _parquet(table))
     drawings: dict[str, str] = {}
-    for metric in METRICS if conditions else ():
-        figure = quantity_figure(conditions, metric)
-        drawings[metric] = as_svg(figure)
-        store.publish(f"{folder}/figures/{metric}.svg", drawings[metric].encode())
-        store.publish(f"{folder}/figures/{metric}.png", as_png(figure))
-    facts = _facts(findings)
+    for name, figure in _figures(findings, conditions, analyses).items():
+        drawings[name] = as_svg(figure)
+        store.publish(f"{folder}/figures/{name}.svg", drawings[name].encode())
+        store.publish(f"{folder}/figures/{name}.png", as_png(figure))
+    facts = _facts(findings, analyses)
     for template, name in (("report.md.jinja", "report.md"), ("report.html.jinja", "report.html")):
         page = _render(template, findings=findings, drawings=drawings, **facts)
         store.publish(f"{folder}/{name}", page.encode())
+
+
+def _figures(
+    findings: Findings, conditions: Sequence[ConditionScore], analyses: Sequence[TaskAnalysis]
+) -> dict[str, Any]:
+    if not conditions:
+        return {}
+    knees = [one for analysis in analyses for one in analysis.knees]
+    found: dict[str, Any] = {
+        metric: quantity_figure(conditions, metric, knees if metric == findings.metric else ())
+        for metric in METRICS
+    }
+    if any(one.took.tokens for one in conditions):
+        found["cost"] = cost_figure(conditions, findings.metric)
+    return found
 
 
 def results_table(findings: Findings) -> pa.Table:
@@ -82,18 +114,29 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _facts(findings: Findings) -> dict[str, Any]:
+def _facts(findings: Findings, analyses: Sequence[TaskAnalysis]) -> dict[str, Any]:
     names, llms = level_names(findings), best_baselines(findings)
     by_split = {split: condition_scores(findings, split) for split in ("test", "validation")}
-    validation = {tuple(one.levels.values()): one for one in by_split["validation"]}
-    rows = [(one, validation[tuple(one.levels.values())]) for one in by_split["test"]]
+    rows = list(zip(by_split["test"], by_split["validation"], strict=True))
     reasons = sorted({reason for source in findings.sources for reason in source.refused})
     return {
         "names": names,
         "rows": rows,
         "reasons": reasons,
-        "best": best(findings),
-        "tops": [test.levels for test, _ in best(findings).values()],
+        "analyses": analyses,
+        "metric": METRIC_NAMES[findings.metric],
+        "leaders": [one.best.levels for one in analyses],
+        "has_effects": any(one.factors for one in analyses),
+        "has_p": any(tested and tested.p is not None for one in analyses for tested in one.others),
+        "has_knees": any(one.knees for one in analyses),
+        "has_worths": any(one.worths for one in analyses),
+        "published_labelling": PUBLISHED,
+        "behind": [tested for one in analyses for tested in one.others],
+        "summaries": {one.task: summary(one, findings) for one in analyses},
+        "bills": {
+            one.task: [(worth, bill(worth, findings.annotation)) for worth in one.worths]
+            for one in analyses
+        },
         "few_draws": has_few_draws(findings),
         "scope": scope(findings),
         "drawless": drawless(findings),
@@ -104,18 +147,6 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "has_tasks": len({one.task for one in findings.diagnostics}) > 1,
         "ahead": [ahead(test, llms[test.task]) if test.task in llms else None for test, _ in rows],
     }
-
-
-def best(findings: Findings) -> dict[str, tuple[ConditionScore, ConditionScore]]:
-    """Return for each task the test and validation scores of its best condition on validation."""
-    found: dict[str, tuple[ConditionScore, ConditionScore]] = {}
-    for pair in zip(
-        condition_scores(findings, "test"), condition_scores(findings, "validation"), strict=True
-    ):
-        known = found.setdefault(pair[0].task, pair)
-        if pair[1].scores["accuracy"].value > known[1].scores["accuracy"].value:
-            found[pair[0].task] = pair
-    return found
 
 
 def has_few_draws(findings: Findings) -> bool:
@@ -160,7 +191,9 @@ def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templat
     environment.filters["shots"] = shots_shown
     environment.filters["or_dash"] = show_or_dash
     environment.filters["per_thousand"] = per_thousand
-    for words in (in_unit, measured, shown, signed):
+    environment.filters["level"] = lambda level, factor: level_named(factor, level)
+    environment.filters["share"] = show_share
+    for words in (in_unit, measured, shown, signed, *COMPARING):
         environment.filters[words.__name__] = words
     return environment.get_template(template).render(**values)
 
@@ -175,3 +208,8 @@ def show_score(mean: Mean) -> str:
 def show_or_dash(value: float | None, form: str) -> str:
     """Return a number in a form such as ``%.3f``; a dash where there is none."""
     return "\u2013" if value is None else form % value
+
+
+def show_share(found: Importance | None) -> str:
+    """Return a factor's importance, such as ``61%``."""
+    return "\u2013" if found is None else f"{100 * found.share:.0f}%"

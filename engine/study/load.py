@@ -19,6 +19,7 @@ BESIDE = (
     "budget",
     "baseline",
     "diagnose",
+    "annotation",
     "splits",
 )  # sections whose fields are no factors
 

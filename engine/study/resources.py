@@ -132,3 +132,15 @@ class Budget(Written):
                 "or price_hour"
             )
         return self
+
+
+class Annotation(Written):
+    """What it is to have a real row labelled, which synthetic rows are weighed against.
+
+    Attributes:
+        price_row: Price of a labelled row, in the unit of the prices in ``[budget]``.
+        seconds_row: Seconds of an annotator's time that a row takes.
+    """
+
+    price_row: float | None = Field(None, gt=0)
+    seconds_row: float | None = Field(None, gt=0)

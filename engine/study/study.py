@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
+from engine.schema import Metric
 from engine.study.config import (
     BaselineConfig,
     CurateConfig,
@@ -13,7 +14,7 @@ from engine.study.config import (
     MixConfig,
     TrainConfig,
 )
-from engine.study.resources import Budget, Quota, Resources
+from engine.study.resources import Annotation, Budget, Quota, Resources
 from engine.tasks.reading import Written
 from engine.tasks.source import Source
 from engine.tasks.task import SPLITS, Split
@@ -50,6 +51,9 @@ class Study(Written):
         factors: What varies: a field's name and its levels, or a name of the user's own and
             bundled levels.
         exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
+        metric: What conditions are compared by: the best is chosen by it on validation. Results
+            hold both.
+        annotation: What it is to label real rows, which synthetic ones are weighed against.
         published: Published numbers that the report sets beside the study's own: a built-in file's
             name, such as "li2024", or the path of one.
     """
@@ -57,6 +61,7 @@ class Study(Written):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
     task: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
     splits: Splits = {}
+    metric: Metric = "accuracy"
     repeats: int = Field(3, ge=1)
     replicates: int = Field(1, ge=1)
     generate: GenerateConfig = GenerateConfig()
@@ -66,6 +71,7 @@ class Study(Written):
     resources: Resources = Resources()
     quota: Quota = Quota()
     budget: Budget = Budget()
+    annotation: Annotation = Annotation()
     baseline: BaselineConfig | None = None
     diagnose: DiagnoseConfig | None = None
     factors: dict[str, list[Any]] = {}

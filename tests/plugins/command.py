@@ -23,6 +23,6 @@ def textmill(*words, folder, **more):
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )

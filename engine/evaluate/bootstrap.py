@@ -1,0 +1,89 @@
+"""How scores move with other test rows: the bootstrap over rows, for many runs at once."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.schema import Metric
+
+RESAMPLES = 1000
+SEED = 2407_12813  # the same rows are drawn whenever a report is written
+AT_ONCE = 256  # runs, which bounds the memory
+
+Numbers = NDArray[np.integer[Any]]
+Floats = NDArray[np.floating[Any]]
+
+
+@lru_cache(maxsize=2)  # all runs of a task are scored on the same
+def drawn_rows(rows: int, resamples: int = RESAMPLES) -> Floats:
+    """Return how often each row is drawn in each resample, with replacement.
+
+    Args:
+        rows: How many rows there are, n >= 1.
+        resamples: How many times n of them are drawn.
+
+    Returns:
+        Counts, shape (resamples, n).
+    """
+    random = np.random.default_rng(SEED)
+    counts = random.multinomial(rows, np.full(rows, 1 / rows), size=resamples)
+    return counts.astype(np.float32)
+
+
+def weighted_scores(
+    gold: Numbers, predicted: Numbers, labels: int, metric: Metric, counts: Floats
+) -> Floats:
+    """Score many runs' predictions with rows that count so many times.
+
+    All runs are scored on the same rows, so that what the rows have in common cancels where two
+    runs are compared (Koehn 2004, section 3, "paired bootstrap"). Macro-F1 is that of
+    ``engine.evaluate.metric``: a label that is neither drawn nor predicted has no F1.
+
+    Args:
+        gold: Label numbers, shape (n,).
+        predicted: Each run's label numbers, shape (runs, n).
+        labels: How many labels the task has.
+        metric: What to compute.
+        counts: How often each row counts, shape (k, n), n > 0 in all.
+
+    Returns:
+        Scores, 0 to 1, shape (k, runs).
+    """
+    blocks = [
+        _scores(gold, block, labels, metric, counts) for block in _in_blocks(predicted, AT_ONCE)
+    ]
+    return np.concatenate(blocks, axis=1)
+
+
+def _in_blocks(predicted: Numbers, size: int) -> Iterator[Numbers]:
+    for start in range(0, len(predicted), size):
+        yield predicted[start : start + size]
+
+
+def _scores(
+    gold: Numbers, predicted: Numbers, labels: int, metric: Metric, counts: Floats
+) -> Floats:
+    if metric == "accuracy":
+        found = counts @ _ones(predicted == gold) / counts.sum(axis=1, keepdims=True)
+        return np.asarray(found, np.float64)
+    total = np.zeros((len(counts), len(predicted)))
+    occurring = np.zeros_like(total)
+    for label in range(labels):
+        is_gold, is_said = gold == label, predicted == label
+        hits = counts @ _ones(is_said & is_gold)
+        there = counts @ _ones(is_said) + (counts @ is_gold.astype(np.float32))[:, None]
+        total += np.divide(2 * hits, there, out=np.zeros_like(total), where=there > 0)
+        occurring += there > 0
+    return total / occurring
+
+
+def _ones(marked: NDArray[np.bool_]) -> Floats:
+    return np.ascontiguousarray(marked.T, dtype=np.float32)
+
+
+def stacked(predictions: Sequence[Sequence[int]]) -> Numbers:
+    """Return predictions as one array, shape (runs, n), in no more memory than labels need."""
+    return np.asarray(predictions, dtype=np.int16)

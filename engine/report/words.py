@@ -1,0 +1,246 @@
+"""What a study found, in sentences that a person can act on."""
+
+from collections.abc import Mapping, Sequence
+from math import floor, isfinite, isinf, log10
+
+from engine.evaluate.curve import MARGIN, Reach
+from engine.evaluate.family import Tested
+from engine.evaluate.trials import Estimate
+from engine.report.analysis import Effect, FactorEffects, Knee, TaskAnalysis, Worth
+from engine.report.findings import ConditionScore, Findings, Level
+from engine.report.worth import in_money
+
+METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+MOST_LEVELS = 4  # of a factor that the summary speaks of; the tables show all
+ABOUT_THE_SAME = (0.95, 1.05)
+
+
+def summary(analysis: TaskAnalysis, findings: Findings) -> list[str]:
+    """Return what is to be said of a task, most important first: one to a few sentences each."""
+    worth = _told_worth(analysis)
+    told = [_leading(analysis, findings)]
+    told += [_of_factor(one) for one in analysis.factors]
+    told += [_of_knee(one) for one in _told_knees(analysis)]
+    told += [_of_worth(worth), in_money(worth, findings)] if worth else []
+    return [*(one for one in told if one), _scope(findings)]
+
+
+def _leading(analysis: TaskAnalysis, findings: Findings) -> str:
+    best, metric = analysis.best, findings.metric
+    mean = best.scores[metric]
+    interval = "" if mean.low is None else f" ({_interval(mean.low, mean.high or 0.0)})"
+    told = (
+        f"Best on validation is {named(best)}: {METRIC_NAMES[metric]} {100 * mean.value:.1f} on "
+        f"test{interval}."
+    )
+    tested = [one for one in analysis.others if one]
+    ahead = sum(one.is_shown and one.difference.value > 0 for one in tested)
+    behind = sum(one.is_shown and one.difference.value < 0 for one in tested)
+    if not tested:
+        return told
+    if all(one.p is None for one in tested):
+        return f"{told} With one training each, nothing is known of how others would come out."
+    even = len(tested) - ahead - behind
+    if not ahead + behind:
+        return f"{told} On test no difference is shown from any of the {_others(even)}."
+    counts = f"ahead of {ahead}" + (f" and behind {behind}" if behind else "")
+    rest = f"; from {even} no difference is shown" if even else ""
+    return f"{told} On test it is {counts} of the {_others(len(tested))}{rest}."
+
+
+def _others(count: int) -> str:
+    return "1 other condition" if count == 1 else f"{count} other conditions"
+
+
+def _of_factor(found: FactorEffects) -> str:
+    told = [
+        sentence
+        for effect in _strongest(found.effects)
+        if (sentence := _of_effect(found.factor, effect, found.baseline))
+    ]
+    if not told:
+        return ""
+    if found.importance:
+        share = f"{100 * found.importance.share:.0f}% of the variance between conditions"
+        told.insert(0, f"{found.factor} accounts for {share}.")
+    left = len(found.effects) - len(_strongest(found.effects))
+    told += [f"Of {left} more levels the table speaks."] if left else []
+    return " ".join(told)
+
+
+def _strongest(effects: Sequence[Effect]) -> list[Effect]:
+    """Return a few of a factor's levels in their order: those that differ most surely."""
+    if len(effects) <= MOST_LEVELS:
+        return list(effects)
+    sure = sorted(effects, key=lambda one: _chance(one.tested))[:MOST_LEVELS]
+    return [one for one in effects if one in sure]
+
+
+def _chance(tested: Tested | None) -> float:
+    return 2.0 if tested is None or tested.p is None else tested.p
+
+
+def _of_effect(factor: str, effect: Effect, baseline: Level) -> str:
+    one, other, tested = (
+        level_named(factor, effect.level),
+        level_named(factor, baseline),
+        effect.tested,
+    )
+    if tested is None:
+        return ""
+    where = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
+    return _compared(one, other, tested, where, _tokens(effect.tokens))
+
+
+def _compared(one: str, other: str, tested: Tested, where: str, tokens: str) -> str:
+    difference = tested.difference
+    size = f"{abs(100 * difference.value):.1f} points"
+    if tested.p is None:
+        side = "above" if difference.value >= 0 else "below"
+        return (
+            f"{one} is {size} {side} {other}{where}{tokens}, with one training each: "
+            "that says nothing of other trainings."
+        )
+    if tested.is_shown and difference.value > 0:
+        return f"{one} beats {other} by {size}, {_interval_of(difference)}{where}{tokens}."
+    if tested.is_shown:
+        lost = Estimate(-difference.value, -difference.high, -difference.low, None, 0)
+        return f"{one} loses to {other} by {size}, {_interval_of(lost)}{where}{tokens}."
+    apart = difference.low > 0 or difference.high < 0
+    among = ", which is not enough among so many comparisons" if apart else ""
+    return (
+        f"No difference is shown between {one} and {other}{where}: "
+        f"{100 * difference.value:+.1f} points, {_interval_of(difference)}{among}{tokens}."
+    )
+
+
+def _tokens(ratio: float | None) -> str:
+    if ratio is None:
+        return ""
+    if ABOUT_THE_SAME[0] <= ratio <= ABOUT_THE_SAME[1]:
+        return ", at about the same tokens"
+    return (
+        f", at {ratio:.2g} times the tokens" if ratio < 10 else f", at {ratio:.0f} times the tokens"
+    )
+
+
+def _interval_of(one: Estimate) -> str:
+    return _interval(one.low, one.high)
+
+
+def _interval(low: float, high: float) -> str:
+    return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
+
+
+def _told_knees(analysis: TaskAnalysis) -> list[Knee]:
+    """Return the knee of the leader's own curve, if it is on one."""
+    best = analysis.best.levels
+    return [
+        one
+        for one in analysis.knees
+        if all(best[name] == level for name, level in one.levels.items())
+    ]
+
+
+def _of_knee(one: Knee) -> str:
+    what, cost = curve_named(one), f"{100 * MARGIN:.0f} point"
+    most = f"up to {one.most:,}"
+    if isinf(one.reach.rows):
+        sure = "" if isinf(one.reach.high) else f" (95% interval up to {about(one.reach.high)})"
+        return (
+            f"{what}: no more than {cost} is gained by any of the quantities tried{sure}, {most}."
+        )
+    return (
+        f"{what}: from about {about(one.reach.rows)} synthetic rows on no more than {cost} is "
+        f"left to gain, {most} ({_rows_interval(one.reach)})."
+    )
+
+
+def _rows_interval(reach: Reach) -> str:
+    low = "the fewest tried" if isinf(reach.low) else about(reach.low)
+    high = "the most tried" if isinf(reach.high) else about(reach.high)
+    return f"95% interval {low} to {high}"
+
+
+def _told_worth(analysis: TaskAnalysis) -> Worth | None:
+    """Return the worth of the leader; if it has no synthetic rows, of the best that has."""
+    if analysis.best.quantity:
+        return analysis.worth_of(analysis.best)
+    return max(analysis.worths, key=lambda one: one.reach.rows, default=None)
+
+
+def _of_worth(one: Worth) -> str:
+    condition, reach = one.condition, one.reach
+    own, seen = condition.rows_real, condition.rows_real_seen
+    rows = f"{condition.rows_synthetic:,.0f} synthetic rows"
+    beside = f" beside {own:,} real ones" if own else ""
+    if reach.rows == float("inf"):
+        said = f"score more than {one.most:,} real rows alone, the most tried"
+    elif reach.rows == -float("inf"):
+        said = f"score less than {one.fewest:,} real rows alone, the fewest tried"
+    elif own:
+        said = f"score what about {about(reach.rows)} real rows alone do"
+    else:
+        said = f"are worth about {about(reach.rows)} real ones"
+    low, high = _end(reach.low, one), _end(reach.high, one)
+    interval = "" if low == high else f" (95% interval {low} to {high})"
+    worth = f": they are worth {_further(one.further.rows)}" if own and isfinite(reach.rows) else ""
+    shown = f" Its prompts draw on {seen:,} real rows." if seen > own else ""
+    return f"Worth, {named(condition)}: {rows}{beside} {said}{interval}{worth}.{shown}"
+
+
+def _end(rows: float, one: Worth) -> str:
+    if isinf(rows):
+        return f"more than {one.most:,}" if rows > 0 else f"fewer than {one.fewest:,}"
+    return about(rows)
+
+
+def _further(rows: float) -> str:
+    return f"about {about(rows)} further ones" if rows > 0 else "none, or do harm"
+
+
+def about(rows: float) -> str:
+    """Return a number of rows with two digits that count, such as "240"."""
+    if not rows:
+        return "0"
+    digits = 1 - floor(log10(abs(rows)))
+    return f"{round(rows, digits):,.0f}"
+
+
+def curve_named(one: Knee) -> str:
+    """Return the conditions of a curve over quantity in words."""
+    return levels_named(one.levels) or "synthetic rows alone"
+
+
+def named(one: ConditionScore) -> str:
+    """Return a condition in words, without its task."""
+    return levels_named(one.levels)
+
+
+def levels_named(levels: Mapping[str, Level]) -> str:
+    """Return levels in words, without the task."""
+    told = [
+        level_named(name, level)
+        for name, level in levels.items()
+        if level is not None
+        and name != "task"
+        and (name, level) not in (("real", 0), ("quantity", 0))
+    ]
+    return ", ".join(told)
+
+
+def level_named(factor: str, level: Level) -> str:
+    """Return a factor's level in words."""
+    if factor in ("quantity", "real") and isinstance(level, int):
+        kind = "synthetic" if factor == "quantity" else "real"
+        return f"{level:,} {kind} rows" if level else f"no {kind} rows"
+    return level if isinstance(level, str) else f"{factor} {level}"
+
+
+def _scope(findings: Findings) -> str:
+    if findings.replicates > 1:
+        return ""
+    return (
+        "All of this is of this pool only: with one replicate nothing is known of how other draws "
+        "of the data would come out."
+    )

@@ -1,0 +1,98 @@
+"""What synthetic rows cost beside labelling the real rows that they are worth."""
+
+from dataclasses import dataclass
+from math import isinf
+
+from engine.evaluate.curve import Reach
+from engine.report.analysis import Worth
+from engine.report.findings import Findings, Took
+from engine.study.resources import Annotation
+
+HOUR_S = 3600
+PUBLISHED = (
+    "Published: people labelled SST-2 rows at 0.07 to 0.10 USD and 20 s each (Ding et al. 2023, as "
+    "Li et al. 2024, arXiv:2407.12813, section 1 has it)."
+)
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a condition's synthetic rows cost, beside labelling the real rows they are worth.
+
+    Attributes:
+        took: What they took.
+        further: How many real rows they are worth.
+        labelling: What labelling these would cost; None where that is not known.
+        hours: Hours of an annotator that it would take; None likewise.
+        affords: How many real rows could be labelled for what the synthetic ones cost; None
+            likewise. They pay off if they are worth more.
+        price: The price of a labelled row at which both cost the same; None likewise.
+    """
+
+    took: Took
+    further: Reach
+    labelling: float | None
+    hours: float | None
+    affords: float | None
+    price: float | None
+
+    @property
+    def pays_off(self) -> bool | None:
+        """Whether the rows are shown to pay off (or not to); None where neither is."""
+        if self.affords is None:
+            return None
+        if self.further.low > self.affords:
+            return True
+        return False if self.further.high < self.affords else None
+
+
+def bill(one: Worth, annotation: Annotation) -> Bill:
+    """Set what a condition's synthetic rows took against labelling."""
+    took, further = one.condition.took, one.further
+    rows = further.rows if further.rows > 0 and not isinf(further.rows) else None
+    priced, timed = annotation.price_row, annotation.seconds_row
+    return Bill(
+        took=took,
+        further=further,
+        labelling=rows * priced if rows and priced else None,
+        hours=rows * timed / HOUR_S if rows and timed else None,
+        affords=took.cost / priced if took.cost is not None and priced else None,
+        price=took.cost / rows if took.cost is not None and rows else None,
+    )
+
+
+def in_money(one: Worth, findings: Findings) -> str:
+    """Return a sentence or more on whether a condition's synthetic rows pay off."""
+    own = bill(one, findings.annotation)
+    told = [_spent(own.took), _labelling(own), _break_even(own)]
+    if findings.annotation.price_row is None and own.price is not None:
+        told.append(PUBLISHED)
+    return " ".join(sentence for sentence in told if sentence)
+
+
+def _spent(took: Took) -> str:
+    parts = [f"{took.tokens:,.0f} tokens"] if took.tokens else []
+    parts += [f"{took.engine_s / HOUR_S:.2g} engine hours"] if took.engine_s else []
+    if not parts:
+        return ""
+    cost = "" if took.cost is None else f", which cost {took.cost:,.2f}"
+    return f"Its synthetic rows took {' and '.join(parts)}{cost}."
+
+
+def _labelling(own: Bill) -> str:
+    parts = [] if own.labelling is None else [f"would cost {own.labelling:,.2f}"]
+    parts += [] if own.hours is None else [f"would take {own.hours:,.1f} hours of an annotator"]
+    return f"Labelling as many real rows as they are worth {' and '.join(parts)}." if parts else ""
+
+
+def _break_even(own: Bill) -> str:
+    if own.affords is not None:
+        verdict = {
+            True: "so they pay off",
+            False: "so they do not pay off",
+            None: "and whether they are worth more is not shown",
+        }[own.pays_off]
+        return f"For what they cost, {own.affords:,.0f} real rows could be labelled, {verdict}."
+    if own.price is not None:
+        return f"They pay off where labelling a row costs more than {own.price:.2g}."
+    return ""
