@@ -178,4 +178,4 @@ def test_two_halves_of_one_generator_s_rows_differ_in_nothing(folder, real_data)
     assert [row["cells"] for row in own] == [4]
     assert own[0]["low"] < 0 < own[0]["high"]
     assert own[0]["p_adjusted"] > 0.05
-    assert "No difference is shown between other_half and one_half in 4 matched cells" in shown
+    assert "No difference is shown between other_half and one_half:" in shown

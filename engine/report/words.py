@@ -22,7 +22,8 @@ def summary(analysis: TaskAnalysis, findings: Findings) -> list[str]:
     told += [_of_factor(one) for one in analysis.factors]
     told += [_of_knee(one) for one in _told_knees(analysis)]
     told += [_of_worth(worth), in_money(worth, findings)] if worth else []
-    return [*(one for one in told if one), _scope(findings)]
+    told.append(_scope(findings))
+    return [one for one in told if one]
 
 
 def _leading(analysis: TaskAnalysis, findings: Findings) -> str:
@@ -89,28 +90,30 @@ def _of_effect(factor: str, effect: Effect, baseline: Level) -> str:
     if tested is None:
         return ""
     where = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
-    return _compared(one, other, tested, where, _tokens(effect.tokens))
+    verbs = ("beat", "lose to") if factor in ("quantity", "real") else ("beats", "loses to")
+    return _compared((one, other), verbs, tested, where + _tokens(effect.tokens))
 
 
-def _compared(one: str, other: str, tested: Tested, where: str, tokens: str) -> str:
+def _compared(names: tuple[str, str], verbs: tuple[str, str], tested: Tested, where: str) -> str:
+    one, other = names
     difference = tested.difference
     size = f"{abs(100 * difference.value):.1f} points"
     if tested.p is None:
         side = "above" if difference.value >= 0 else "below"
         return (
-            f"{one} is {size} {side} {other}{where}{tokens}, with one training each: "
-            "that says nothing of other trainings."
+            f"{one} is {size} {side} {other}{where}, with one training each: that says nothing of "
+            "other trainings."
         )
     if tested.is_shown and difference.value > 0:
-        return f"{one} beats {other} by {size}, {_interval_of(difference)}{where}{tokens}."
+        return f"{one} {verbs[0]} {other} by {size}, {_interval_of(difference)}{where}."
     if tested.is_shown:
         lost = Estimate(-difference.value, -difference.high, -difference.low, None, 0)
-        return f"{one} loses to {other} by {size}, {_interval_of(lost)}{where}{tokens}."
+        return f"{one} {verbs[1]} {other} by {size}, {_interval_of(lost)}{where}."
     apart = difference.low > 0 or difference.high < 0
-    among = ", which is not enough among so many comparisons" if apart else ""
+    among = ", which is not enough to show one" if apart else ""
     return (
-        f"No difference is shown between {one} and {other}{where}: "
-        f"{100 * difference.value:+.1f} points, {_interval_of(difference)}{among}{tokens}."
+        f"No difference is shown between {one} and {other}: {100 * difference.value:+.1f} points, "
+        f"{_interval_of(difference)}{among}{where}."
     )
 
 
