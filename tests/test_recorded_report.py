@@ -72,7 +72,7 @@ def about(sentences, start):
 
 
 def difference(right, one, other):
-    """Return a difference in points and its standard error: of rows, and of draws."""
+    """Return a difference in points, and half its 95% interval."""
     by_row = np.mean([right[key] for key in one], axis=0) * 1.0
     by_row -= np.mean([right[key] for key in other], axis=0)  # (draws, rows)
     draws, rows = by_row.shape
@@ -81,7 +81,9 @@ def difference(right, one, other):
     apart = by_row.var(axis=1, ddof=1).mean() / rows
     of_rows = (draws * together - apart) / (draws - 1)
     of_draws = by_row.mean(axis=1).var(ddof=1) / draws
-    return 100 * by_row.mean(), 100 * math.sqrt(max(0, of_rows) + of_draws)
+    both = of_rows + of_draws
+    freedom = both**2 / (of_rows**2 / (rows - 1) + of_draws**2 / (draws - 1))
+    return 100 * by_row.mean(), 100 * stats.t.ppf(0.975, freedom) * math.sqrt(both)
 
 
 def test_the_best_is_that_of_validation_with_its_mean_on_test(said, right, folder):
@@ -106,16 +108,16 @@ def test_the_best_is_that_of_validation_with_its_mean_on_test(said, right, folde
 def test_a_generator_s_difference_is_that_of_its_cells(said, right):
     sentence = about(said, "generator")
     cells = [[(name, quantity, 100) for quantity in QUANTITIES] for name in ("fewgen", "supergen")]
-    points, error = difference(right, *cells)
+    points, half = difference(right, *cells)
     number = r"([+-]?\d+\.\d)"
     found = re.search(rf"{number} points, 95% interval {number} to {number}", sentence)
     told, low, high = map(float, found.groups())
     sign = -1 if "fewgen loses to" in sentence else 1
     assert sign * told == pytest.approx(points, abs=0.06)
-    # Student's t at 3 draws, with as many degrees of freedom as draws matter
-    assert 1.9 * error < (high - low) / 2 < 4.4 * error
-    shown = "beats" in sentence or "loses to" in sentence
-    assert shown == (abs(points) > (high - low) / 2) or abs(abs(points) - (high - low) / 2) < 0.5
+    assert (high - low) / 2 == pytest.approx(half, rel=0.12)  # where rows were resampled
+    assert (low + high) / 2 == pytest.approx(told, abs=0.1)
+    if "beats" in sentence or "loses to" in sentence:  # p is stricter than the interval
+        assert low > 0
 
 
 def test_worth_is_where_real_rows_alone_score_the_same(said, right):

@@ -1,6 +1,5 @@
 """How scores move with other test rows: the bootstrap over rows, for many runs at once."""
 
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,18 +17,17 @@ Floats = NDArray[np.floating[Any]]
 
 
 @lru_cache(maxsize=2)  # all runs of a task are scored on the same
-def drawn_rows(rows: int, resamples: int = RESAMPLES) -> Floats:
-    """Return how often each row is drawn in each resample, with replacement.
+def drawn_rows(rows: int) -> Floats:
+    """Return how often each row is drawn in each of RESAMPLES resamples, with replacement.
 
     Args:
-        rows: How many rows there are, n >= 1.
-        resamples: How many times n of them are drawn.
+        rows: How many rows there are, and are drawn each time, n >= 1.
 
     Returns:
-        Counts, shape (resamples, n).
+        Counts, shape (RESAMPLES, n).
     """
     random = np.random.default_rng(SEED)
-    counts = random.multinomial(rows, np.full(rows, 1 / rows), size=resamples)
+    counts = random.multinomial(rows, np.full(rows, 1 / rows), size=RESAMPLES)
     return counts.astype(np.float32)
 
 
@@ -53,14 +51,10 @@ def weighted_scores(
         Scores, 0 to 1, shape (k, runs).
     """
     blocks = [
-        _scores(gold, block, labels, metric, counts) for block in _in_blocks(predicted, AT_ONCE)
+        _scores(gold, predicted[start : start + AT_ONCE], labels, metric, counts)
+        for start in range(0, len(predicted), AT_ONCE)
     ]
     return np.concatenate(blocks, axis=1)
-
-
-def _in_blocks(predicted: Numbers, size: int) -> Iterator[Numbers]:
-    for start in range(0, len(predicted), size):
-        yield predicted[start : start + size]
 
 
 def _scores(
@@ -82,8 +76,3 @@ def _scores(
 
 def _ones(marked: NDArray[np.bool_]) -> Floats:
     return np.ascontiguousarray(marked.T, dtype=np.float32)
-
-
-def stacked(predictions: Sequence[Sequence[int]]) -> Numbers:
-    """Return predictions as one array, shape (runs, n), in no more memory than labels need."""
-    return np.asarray(predictions, dtype=np.int16)

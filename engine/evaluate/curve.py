@@ -1,6 +1,6 @@
 """Where a score reaches what another condition has: knees of curves, and worth in real rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +56,7 @@ def knee(trials: Trials, curve: Curve, margin: float = MARGIN) -> Reach | None:
     Returns:
         The number and its interval; None where the conditions have no draw in common.
     """
-    return _reach(trials, curve, {curve.arms[-1]: 1.0}, -margin)
+    return _reach(trials, curve, curve.arms[-1], -margin)
 
 
 def equivalent(trials: Trials, curve: Curve, arm: int) -> Reach | None:
@@ -74,17 +74,16 @@ def equivalent(trials: Trials, curve: Curve, arm: int) -> Reach | None:
     Returns:
         The number and its interval; None where the conditions have no draw in common.
     """
-    return _reach(trials, curve, {arm: 1.0}, 0.0)
+    return _reach(trials, curve, arm, 0.0)
 
 
-def _reach(trials: Trials, curve: Curve, target: Mapping[int, float], shift: float) -> Reach | None:
-    """Find where the curve crosses the target and the shift together."""
-    arms = list(dict.fromkeys([*curve.arms, *target]))
+def _reach(trials: Trials, curve: Curve, target: int, shift: float) -> Reach | None:
+    """Find where the curve crosses the target's score and the shift together."""
+    arms = list(dict.fromkeys([*curve.arms, target]))
     places, mixtures = _between(curve.rows)
     weights = np.zeros((len(places), len(arms)))
     weights[:, : len(curve.arms)] = -mixtures
-    for arm, weight in target.items():
-        weights[:, arms.index(arm)] += weight
+    weights[:, arms.index(target)] += 1.0
     spread = trials.spread(arms, weights, shift)
     if spread is None:
         return None

@@ -14,8 +14,9 @@ draws of data and training. Its variance is the sum of two parts, each estimated
 Their sum is the random-effects variance of a mean over crossed rows and draws. Intervals take
 degrees of freedom from Satterthwaite (1946), which is right on average but not in the far tails
 that a family of comparisons looks at. So p is the fiducial chance (Behrens 1929, Fisher 1935): it
-lets the draws' variance be as uncertain as so few draws leave it, and never gives more false alarms
-than it says. Close to 0.05 the two can disagree.
+lets the draws' variance be as uncertain as so few draws leave it. It gives no more false alarms
+than it says, but where one side's trainings vary many times as much as the other's. Close to 0.05
+the two can disagree.
 
 Seeds are not resampled: a bootstrap over three to five of them is too narrow, by figures that
 ``textmill bench statistics`` gives beside this interval's.

@@ -10,7 +10,6 @@ import numpy as np
 from engine.evaluate.curve import Curve, Reach, equivalent, knee
 from engine.evaluate.family import Tested, against, holm
 from engine.evaluate.importance import Importance, importance
-from engine.evaluate.intervals import Mean
 from engine.evaluate.trials import Arm, Estimate, Trials
 from engine.report.findings import (
     ConditionScore,
@@ -104,7 +103,6 @@ class TaskAnalysis:
         task: The task.
         conditions: Its conditions' scores on test, in the order of the grid.
         leader: The number of the one that is best on validation.
-        validated: What that one scored on validation.
         others: By how much the leader is above each; None for itself, and where the two have no
             draw in common.
         factors: What each factor does, the most important first.
@@ -115,7 +113,6 @@ class TaskAnalysis:
     task: str
     conditions: Sequence[ConditionScore]
     leader: int
-    validated: Mean
     others: Sequence[Tested | None]
     factors: Sequence[FactorEffects]
     knees: Sequence[Knee]
@@ -186,7 +183,6 @@ class _Task:
             task=self.task,
             conditions=self.conditions,
             leader=leader,
-            validated=self.validations[leader].scores[self.metric],
             others=[
                 None if place == leader else next(tested) for place in range(len(self.conditions))
             ],

@@ -20,10 +20,12 @@ def test_factors_share_what_conditions_differ_in():
 
 
 def test_what_noise_alone_would_give_is_taken_off():
-    means = [score(own, recipe=0.02) for own in GRID]
-    assert importance("recipe", GRID, means, 0.0).share == pytest.approx(1)
-    found = importance("recipe", GRID, means, 0.0001)
-    assert found.share == pytest.approx(1, abs=0)  # 0.0014 of 0.0011, cut off at all of it
+    means = [score(own, recipe=0.02, quantity=0.04) for own in GRID]
+    recipes, quantities, noise = 4 * 0.02**2, 6 * 0.02**2, 0.0002
+    # noise gives each of the 2 and 1 differences between levels, and the 5 between all, its share
+    whole = recipes + quantities - 5 * noise
+    found = [importance(name, GRID, means, noise).share for name in ("recipe", "quantity")]
+    assert found == pytest.approx([(recipes - 2 * noise) / whole, (quantities - noise) / whole])
     assert importance("recipe", GRID, means, 1.0).share == 0
 
 
