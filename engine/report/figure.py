@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.evaluate.intervals import Mean
 from engine.report.analysis import Knee
 from engine.report.findings import ConditionScore
 
@@ -83,7 +84,8 @@ def cost_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # no
             label = f"{_recipe(one) or 'synthetic'}{real}"
             axis.plot([spent], [score.value], ls="", ms=5, label=label, **shown)
             if score.low is not None:
-                axis.vlines([spent], score.low, score.high, color=shown["color"], alpha=0.3, lw=1.5)
+                low, high = _on_scale(score)
+                axis.vlines([spent], low, high, color=shown["color"], alpha=0.3, lw=1.5)
         axis.set_xscale("log")
         axis.set_title(task if len(tasks) > 1 else "")
         axis.set_xlabel(
@@ -210,11 +212,15 @@ def _line(
     label = recipe or "synthetic"
     axis.plot(xs, [mean.value for mean in means], "o-", color=colour, ms=4, label=label)
     if all(mean.low is not None for mean in means):
-        lows = [max(0.0, mean.low or 0.0) for mean in means]  # the scale ends there; t does not
-        highs = [min(1.0, mean.high or 0.0) for mean in means]
+        lows, highs = zip(*map(_on_scale, means), strict=True)
         axis.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
         if len(points) == 1:  # a band of one point has no width
             axis.vlines(xs, lows, highs, color=colour, alpha=0.4, lw=2)
+
+
+def _on_scale(mean: Mean) -> tuple[float, float]:
+    """Return an interval as far as scores go: they end at 0 and 1, Student's t does not."""
+    return max(0.0, mean.low or 0.0), min(1.0, mean.high or 0.0)
 
 
 def _recipe(one: ConditionScore) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from engine.report.analysis import analyse
 from engine.report.effects import comparisons_table, worth_table
+from engine.report.figure import cost_figure, quantity_figure
 from engine.report.findings import Findings, TaskFacts, Took
 from engine.report.words import about, summary
 from engine.report.worth import bill
@@ -227,3 +228,21 @@ def test_the_tables_have_what_the_report_shows():
 )
 def test_rows_are_told_with_two_digits(rows, told):
     assert about(rows) == told
+
+
+def test_a_knee_is_marked_on_its_line():
+    grid = [({"quantity": rows}, share) for rows, share in ((100, 0.6), (200, 0.7), (400, 0.71))]
+    (analysis,) = analyse(study(grid, ["quantity"]))
+    (knee,) = analysis.knees
+    (panel,) = quantity_figure(analysis.conditions, "accuracy", analysis.knees).axes
+    ((xs, ys),) = (line.get_data() for line in panel.lines if line.get_marker() == "D")
+    assert xs == [knee.reach.rows]
+    assert 0.69 < ys[0] < 0.71  # on the line, a point below its end
+
+
+def test_scores_stand_over_what_their_rows_took():
+    found, analysis = recipes(0.80, 0.82, 0.84, 0.85)
+    (panel,) = cost_figure(analysis.conditions, found.metric).axes
+    points = {tuple(float(one[0]) for one in line.get_data()) for line in panel.lines}
+    assert {x for x, _ in points} == {20_000, 40_000, 28_000, 56_000}
+    assert dict(points)[56_000] == pytest.approx(0.85)
