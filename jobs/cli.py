@@ -104,12 +104,13 @@ def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = N
     from engine.plan import make_plan
     from engine.store import Store
     from engine.study.load import load_study
+    from jobs.show_findings import show_findings
 
     store = Store.open(root)
     made = make_plan(load_study(study, overrides or []))
     store.probe()
     findings = write_results(made, store)
-    typer.echo(show.findings(findings, store))
+    typer.echo(show_findings(findings, store))
     raise typer.Exit(1 if findings.problems else 0)
 
 
@@ -243,7 +244,9 @@ def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
             findings = run_study(made, store, screen)
     except KeyboardInterrupt:
         raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
-    typer.echo(show.findings(findings, store))
+    from jobs.show_findings import show_findings  # here: the work need not wait for it
+
+    typer.echo(show_findings(findings, store))
     return findings
 
 

@@ -12,11 +12,6 @@ from engine.names import view_name
 from engine.plan import Plan, make_plan
 from engine.prompts.phrases import listed
 from engine.prompts.samples import sample_prompts
-from engine.report.analysis import analyse
-from engine.report.baseline import best_baselines, shots_shown
-from engine.report.findings import Findings, condition_scores
-from engine.report.stage import FEW_DRAWS, drawless, has_few_draws, scope, show_score
-from engine.report.words import METRIC_NAMES, summary
 from engine.spending import in_words, taken
 from engine.steps import Kind, Step, as_json, rows_to_make, steps
 from engine.store import Store
@@ -161,42 +156,6 @@ def _diagnosis_lines(found: Sequence[Step]) -> list[str]:
             place = f"  [{step.place}]" if step.place else ""
             lines += [f"  {step.state:<8} {step.name}{place}", f"           {step.why}"]
     return ["", "How alike the rows are", *lines] if lines else []
-
-
-def findings(found: Findings, store: Store) -> str:
-    """Return what a finished study says on the terminal."""
-    metric = METRIC_NAMES[found.metric]
-    lines = [
-        f"{found.runs_made} of {found.runs} runs are there. {metric[0].upper()}{metric[1:]} on "
-        f"test, with 95% t-intervals ({scope(found)}):"
-    ]
-    rows = condition_scores(found, "test")
-    rows.sort(key=lambda one: -one.scores[found.metric].value)
-    for one in rows:
-        levels = ", ".join(
-            f"{name} {level}" for name, level in one.levels.items() if level is not None
-        )
-        lines.append(f"  {show_score(one.scores[found.metric]):<20} {levels}")
-    lines += [drawless(found)] if found.drawless else []
-    if has_few_draws(found):
-        lines.append(f"With fewer than {FEW_DRAWS} of them an interval says little.")
-    for analysis in analyse(found):
-        lines += ["", f"In short, {analysis.task}:" if len(found.tasks) > 1 else "In short:"]
-        lines += [
-            fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
-            for sentence in summary(analysis, found)
-        ]
-    lines.append("")
-    for task_, llm in best_baselines(found).items():
-        where = f" on {task_}" if len(found.tasks) > 1 else ""
-        lines.append(
-            f"The LLM itself{where} ({shots_shown(llm)}, which is best on validation): "
-            f"{show_score(llm.test.scores[found.metric])} on test"
-        )
-    lines += [found.caveat] if found.caveat else []
-    lines += [f"  {problem}" for problem in found.problems]
-    lines.append(f"Report: {store.root / found.folder / 'report.html'}")
-    return "\n".join(lines)
 
 
 def status(

@@ -12,6 +12,8 @@ from toy_study import make_toy
 from engine.schema import RESULT_COLUMNS
 from engine.store import Store, is_leftover
 
+pytestmark = pytest.mark.usefixtures("ray_up")
+
 
 def results(root):
     return pq.read_table(root / "studies" / "toy" / "results.parquet").to_pylist()

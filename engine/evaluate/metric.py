@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import accuracy_score, f1_score
 
 
 class Scores(NamedTuple):
@@ -40,6 +39,8 @@ def scores(gold: Sequence[int], predicted: Sequence[int], labels: int) -> Scores
         raise ValueError(f"{len(gold)} gold labels, but {len(predicted)} predictions")
     if not gold:
         raise ValueError("the scores of no rows are undefined")
+    from sklearn.metrics import accuracy_score, f1_score  # here: it takes seconds to load
+
     numbers = list(range(labels))
     per_class = f1_score(gold, predicted, labels=numbers, average=None, zero_division=0.0)
     occurs = np.isin(numbers, list({*gold, *predicted}))

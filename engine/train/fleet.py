@@ -217,12 +217,10 @@ class Fleet:
 
 def _fit(group: Group, duty: Duty, storage: Path) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
 
-    # NCCL wants a GPU for each worker
-    talks_on_gpus = duty.trains_together and group.needs.get("GPU", 0) >= 1
+    trainer, backend = _trainer(group, duty)
     needs = {name: amount for name, amount in group.needs.items() if amount}
-    TorchTrainer(
+    trainer(
         work,
         train_loop_config={"duty": duty},
         scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its own of the second version
@@ -231,13 +229,29 @@ def _fit(group: Group, duty: Duty, storage: Path) -> None:
             resources_per_worker=needs,
             label_selector={"ray.io/node-id": group.node},
         ),
-        torch_config=TorchConfig(backend="nccl" if talks_on_gpus else "gloo", timeout_s=PATIENCE_S),
+        **backend,
         run_config=RunConfig(
             name=f"fleet-{duty.group}",
             storage_path=str(storage),
             failure_config=FailureConfig(max_failures=DEATHS),
         ),
     ).fit()
+
+
+def _trainer(group: Group, duty: Duty) -> tuple[Any, dict[str, Any]]:
+    """Return Ray Train's class for the group, and what it is to be told about the backend."""
+    if not duty.trains_together and not duty.uses_gpu:
+        # these workers share no process group, and without torch the controller, which they wait
+        # for, is up seconds earlier; Ray calls the class a developer's
+        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+        return DataParallelTrainer, {}
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    # NCCL wants a GPU for each worker
+    talks_on_gpus = duty.trains_together and group.needs.get("GPU", 0) >= 1
+    name = "nccl" if talks_on_gpus else "gloo"
+    return TorchTrainer, {"torch_config": TorchConfig(backend=name, timeout_s=PATIENCE_S)}
 
 
 @contextlib.contextmanager
