@@ -1,5 +1,6 @@
 """Intervals and tests on simulated studies with known answers, and the time of a large study."""
 
+import gc
 import json as jsonlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,7 @@ def bench_statistics(simulations: int, conditions: int, json: bool) -> str:
             about; 0 for none.
         json: Whether it is told in JSON.
     """
+    gc.freeze()  # statsmodels collects garbage at every family, and there are thousands
     found = list(figures(simulations))
     large = _large(conditions) if conditions else {}
     if json:

@@ -19,6 +19,8 @@ from engine.study.load import load_study
 from engine.survey import survey, wants
 from engine.tasks.task import builtin_tasks
 
+pytestmark = pytest.mark.usefixtures("ray_up")
+
 STUDY = [
     "generate.engine=plugged:Labelling",
     "train.trainer=plugged:Guess",

@@ -23,6 +23,8 @@ from engine.study.resources import Resources
 from engine.tasks.task import load_task
 from jobs import show
 
+pytestmark = pytest.mark.usefixtures("ray_up")
+
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OWN = "Your own task, strategy, row filter, engine"
 ROWS = "A study of your own rows, without any download"

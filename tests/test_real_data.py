@@ -1,7 +1,5 @@
 """Real data sets and real LLM output: what the toy cannot show."""
 
-import gzip
-import json
 import os
 from pathlib import Path
 
@@ -9,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 from command import textmill
 
-from engine.store import Store
 from engine.tasks.gold import load_gold
 from engine.tasks.source import FileSource, read_rows
 from engine.tasks.task import load_task, placed
+
+pytestmark = pytest.mark.usefixtures("ray_up")
 
 YES_NO = {"yes": "True", "no": "False"}
 STUDY = Path(__file__).parent.parent / "jobs" / "studies" / "recorded-sst2.toml"
@@ -76,59 +75,6 @@ def test_a_pair_s_fields_are_not_confused(real_data, tmp_path, name):
     }[name]
     starts = zip(shown.strip().splitlines(), lines, strict=True)
     assert all(line.startswith(start) for line, start in starts)
-
-
-@pytest.fixture(scope="module")
-def sst2(real_data, tmp_path_factory):
-    """The recorded study with fewer rows, steps and repeats, run once."""
-    folder = tmp_path_factory.mktemp("sst2")
-    fewer = ["factors.quantity=[0, 100]", "factors.real=[100]", "exclude=[]"]
-    fewer += ["repeats=1", "train.steps=24"]
-    words = [word for one in fewer for word in ("--set", one)]
-    done = textmill(
-        "run",
-        STUDY,
-        "--root",
-        "root",
-        *words,
-        folder=folder,
-        TEXTMILL_DATA=os.path.relpath(real_data, folder),
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return folder / "root"
-
-
-def test_the_recorded_study_scores_every_condition_on_every_test_row(sst2):
-    rows = pq.read_table(sst2 / "studies" / "recorded-sst2" / "results.parquet").to_pylist()
-    test = {(row["generator"], row["quantity"], row["real"]): row for row in rows[1::2]}
-    assert set(test) == {
-        (None, 0, 100), ("supergen", 100, 100), ("fewgen", 100, 100),
-    }  # fmt: skip
-    store = Store.open(str(sst2))
-    for row in test.values():
-        assert len(store.document(row["run"])["splits"]["test"]["predictions"]) == 1821
-        assert row["rows_real_seen"] == row["real"]
-    # even so few rows and steps tell the labels apart; on a coin's throws 0.53 is as rare as 1 %
-    assert test[("fewgen", 100, 100)]["accuracy"] > 0.6
-
-
-def test_real_output_is_replayed_in_file_order_and_judged(sst2, real_data):
-    source = real_data / "llm_generated" / "fewgen" / "sst2_seed13.jsonl.gz"
-    with gzip.open(source, "rt") as lines:
-        records = [json.loads(line) for line in lines]
-    store = Store.open(str(sst2))
-    views = [f"views/{name}" for name in store.names("views")]
-    expected = [record["text"] for record in records if record["label"] == "positive"]
-    found = []
-    for view in views:
-        files = [f"{view}/rows/{name}" for name in store.names(f"{view}/rows")]
-        rows = [row for file in files for row in store.table(file).table.to_pylist()]
-        positive = [row["completion"] for row in rows if row["label"] == "positive"]
-        found.append(positive == expected[: len(positive)])
-        refused = {row["reason"] for row in rows if row["status"] == "refused"}
-        assert refused <= {"duplicate", "gold_copy", "too_short"}
-        assert sum(row["status"] == "accepted" for row in rows) >= 100
-    assert sorted(found) == [False, True]
 
 
 RAW = STUDY.with_name("raw-amounts-local.toml")

@@ -1,4 +1,4 @@
-"""What the report of the recorded SST-2 study says, worked out once more from its runs by hand."""
+"""The recorded SST-2 study, smaller: its rows, and what its report says worked out by hand."""
 
 import gzip
 import json
@@ -13,6 +13,8 @@ from command import REPOSITORY, textmill
 from scipy import stats
 
 from engine.store import Store
+
+pytestmark = pytest.mark.usefixtures("ray_up")
 
 STUDY = REPOSITORY / "jobs" / "studies" / "recorded-sst2.toml"
 QUANTITIES = (50, 150)
@@ -84,6 +86,37 @@ def difference(right, one, other):
     both = of_rows + of_draws
     freedom = both**2 / (of_rows**2 / (rows - 1) + of_draws**2 / (draws - 1))
     return 100 * by_row.mean(), 100 * stats.t.ppf(0.975, freedom) * math.sqrt(both)
+
+
+def test_every_condition_is_scored_on_every_test_row(right):
+    assert set(right) == {
+        *((None, 0, real) for real in REALS),
+        *((name, quantity, 100) for name in ("supergen", "fewgen") for quantity in QUANTITIES),
+    }
+    assert {own.shape for own in right.values()} == {(DRAWS, 1821)}
+    # on a coin's throws 0.53 is as rare as 1 %
+    assert right["fewgen", 150, 100].mean() > 0.6
+
+
+def test_real_output_is_replayed_in_file_order_and_judged(said, folder, real_data):
+    sources = {"fewgen": "sst2_seed13.jsonl.gz", "supergen": "sst2.jsonl.gz"}
+    expected = {}
+    for name, file in sources.items():
+        with gzip.open(real_data / "llm_generated" / name / file, "rt") as lines:
+            records = [json.loads(line) for line in lines]
+        expected[name] = [one["text"] for one in records if one["label"] == "positive"]
+    store = Store.open(str(folder / "root"))
+    found = set()
+    for view in [f"views/{name}" for name in store.names("views")]:
+        files = [f"{view}/rows/{name}" for name in store.names(f"{view}/rows")]
+        rows = [row for file in files for row in store.table(file).table.to_pylist()]
+        positive = [row["completion"] for row in rows if row["label"] == "positive"]
+        (name,) = (name for name, own in expected.items() if own[: len(positive)] == positive)
+        found.add(name)
+        refused = {row["reason"] for row in rows if row["status"] == "refused"}
+        assert refused <= {"duplicate", "gold_copy", "too_short"}
+        assert sum(row["status"] == "accepted" for row in rows) >= max(QUANTITIES)
+    assert found == set(sources)
 
 
 def test_the_best_is_that_of_validation_with_its_mean_on_test(said, right, folder):

@@ -211,7 +211,7 @@ def _line(
     means = [one.scores[metric] for one in points]
     label = recipe or "synthetic"
     axis.plot(xs, [mean.value for mean in means], "o-", color=colour, ms=4, label=label)
-    if all(mean.low is not None for mean in means):
+    if means and all(mean.low is not None for mean in means):
         lows, highs = zip(*map(_on_scale, means), strict=True)
         axis.fill_between(xs, lows, highs, color=colour, alpha=0.15, lw=0)
         if len(points) == 1:  # a band of one point has no width

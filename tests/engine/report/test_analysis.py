@@ -240,6 +240,18 @@ def test_a_knee_is_marked_on_its_line():
     assert 0.69 < ys[0] < 0.71  # on the line, a point below its end
 
 
+def test_a_recipe_need_not_stand_beside_every_number_of_real_rows():
+    grid = [
+        ({"strategy": name, "quantity": rows, "real": real}, 0.7)
+        for name, real in (("topic", 0), ("topic", 100), ("few_shot", 100))
+        for rows in (100, 200)
+    ]
+    (analysis,) = analyse(study(grid, ["strategy", "quantity", "real"]))
+    alone, beside = quantity_figure(analysis.conditions, "accuracy", analysis.knees).axes
+    drawn = [[line for line in axis.lines if len(line.get_xdata()) == 2] for axis in (alone, beside)]
+    assert [len(lines) for lines in drawn] == [1, 2]
+
+
 def test_scores_stand_over_what_their_rows_took():
     found, analysis = recipes(0.80, 0.82, 0.84, 0.85)
     (panel,) = cost_figure(analysis.conditions, found.metric).axes
