@@ -88,6 +88,7 @@ def find(
         gold={name: gold_numbers(plan, task) for name, task in plan.file.tasks.items()},
         predicted=predictions(made),
         annotation=study.annotation,
+        is_replayed=any(pool.config.engine == "recorded" for pool in plan.pools),
     )
 
 

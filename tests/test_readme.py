@@ -9,7 +9,8 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from command import REPOSITORY, textmill
+from command import REPOSITORY
+from command import textmill_alone as textmill
 from toy_study import toy_rows, write_jsonl
 
 from engine.errors import ConfigError, ModelError, PluginError
@@ -22,8 +23,6 @@ from engine.study.load import load_study
 from engine.study.resources import Resources
 from engine.tasks.task import load_task
 from jobs import show
-
-pytestmark = pytest.mark.usefixtures("ray_up")
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OWN = "Your own task, strategy, row filter, engine"

@@ -127,6 +127,7 @@ class Findings:
         gold: The test rows' label numbers, by task.
         predicted: Label numbers that each run predicted for them, by the run.
         annotation: What it is to label real rows.
+        is_replayed: Whether synthetic rows come from files, the same ones for each replicate.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Findings:
     gold: Mapping[str, Sequence[int]] = field(default_factory=dict)
     predicted: Mapping[str, Numbers] = field(default_factory=dict)
     annotation: Annotation = field(default_factory=Annotation)
+    is_replayed: bool = False
 
     @property
     def runs_made(self) -> int:

@@ -13,6 +13,10 @@ from engine.report.worth import in_money
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 MOST_LEVELS = 4  # of a factor that the summary speaks of; the tables show all
 ABOUT_THE_SAME = (0.95, 1.05)
+ONE_DRAW = (
+    "Recorded rows are the same in every replicate: nothing is known of how other rows of their "
+    "generators would come out."
+)
 
 
 def summary(analysis: TaskAnalysis, findings: Findings) -> list[str]:
@@ -242,7 +246,7 @@ def level_named(factor: str, level: Level) -> str:
 
 def _scope(findings: Findings) -> str:
     if findings.replicates > 1:
-        return ""
+        return ONE_DRAW if findings.is_replayed else ""
     return (
         "All of this is of this pool only: with one replicate nothing is known of how other draws "
         "of the data would come out."

@@ -31,7 +31,7 @@ def quickstart(folder):
         env=cut_off(folder),
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=1800,
         check=False,
     )
 

@@ -1,5 +1,7 @@
 """A small study whose every number can be worked out by hand, and what is said of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -131,6 +133,8 @@ def test_several_replicates_are_no_single_pool():
     found = study([({"quantity": 100}, 0.8), ({"quantity": 200}, 0.9)], ["quantity"], replicates=2)
     (analysis,) = analyse(found)
     assert not any("this pool" in one for one in summary(analysis, found))
+    replayed = replace(found, is_replayed=True)
+    assert summary(analysis, replayed)[-1].startswith("Recorded rows are the same in every")
 
 
 def test_one_training_each_shows_nothing():
@@ -248,7 +252,9 @@ def test_a_recipe_need_not_stand_beside_every_number_of_real_rows():
     ]
     (analysis,) = analyse(study(grid, ["strategy", "quantity", "real"]))
     alone, beside = quantity_figure(analysis.conditions, "accuracy", analysis.knees).axes
-    drawn = [[line for line in axis.lines if len(line.get_xdata()) == 2] for axis in (alone, beside)]
+    drawn = [
+        [line for line in axis.lines if len(line.get_xdata()) == 2] for axis in (alone, beside)
+    ]
     assert [len(lines) for lines in drawn] == [1, 2]
 
 
