@@ -83,6 +83,8 @@ def _cost(plan: Plan, view: View, store: Store) -> Cost:
     whole = taken(plan.with_sources([view.pool]), store)
     accepted = sum(tally_of(store, view, slot).accepted for slot in view.pool.slots)
     tokens, engine_s = whole.prompt_tokens + whole.tokens, whole.engine_s - whole.start_s
+    if view.pool.config.engine == "recorded":  # what making them took is not known
+        return Cost(accepted, Took(tokens, 0.0, None))
     return Cost(accepted, Took(tokens, engine_s, whole.cost(plan.file.study.budget)))
 
 

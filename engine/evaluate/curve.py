@@ -21,11 +21,17 @@ class Reach(NamedTuple):
             fewest.
         low: Lower end of its 95% interval, likewise.
         high: Upper end, likewise.
+        is_told: Whether it allows for other draws; else it is of other test rows alone.
     """
 
     rows: float
     low: float
     high: float
+    is_told: bool = True
+
+    def less(self, rows: float) -> "Reach":
+        """Return how many rows that is beyond some."""
+        return Reach(self.rows - rows, self.low - rows, self.high - rows, self.is_told)
 
 
 class Curve(NamedTuple):
@@ -92,7 +98,7 @@ def _reach(trials: Trials, curve: Curve, target: int, shift: float) -> Reach | N
     found = _crossing(places, _falling(ahead))
     low = -np.inf if ahead[0] <= reach[0] else min(kept, default=found)
     high = np.inf if ahead[-1] >= -reach[-1] else max(kept, default=found)
-    return Reach(found, float(min(low, found)), float(max(high, found)))
+    return Reach(found, float(min(low, found)), float(max(high, found)), spread.is_told)
 
 
 def _between(rows: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

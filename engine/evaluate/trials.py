@@ -180,6 +180,10 @@ class Trials:
         spread = self.spread(list(weights), np.array([list(weights.values())]))
         return spread.first() if spread else None
 
+    def common(self, arms: Sequence[int]) -> int:
+        """Return how many draws some conditions share."""
+        return len(_common([self.arms[arm] for arm in arms])[0])
+
     def values(self, arm: int) -> list[float]:
         """Return the scores of a condition's different runs."""
         return [float(self._scores[place]) for place in self._runs(arm)]
@@ -225,11 +229,13 @@ class Trials:
             return None
         scores, moved = self._means(self._scores, draws), self._means(self._moved, draws)
         own, own_freedom = np.zeros(len(arms)), np.ones(len(arms))
+        is_told = len(draws) > 1 or not any(arm.is_random for arm in arms)
         for arm, runs in enumerate(zip(*draws, strict=True)):
             if are_replicates and len(set(runs)) == 1 and len(runs[0]) > 1:
                 values = self._scores[[self._places[run] for run in runs[0]]]
                 own[arm], own_freedom[arm] = values.var(ddof=1) / len(values), len(values) - 1
-        is_told = len(draws) > 1 or not any(arm.is_random for arm in arms)
+            elif are_replicates and len(set(runs)) == 1:  # one training serves all replicates
+                is_told = is_told and not arms[arm].is_random
         return _Draws(scores.T, _row_covariance(moved), are_replicates, own, own_freedom, is_told)
 
     def _means(self, values: Array, draws: Sequence[Sequence[Sequence[str]]]) -> Array:

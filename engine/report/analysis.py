@@ -20,6 +20,7 @@ from engine.report.findings import (
     draws,
 )
 
+AMOUNTS = ("quantity", "real", "mix.quantity", "mix.real")  # factors that are numbers of rows
 Pairs = Mapping[Level, Sequence[tuple[int, int]]]  # of conditions, by the level of the first
 
 
@@ -31,12 +32,14 @@ class Effect:
         level: The level.
         tested: By how much it is above the baseline; None where the two have no draw in common.
         cells: In how many pairs of conditions they are compared.
+        left: How many more pairs there are, with too few trainings in common to be compared.
         tokens: How many times the baseline's tokens its rows took; None where none are counted.
     """
 
     level: Level
     tested: Tested | None
     cells: int
+    left: int
     tokens: float | None
 
 
@@ -92,7 +95,7 @@ class Worth(NamedTuple):
     @property
     def further(self) -> Reach:
         """How many real rows its synthetic ones stand for."""
-        return Reach(*(one - self.condition.rows_real for one in self.reach))
+        return self.reach.less(self.condition.rows_real)
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ class TaskAnalysis:
     Attributes:
         task: The task.
         conditions: Its conditions' scores on test, in the order of the grid.
+        validated: Their scores on validation, of the study's metric.
         leader: The number of the one that is best on validation.
         others: By how much the leader is above each; None for itself, and where the two have no
             draw in common.
@@ -112,6 +116,7 @@ class TaskAnalysis:
 
     task: str
     conditions: Sequence[ConditionScore]
+    validated: Sequence[float]
     leader: int
     others: Sequence[Tested | None]
     factors: Sequence[FactorEffects]
@@ -122,6 +127,16 @@ class TaskAnalysis:
     def best(self) -> ConditionScore:
         """The leader's scores on test."""
         return self.conditions[self.leader]
+
+    @property
+    def told_worth(self) -> Worth | None:
+        """The leader's worth; if it has no synthetic rows, that of the best that has any."""
+        by_validation = sorted(
+            range(len(self.conditions)), key=lambda place: -self.validated[place]
+        )
+        best = (self.conditions[place] for place in [self.leader, *by_validation])
+        chosen = next((one for one in best if one.quantity), None)
+        return self.worth_of(chosen) if chosen else None
 
     def worth_of(self, condition: ConditionScore) -> Worth | None:
         """Return what a condition is worth; None where that is not known."""
@@ -164,7 +179,12 @@ class _Task:
         self.validations = [validation for _, validation in pairs]
         rows = [own for own in condition_rows(findings, "test") if own[0]["task"] == task]
         arms = [_arm(own) for own in rows]
-        self.noise = float(np.mean([_variance(draws(own, self.metric)) for own in rows]))
+        values = [draws(own, self.metric) for own in rows]
+        self.noise = float(np.mean([_variance(own) for own in values]))
+        # one training of each tells nothing of others
+        is_single = [len(own) < 2 for own in values]
+        self.is_noise_known = not any(arm.is_random for arm in arms) or not all(is_single)
+        self.is_lone = [one and arm.is_random for one, arm in zip(is_single, arms, strict=True)]
         runs = dict.fromkeys(row["run"] for own in rows for row in own)
         self.trials = Trials(
             np.asarray(findings.gold[task]),
@@ -175,13 +195,14 @@ class _Task:
         )
 
     def analysis(self) -> TaskAnalysis:
-        leader = max(range(len(self.conditions)), key=self._validated)
+        leader = self._leader()
         others = [place for place in range(len(self.conditions)) if place != leader]
         tested = iter(against(self.trials, leader, others))
         factors = [found for name in self.factors if (found := self._effects(name))]
         return TaskAnalysis(
             task=self.task,
             conditions=self.conditions,
+            validated=[self._validated(place) for place in range(len(self.conditions))],
             leader=leader,
             others=[
                 None if place == leader else next(tested) for place in range(len(self.conditions))
@@ -190,6 +211,11 @@ class _Task:
             knees=list(self._knees()),
             worths=list(self._worths()),
         )
+
+    def _leader(self) -> int:
+        """Return the best on validation; a lone training wins by luck where others have more."""
+        many = [place for place, is_lone in enumerate(self.is_lone) if not is_lone]
+        return max(many or range(len(self.conditions)), key=self._validated)
 
     def _validated(self, place: int) -> float:
         return self.validations[place].scores[self.metric].value
@@ -214,12 +240,24 @@ class _Task:
         return None
 
     def _tested(self, matched: Pairs) -> list[Effect]:
-        found = [self._difference(pairs) for pairs in matched.values()]
+        comparable = {level: self._comparable(pairs) for level, pairs in matched.items()}
+        found = [self._difference(pairs) for pairs in comparable.values()]
         tested = iter(holm([one for one in found if one]))
         return [
-            Effect(level, next(tested) if one else None, len(pairs), self._tokens(pairs))
-            for (level, pairs), one in zip(matched.items(), found, strict=True)
+            Effect(
+                level,
+                next(tested) if one else None,
+                len(pairs),
+                len(matched[level]) - len(pairs),
+                self._tokens(pairs),
+            )
+            for (level, pairs), one in zip(comparable.items(), found, strict=True)
         ]
+
+    def _comparable(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+        """Leave out pairs that share one training or none, if others share more."""
+        shared = [self.trials.common(pair) for pair in pairs]
+        return [pair for pair, one in zip(pairs, shared, strict=True) if one > 1] or pairs
 
     def _matched(self, factor: str, level: Level, baseline: Level) -> list[tuple[int, int]]:
         """Return pairs of conditions, of two levels, that agree on all other factors.
@@ -231,8 +269,12 @@ class _Task:
             (one, other)
             for one in ones
             for other in self._having(factor, baseline)
-            if self._agree(one, other, besides={factor})
+            if self._agree(one, other, besides={factor, *self._bundled()})
         ]
+
+    def _bundled(self) -> set[str]:
+        """Return the numbers of rows that are no factor: levels of other factors set them."""
+        return {"quantity", "real"} - set(self.factors)
 
     def _having(self, factor: str, level: Level) -> list[int]:
         return [place for place, one in enumerate(self.conditions) if one.levels[factor] == level]
@@ -259,8 +301,16 @@ class _Task:
         return ones / others if ones and others else None
 
     def _importance(self, factor: str) -> Importance | None:
-        """Tell it of the conditions with synthetic rows, to which all factors apply, if any."""
-        kept = [one for one in self.conditions if one.quantity] or self.conditions
+        """Tell it of the conditions with synthetic rows, to which all factors apply, if any.
+
+        But where all of these have the same number of them, what that number does is told beside
+        the conditions without any.
+        """
+        if not self.is_noise_known:
+            return None
+        made = [one for one in self.conditions if one.quantity]
+        varies = len({one.levels[factor] for one in made}) > 1
+        kept = made if made and (varies or factor != "quantity") else self.conditions
         levels = [{name: one.levels[name] for name in self.factors} for one in kept]
         means = [one.scores[self.metric].value for one in kept]
         return importance(factor, levels, means, self.noise)
@@ -268,22 +318,32 @@ class _Task:
     def _knees(self) -> Iterator[Knee]:
         curves: dict[tuple[Level, ...], list[int]] = {}
         for place, one in enumerate(self.conditions):
-            if one.quantity:
+            if one.rows_synthetic:
                 curves.setdefault(tuple(_without(one, "quantity").values()), []).append(place)
         for places in curves.values():
-            places.sort(key=lambda place: self.conditions[place].quantity)
-            quantities = [self.conditions[place].quantity for place in places]
-            if len(places) > 1:
-                reach = knee(self.trials, Curve(quantities, places))
+            # by the rows that were there: of a recipe that fell short two conditions can be one
+            by_rows = {self.conditions[place].rows_synthetic: place for place in reversed(places)}
+            rows = sorted(by_rows)
+            own = [by_rows[one] for one in rows]
+            if len(rows) > 1 and not self._has_peak(own):
+                reach = knee(self.trials, Curve(rows, own))
                 if reach:
-                    own = _without(self.conditions[places[0]], "quantity")
-                    yield Knee(own, reach, quantities[0], quantities[-1])
+                    levels = _without(self.conditions[own[0]], "quantity")
+                    yield Knee(levels, reach, round(rows[0]), round(rows[-1]))
+
+    def _has_peak(self, places: Sequence[int]) -> bool:
+        """Tell whether the most rows are shown to be too many."""
+        best = max(places, key=lambda place: self.conditions[place].scores[self.metric].value)
+        if best == places[-1]:
+            return False
+        lost = self.trials.contrast({best: 1.0, places[-1]: -1.0})
+        return bool(lost and lost.low > 0)
 
     def _worths(self) -> Iterator[Worth]:
         alone = [place for place, one in enumerate(self.conditions) if not one.quantity]
         alone.sort(key=lambda place: self.conditions[place].rows_real)
         for place, one in enumerate(self.conditions):
-            own = [raw for raw in alone if self._agree(raw, place, besides={"quantity", "real"})]
+            own = [raw for raw in alone if self._agree(raw, place, besides=set(AMOUNTS))]
             rows = [self.conditions[raw].rows_real for raw in own]
             if one.quantity and own and len(set(rows)) == len(rows):
                 reach = equivalent(self.trials, Curve(rows, own), place)
@@ -299,7 +359,9 @@ def _arm(rows: Sequence[Mapping[str, Any]]) -> Arm:
 
 
 def _without(one: ConditionScore, factor: str) -> dict[str, Level]:
-    return {name: level for name, level in one.levels.items() if name != factor}
+    return {
+        name: level for name, level in one.levels.items() if name not in (factor, f"mix.{factor}")
+    }
 
 
 def _variance(values: Sequence[float]) -> float:

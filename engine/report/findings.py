@@ -154,6 +154,11 @@ class Findings:
     is_replayed: bool = False
 
     @property
+    def replicates_made(self) -> int:
+        """How many draws of the data any run has seen so far."""
+        return len({row["replicate"] for row in self.results})
+
+    @property
     def runs_made(self) -> int:
         """How many runs are there, conditions that share one counted each, repeats that do once."""
         names = [*level_names(self), "replicate", "run"]

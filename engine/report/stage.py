@@ -155,16 +155,16 @@ def has_few_draws(findings: Findings) -> bool:
 
 
 def _draws(findings: Findings) -> int:
-    return findings.replicates if findings.replicates > 1 else findings.repeats
+    return findings.replicates_made if findings.replicates_made > 1 else findings.repeats
 
 
 def scope(findings: Findings) -> str:
     """Return what the intervals speak of."""
-    if findings.replicates == 1:
+    if findings.replicates_made < 2:
         upto = "up to " if findings.drawless and findings.repeats > 1 else ""
         plural = "s" if findings.repeats > 1 else ""
         return f"over {upto}{findings.repeats} repeat{plural}; this pool"
-    return f"over the means of {findings.replicates} replicates"
+    return f"over the means of {findings.replicates_made} replicates"
 
 
 def drawless(findings: Findings) -> str:

@@ -21,7 +21,7 @@ ONE_DRAW = (
 
 def summary(analysis: TaskAnalysis, findings: Findings) -> list[str]:
     """Return what is to be said of a task, most important first: one to a few sentences each."""
-    worth = _told_worth(analysis)
+    worth = analysis.told_worth
     told = [_leading(analysis, findings)]
     told += [_of_factor(one) for one in analysis.factors]
     told += [_of_knee(one) for one in _told_knees(analysis)]
@@ -46,11 +46,13 @@ def _leading(analysis: TaskAnalysis, findings: Findings) -> str:
     if all(one.p is None for one in tested):
         return f"{told} With one training each, nothing is known of how others would come out."
     even = len(tested) - ahead - behind
+    apart = len(analysis.others) - 1 - len(tested)
+    rest = f" {apart} more cannot be compared: no training in common." if apart else ""
     if not ahead + behind:
-        return f"{told} On test no difference is shown from any of the {_others(even)}."
+        return f"{told} On test no difference is shown from any of the {_others(even)}.{rest}"
     counts = f"ahead of {ahead}" + (f" and behind {behind}" if behind else "")
-    rest = f"; from {even} no difference is shown" if even else ""
-    return f"{told} On test it is {counts} of the {_others(len(tested))}{rest}."
+    left = f"; from {even} no difference is shown" if even else ""
+    return f"{told} On test it is {counts} of the {_others(len(tested))}{left}.{rest}"
 
 
 def _others(count: int) -> str:
@@ -67,10 +69,16 @@ def _of_factor(found: FactorEffects) -> str:
         return ""
     if found.importance:
         share = f"{100 * found.importance.share:.0f}% of the variance between conditions"
-        told.insert(0, f"{found.factor} accounts for {share}.")
+        told.insert(0, f"{found.factor} accounts for {share}{_among(found)}.")
     left = len(found.effects) - len(_strongest(found.effects))
     told += [f"Of {left} more levels the table speaks."] if left else []
     return " ".join(told)
+
+
+def _among(found: FactorEffects) -> str:
+    """Say so where the baseline is none of the conditions that the share is of."""
+    is_apart = found.factor == "quantity" and not found.baseline and len(found.effects) > 1
+    return " with synthetic rows" if is_apart else ""
 
 
 def _strongest(effects: Sequence[Effect]) -> list[Effect]:
@@ -94,6 +102,8 @@ def _of_effect(factor: str, effect: Effect, baseline: Level) -> str:
     if tested is None:
         return ""
     where = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
+    if effect.left:
+        where += f" ({effect.left} more have too few trainings to be compared)"
     verbs = ("beat", "lose to") if factor in ("quantity", "real") else ("beats", "loses to")
     return _compared((one, other), verbs, tested, where + _tokens(effect.tokens))
 
@@ -155,7 +165,8 @@ def _of_knee(one: Knee) -> str:
     if isinf(one.reach.rows):
         sure = "" if isinf(one.reach.high) else f" (95% interval up to {about(one.reach.high)})"
         return (
-            f"{what}: no more than {cost} is gained by any of the quantities tried{sure}, {most}."
+            f"{what}: beyond {one.fewest:,} synthetic rows, the fewest tried, no more than {cost} "
+            f"is left to gain{sure}, {most}."
         )
     return (
         f"{what}: from about {about(one.reach.rows)} synthetic rows on no more than {cost} is "
@@ -166,14 +177,11 @@ def _of_knee(one: Knee) -> str:
 def _rows_interval(reach: Reach) -> str:
     low = "the fewest tried" if isinf(reach.low) else about(reach.low)
     high = "the most tried" if isinf(reach.high) else about(reach.high)
-    return f"95% interval {low} to {high}"
+    return f"{_kind(reach)} {low} to {high}"
 
 
-def _told_worth(analysis: TaskAnalysis) -> Worth | None:
-    """Return the worth of the leader; if it has no synthetic rows, of the best that has."""
-    if analysis.best.quantity:
-        return analysis.worth_of(analysis.best)
-    return max(analysis.worths, key=lambda one: one.reach.rows, default=None)
+def _kind(reach: Reach) -> str:
+    return "95% interval" if reach.is_told else "with other test rows, but the same trainings,"
 
 
 def _of_worth(one: Worth) -> str:
@@ -190,8 +198,8 @@ def _of_worth(one: Worth) -> str:
     else:
         said = f"are worth about {about(reach.rows)} real ones"
     low, high = _end(reach.low, one), _end(reach.high, one)
-    interval = "" if low == high else f" (95% interval {low} to {high})"
-    worth = f": they are worth {_further(one.further.rows)}" if own and isfinite(reach.rows) else ""
+    interval = "" if low == high else f" ({_kind(reach)} {low} to {high})"
+    worth = f": they are worth {_further(one.further)}" if own and isfinite(reach.rows) else ""
     shown = f" Its prompts draw on {seen:,} real rows." if seen > own else ""
     return f"Worth, {named(condition)}: {rows}{beside} {said}{interval}{worth}.{shown}"
 
@@ -202,8 +210,11 @@ def _end(rows: float, one: Worth) -> str:
     return about(rows)
 
 
-def _further(rows: float) -> str:
-    return f"about {about(rows)} further ones" if rows > 0 else "none, or do harm"
+def _further(reach: Reach) -> str:
+    if reach.rows > 0:
+        sure = "" if reach.low > 0 else ", which is not enough to show that they are worth any"
+        return f"about {about(reach.rows)} further ones{sure}"
+    return "none, or do harm" if reach.high < 0 else "none that could be shown"
 
 
 def about(rows: float) -> str:
@@ -245,7 +256,7 @@ def level_named(factor: str, level: Level) -> str:
 
 
 def _scope(findings: Findings) -> str:
-    if findings.replicates > 1:
+    if findings.replicates_made > 1:
         return ONE_DRAW if findings.is_replayed else ""
     return (
         "All of this is of this pool only: with one replicate nothing is known of how other draws "

@@ -1,7 +1,7 @@
 """What synthetic rows cost beside labelling the real rows that they are worth."""
 
 from dataclasses import dataclass
-from math import isinf
+from math import inf, isinf
 
 from engine.evaluate.curve import Reach
 from engine.report.analysis import Worth
@@ -26,7 +26,10 @@ class Bill:
         hours: Hours of an annotator that it would take; None likewise.
         affords: How many real rows could be labelled for what the synthetic ones cost; None
             likewise. They pay off if they are worth more.
-        price: The price of a labelled row at which both cost the same; None likewise.
+        price: The price of a labelled row at which both cost the same; None likewise. Where they
+            are worth more than the most that were tried, it is lower.
+        at_least: How many real rows they are shown to be worth; None where nothing is.
+        at_most: Likewise.
     """
 
     took: Took
@@ -35,21 +38,24 @@ class Bill:
     hours: float | None
     affords: float | None
     price: float | None
+    at_least: float | None
+    at_most: float | None
 
     @property
     def pays_off(self) -> bool | None:
         """Whether the rows are shown to pay off (or not to); None where neither is."""
-        if self.affords is None:
+        if self.affords is None or not self.further.is_told:
             return None
-        if self.further.low > self.affords:
+        if self.at_least is not None and self.at_least > self.affords:
             return True
-        return False if self.further.high < self.affords else None
+        return False if self.at_most is not None and self.at_most < self.affords else None
 
 
 def bill(one: Worth, annotation: Annotation) -> Bill:
     """Set what a condition's synthetic rows took against labelling."""
     took, further = one.condition.took, one.further
     rows = further.rows if further.rows > 0 and not isinf(further.rows) else None
+    most, fewest = (limit - one.condition.rows_real for limit in (one.most, one.fewest))
     priced, timed = annotation.price_row, annotation.seconds_row
     return Bill(
         took=took,
@@ -57,8 +63,21 @@ def bill(one: Worth, annotation: Annotation) -> Bill:
         labelling=rows * priced if rows and priced else None,
         hours=rows * timed / HOUR_S if rows and timed else None,
         affords=took.cost / priced if took.cost is not None and priced else None,
-        price=took.cost / rows if took.cost is not None and rows else None,
+        price=_price(took, most if further.rows == inf else rows),
+        at_least=_bound(further.low, most, inf),
+        at_most=_bound(further.high, fewest, -inf),
     )
+
+
+def _price(took: Took, rows: float | None) -> float | None:
+    return took.cost / rows if took.cost and rows and rows > 0 else None
+
+
+def _bound(rows: float, tried: float, beyond: float) -> float | None:
+    """Return an end of an interval; beyond what was tried that itself is all that is shown."""
+    if rows == beyond:
+        return tried
+    return None if isinf(rows) else rows
 
 
 def in_money(one: Worth, findings: Findings) -> str:
@@ -94,5 +113,6 @@ def _break_even(own: Bill) -> str:
         }[own.pays_off]
         return f"For what they cost, {own.affords:,.0f} real rows could be labelled, {verdict}."
     if own.price is not None:
-        return f"They pay off where labelling a row costs more than {own.price:.2g}."
+        least = "at least " if own.further.rows == inf else ""
+        return f"They pay off {least}where labelling a row costs more than {own.price:.2g}."
     return ""

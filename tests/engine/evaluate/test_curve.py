@@ -37,8 +37,8 @@ def test_between_two_points_rows_lie_on_the_logarithm():
 def test_beyond_the_curve_there_is_no_number():
     made = trials(0.7, 0.8, 0.95, 0.5)
     curve = Curve([100, 400], [0, 1])
-    assert equivalent(made, curve, 2) == (np.inf, np.inf, np.inf)
-    assert equivalent(made, curve, 3) == (-np.inf, -np.inf, -np.inf)
+    assert equivalent(made, curve, 2)[:3] == (np.inf, np.inf, np.inf)
+    assert equivalent(made, curve, 3)[:3] == (-np.inf, -np.inf, -np.inf)
 
 
 def test_noisier_trainings_make_a_wider_interval():
@@ -46,13 +46,13 @@ def test_noisier_trainings_make_a_wider_interval():
     sure = equivalent(trials(0.7, 0.9, 0.8), curve, 2)
     unsure = equivalent(trials(0.7, 0.9, 0.8, spread=0.02), curve, 2)
     assert unsure.low < sure.low < sure.high < unsure.high
-    assert equivalent(trials(0.7, 0.9, 0.8, spread=0.09), curve, 2)[1:] == (-np.inf, np.inf)
+    assert equivalent(trials(0.7, 0.9, 0.8, spread=0.09), curve, 2)[1:3] == (-np.inf, np.inf)
 
 
 def test_one_point_tells_more_or_less():
     made = trials(0.7, 0.8, 0.7)
     assert equivalent(made, Curve([100], [0]), 1).low == np.inf
-    assert equivalent(made, Curve([100], [0]), 2) == (pytest.approx(100), -np.inf, np.inf)
+    assert equivalent(made, Curve([100], [0]), 2)[:3] == (pytest.approx(100), -np.inf, np.inf)
 
 
 def test_more_rows_never_score_less_but_by_noise():

@@ -142,3 +142,14 @@ def test_an_interval_has_student_s_width_with_satterthwaite_s_freedom():
     found = one(1.0, 3.0, 4.0)
     freedom = 4.0**2 / (1 / 10**6 + 3.0**2 / 4)
     assert found.high - found.value == pytest.approx(2 * stats.t.ppf(0.975, freedom), rel=1e-4)
+
+
+def test_one_training_that_serves_all_replicates_says_nothing_of_others():
+    # recorded rows without real ones: replicates do not differ, and there are no repeats
+    random = np.random.default_rng(3)
+    predicted = {name: random.integers(2, size=100) for name in ("fixed", "a", "b", "c")}
+    others = Arm({place: {0: name} for place, name in enumerate("abc")})
+    for is_random in (True, False):
+        fixed = Arm({place: {0: "fixed"} for place in range(3)}, is_random)
+        found = trials(predicted, [fixed, others], [0] * 100).contrast({0: 1.0, 1: -1.0})
+        assert (found.p is None) == is_random

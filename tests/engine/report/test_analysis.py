@@ -10,7 +10,7 @@ from engine.report.effects import comparisons_table, worth_table
 from engine.report.figure import cost_figure, quantity_figure
 from engine.report.findings import Findings, TaskFacts, Took
 from engine.report.words import about, summary
-from engine.report.worth import bill
+from engine.report.worth import bill, in_money
 from engine.study.resources import Annotation
 
 ROWS = 2000
@@ -131,7 +131,11 @@ def test_where_nothing_is_shown_the_summary_says_so():
 
 def test_several_replicates_are_no_single_pool():
     found = study([({"quantity": 100}, 0.8), ({"quantity": 200}, 0.9)], ["quantity"], replicates=2)
-    (analysis,) = analyse(found)
+    (analysis,) = analyse.__wrapped__(found)
+    assert "this pool" in summary(analysis, found)[-1]  # so far: the second is still to be made
+    for row in found.results:
+        row["replicate"] = row["repeat"] % 2
+    (analysis,) = analyse.__wrapped__(found)
     assert not any("this pool" in one for one in summary(analysis, found))
     replayed = replace(found, is_replayed=True)
     assert summary(analysis, replayed)[-1].startswith("Recorded rows are the same in every")
@@ -143,7 +147,85 @@ def test_one_training_each_shows_nothing():
     (analysis,) = analyse.__wrapped__(found)
     told = summary(analysis, found)
     assert told[0].endswith("nothing is known of how others would come out.")
-    assert "100 synthetic rows, with one training each: that says nothing" in told[1]
+    assert "with one training each: that says nothing" in told[1]
+    assert "accounts for" not in told[1]  # of how much noise there is nothing is known either
+
+
+def test_one_condition_that_lacks_trainings_does_not_spoil_the_others():
+    found, _ = recipes(0.80, 0.82, 0.84, 0.85)
+    lacking = [row["recipe"] == "few_shot_3" and row["quantity"] == 400 for row in found.results]
+    found.results[:] = [
+        row for row, one in zip(found.results, lacking, strict=True) if not one or not row["repeat"]
+    ]
+    (analysis,) = analyse.__wrapped__(found)
+    assert analysis.best.quantity == 200  # the best of those that were trained more than once
+    told = " ".join(summary(analysis, found))
+    assert "few_shot_3 beats zero_shot by 4.0 points" in told
+    assert "(1 more have too few trainings to be compared)" in told
+
+
+def test_conditions_without_a_training_in_common_are_counted():
+    found, _ = recipes(0.80, 0.82, 0.84, 0.85)
+    of = {("few_shot_3", 400): (0, 1), ("zero_shot", 200): (2, 3)}
+    found.results[:] = [
+        row
+        for row in found.results
+        if row["repeat"] in of.get((row["recipe"], row["quantity"]), range(REPEATS))
+    ]
+    (analysis,) = analyse.__wrapped__(found)
+    assert "1 more cannot be compared: no training in common." in summary(analysis, found)[0]
+
+
+def test_a_level_that_sets_numbers_of_rows_is_compared():
+    arms = [("raw", 0, 100, 0.7), ("augmented", 1000, 100, 0.8)]
+    grid = [
+        ({"arm": name, "quantity": rows, "real": real}, share) for name, rows, real, share in arms
+    ]
+    (analysis,) = analyse(study(grid, ["arm"]))
+    ((effect,),) = (one.effects for one in analysis.factors)
+    assert effect.tested.difference.value == pytest.approx(0.1)
+
+
+def test_what_a_number_of_rows_does_is_told_beside_none_where_there_is_but_one():
+    grid = [
+        ({"quantity": rows, "real": real}, 0.6 + rows / 10_000 + real / 1000)
+        for rows in (0, 1000)
+        for real in (50, 100)
+    ]
+    (analysis,) = analyse(study(grid, ["quantity", "real"]))
+    shares = {one.factor: one.importance.share for one in analysis.factors}
+    assert shares["quantity"] == pytest.approx(4 / 5, abs=0.02)  # 5 points each way, and 2.5
+
+
+# Knees
+
+
+def curve(*shares, rows=(100, 200, 400)):
+    grid = [({"quantity": one}, share) for one, share in zip(rows, shares, strict=True)]
+    found = study(grid, ["quantity"])
+    (analysis,) = analyse(found)
+    return found, analysis
+
+
+def test_a_flat_curve_says_nothing_of_no_rows():
+    found, analysis = curve(0.850, 0.852, 0.853)
+    told = " ".join(summary(analysis, found))
+    assert "beyond 100 synthetic rows, the fewest tried, no more than 1 point is left" in told
+
+
+def test_a_curve_that_falls_has_no_knee():
+    _, analysis = curve(0.70, 0.85, 0.75)
+    assert analysis.knees == []
+
+
+def test_a_recipe_that_fell_short_has_the_rows_that_it_had():
+    found, _ = curve(0.70, 0.80, 0.80)
+    for row in found.results:
+        if row["quantity"] == 400:  # no more than 200 were there: the very same trainings
+            row |= {"rows_synthetic": 200, "run": row["run"].replace("2-", "1-")}
+    (analysis,) = analyse.__wrapped__(found)
+    (found_knee,) = analysis.knees
+    assert (found_knee.fewest, found_knee.most) == (100, 200)
 
 
 # Worth and cost
@@ -211,9 +293,54 @@ def test_the_summary_says_whether_rows_pay_off():
     )
 
 
-def priced(condition, cost):
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("share", "cost", "pays_off"),
+    [(0.9, 39, True), (0.9, 41, None), (0.6, 11, False), (0.6, 9, None)],
+)
+def test_beyond_the_curve_only_its_ends_are_shown(share, cost, pays_off):
+    found, _, one = worth(share, annotation=Annotation(price_row=0.1))
+    one = one._replace(condition=priced(one.condition, cost))  # ten rows for 1.00
+    assert bill(one, found.annotation).pays_off is pays_off
 
+
+def test_more_than_the_most_pays_off_at_least_from_a_price_on():
+    found, _, one = worth(0.9)
+    told = in_money(one._replace(condition=priced(one.condition, 20.0)), found)
+    assert "They pay off at least where labelling a row costs more than 0.05." in told
+
+
+def test_one_training_each_is_no_proof_that_rows_pay_off():
+    found, _, _ = worth(0.75, annotation=Annotation(price_row=0.1))
+    found.results[:] = [row for row in found.results if row["repeat"] == 0]
+    (analysis,) = analyse.__wrapped__(found)
+    (one,) = analysis.worths
+    one = one._replace(condition=priced(one.condition, 2.0))
+    assert bill(one, found.annotation).pays_off is None
+    told = " ".join(summary(analysis, found))
+    assert "(with other test rows, but the same trainings, " in told
+
+
+def test_rows_that_are_not_shown_to_help_are_not_said_to_harm():
+    found, analysis, _ = worth(0.799, real=400)
+    told = " ".join(summary(analysis, found))
+    assert "they are worth none that could be shown." in told
+
+
+def test_where_real_rows_lead_the_worth_is_of_what_is_best_on_validation():
+    grid = [
+        ({"quantity": 1000, "real": 0, "recipe": name}, share)
+        for name, share in (("a", 0.75), ("b", 0.74))
+    ]
+    found = study([*RAW, *grid], ["recipe", "quantity", "real"])
+    for row in found.results:
+        if row["split"] == "validation" and row["recipe"] == "b":
+            row["accuracy"] += 0.04
+    (analysis,) = analyse.__wrapped__(found)
+    assert analysis.best.real == 400
+    assert analysis.told_worth.condition.levels["recipe"] == "b"
+
+
+def priced(condition, cost):
     return replace(condition, took=condition.took._replace(cost=cost))
 
 
