@@ -180,9 +180,11 @@ class Trials:
         spread = self.spread(list(weights), np.array([list(weights.values())]))
         return spread.first() if spread else None
 
-    def common(self, arms: Sequence[int]) -> int:
-        """Return how many draws some conditions share."""
-        return len(_common([self.arms[arm] for arm in arms])[0])
+    def are_comparable(self, arms: Sequence[int]) -> bool:
+        """Tell whether conditions share draws enough to tell of others: several, if any matter."""
+        own = [self.arms[arm] for arm in arms]
+        draws = len(_common(own)[0])
+        return draws > 1 or (draws == 1 and not any(arm.is_random for arm in own))
 
     def values(self, arm: int) -> list[float]:
         """Return the scores of a condition's different runs."""

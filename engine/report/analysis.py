@@ -255,9 +255,8 @@ class _Task:
         ]
 
     def _comparable(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
-        """Leave out pairs that share one training or none, if others share more."""
-        shared = [self.trials.common(pair) for pair in pairs]
-        return [pair for pair, one in zip(pairs, shared, strict=True) if one > 1] or pairs
+        """Leave out pairs that share too few trainings to be compared, if others share more."""
+        return [pair for pair in pairs if self.trials.are_comparable(pair)] or pairs
 
     def _matched(self, factor: str, level: Level, baseline: Level) -> list[tuple[int, int]]:
         """Return pairs of conditions, of two levels, that agree on all other factors.

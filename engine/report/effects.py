@@ -126,7 +126,7 @@ def show_reach(reach: Reach, fewest: float, most: float) -> str:
         fewest: What is said for what lies below the numbers that were tried.
         most: What is said for what lies above them.
     """
-    value, low, high = (_end(one, fewest, most) for one in reach)
+    value, low, high = (_end(one, fewest, most) for one in (reach.rows, reach.low, reach.high))
     return f"{value} [{low}, {high}]"
 
 

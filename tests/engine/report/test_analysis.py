@@ -9,8 +9,10 @@ from engine.report.analysis import analyse
 from engine.report.effects import comparisons_table, worth_table
 from engine.report.figure import cost_figure, quantity_figure
 from engine.report.findings import Findings, TaskFacts, Took
+from engine.report.stage import write_report
 from engine.report.words import about, summary
 from engine.report.worth import bill, in_money
+from engine.store import Store
 from engine.study.resources import Annotation
 
 ROWS = 2000
@@ -49,6 +51,7 @@ def result(levels, repeat, run, split, accuracy, tokens):  # noqa: PLR0913
         "accuracy": accuracy, "macro_f1": accuracy, "run": run, "is_random": True,
         "rows_synthetic": levels.get("quantity", 0), "rows_real": levels.get("real", 0),
         "rows_real_seen": levels.get("real", 0), "train_seconds": 1.0,
+        "steps_done": 1, "pool": None,
         "took": Took(of_recipe * levels.get("quantity", 0), 36.0, None),
     }  # fmt: skip
     return {**plain, **levels}
@@ -318,6 +321,22 @@ def test_one_training_each_is_no_proof_that_rows_pay_off():
     assert bill(one, found.annotation).pays_off is None
     told = " ".join(summary(analysis, found))
     assert "(with other test rows, but the same trainings, " in told
+
+
+@pytest.mark.parametrize("share", [0.6, 0.75, 0.9])
+def test_the_page_has_the_knee_the_worth_and_the_sentences(share, tmp_path):
+    grid = [({"quantity": rows, "real": 0, "recipe": "r"}, share) for rows in (500, 1000)]
+    found = study(
+        [*RAW, *grid], ["recipe", "quantity", "real"], {"r": 50},
+        annotation=Annotation(price_row=0.1),
+    )  # fmt: skip
+    store = Store.open(str(tmp_path))
+    write_report(found, store)
+    (analysis,) = analyse(found)
+    page = (tmp_path / found.folder / "report.md").read_text()
+    assert all(sentence in page for sentence in summary(analysis, found))
+    shown = {0.6: "< 100 [< 100, < 100]", 0.75: "200 [", 0.9: "> 400 [> 400, > 400]"}[share]
+    assert shown in page
 
 
 def test_rows_that_are_not_shown_to_help_are_not_said_to_harm():
