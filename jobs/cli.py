@@ -36,6 +36,25 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a field, e.g. train.steps=50."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Address = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        envvar="RAY_API_SERVER_ADDRESS",
+        help="The cluster's dashboard, such as http://127.0.0.1:8265.",
+    ),
+]
+Shared = Annotated[
+    list[Path] | None,
+    typer.Option("--shared", help="A folder that every node sees under the same name."),
+]
+Variables = Annotated[
+    list[str] | None, typer.Option("--env", help="An environment variable that goes along.")
+]
+Patterns = Annotated[
+    list[str] | None,
+    typer.Option("--include", help="More files of the study's folder that go along."),
+]
 DEFAULT_ROOT = "textmill-out"
 
 
@@ -84,17 +103,66 @@ def quickstart(root: Root = DEFAULT_ROOT) -> None:
 
 
 @app.command()
-def status(
+def status(  # noqa: PLR0913 - its options
     study: StudyPath,
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
     json: Json = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check every file's checksum.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Of a cluster's dashboard: how the study's job is there.")
+    ] = None,
 ) -> None:
-    """Show how far a study is, from its files alone."""
+    """Show how far a study is, from its files alone; or how its job on a cluster is."""
+    if address:
+        from jobs.submit import status as job_status
+
+        typer.echo(job_status(study, address))
+        return
     text, is_sound = show.status(study, overrides or [], root, json=json, verify=verify)
     typer.echo(text)
     raise typer.Exit(0 if is_sound else 1)
+
+
+@app.command()
+def submit(  # noqa: PLR0913 - its options
+    study: StudyPath,
+    address: Address,
+    root: Root = DEFAULT_ROOT,
+    overrides: Overrides = None,
+    shared: Shared = None,
+    variables: Variables = None,
+    patterns: Patterns = None,
+    follow: Annotated[bool, typer.Option(help="Show what it says until it ends.")] = True,
+) -> None:
+    """Do a study on a cluster, as a job; where it is there already, attach to it."""
+    from jobs.submit import Where
+    from jobs.submit import submit as send
+
+    where = Where(
+        study, overrides or [], address, root, shared or [], variables or [], patterns or []
+    )
+    raise typer.Exit(send(where, follows=follow))
+
+
+@app.command()
+def logs(
+    study: StudyPath,
+    address: Address,
+    follow: Annotated[bool, typer.Option(help="Go on until it ends.")] = True,
+) -> None:
+    """Show what a study's job on a cluster says."""
+    from jobs.submit import logs as show_logs
+
+    raise typer.Exit(show_logs(study, address, follows=follow))
+
+
+@app.command()
+def stop(study: StudyPath, address: Address) -> None:
+    """Stop a study's job on a cluster; what it has made stays."""
+    from jobs.submit import stop as stop_job
+
+    stop_job(study, address)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """TOML files that users write: reading, variables, and pydantic's complaints in our words."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,9 +8,10 @@ import tomllib
 import types
 import typing
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,12 +27,36 @@ from engine.plugins import did_you_mean
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 Document = TypeVar("Document", bound="Written")
+_named: ContextVar[list["NamedPath"] | None] = ContextVar("named", default=None)
 
 
 class Written(BaseModel):
     """What a user writes in a TOML file: unknown keys are errors, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class NamedPath(NamedTuple):
+    """A file or folder that a TOML file names.
+
+    Attributes:
+        text: As it is written.
+        path: What that means here, absolute.
+    """
+
+    text: str
+    path: Path
+
+
+@contextlib.contextmanager
+def named_paths() -> Iterator[list[NamedPath]]:
+    """Lend a list that fills with what the TOML files name that are read meanwhile."""
+    found: list[NamedPath] = []
+    token = _named.set(found)
+    try:
+        yield found
+    finally:
+        _named.reset(token)
 
 
 def expand(text: str) -> str:
@@ -59,7 +85,11 @@ def resolve(text: str, folder: Path) -> Path:
         ValueError: A variable is not set.
     """
     base = Path() if text.startswith("${") else folder
-    return Path(os.path.abspath(base / Path(expand(text)).expanduser()))  # noqa: PTH100 - no ".."
+    found = Path(os.path.abspath(base / Path(expand(text)).expanduser()))  # noqa: PTH100 - no ".."
+    listening = _named.get()
+    if listening is not None:
+        listening.append(NamedPath(text, found))
+    return found
 
 
 def _absolute(text: str, info: ValidationInfo) -> str:

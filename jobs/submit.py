@@ -1,0 +1,136 @@
+"""``textmill submit``, ``logs`` and ``stop``: a study as a job of a cluster."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.study.load import load_study
+from jobs.cluster import ENDED, Cluster, check_root, job_name
+from jobs.parcel import Parcel, parcel
+
+LAST_LINES = 3  # of what a job said, with its status
+
+
+class Where(NamedTuple):
+    """A study, and where it is to be done.
+
+    Attributes:
+        study: The study file.
+        overrides: Settings in place of the file's.
+        address: That of the cluster's dashboard.
+        root: A folder or URL that every node sees.
+        shared: Folders that every node sees under the same name.
+        variables: Names of environment variables that go along.
+        patterns: More files of the study's folder that go along.
+    """
+
+    study: Path
+    overrides: Sequence[str]
+    address: str
+    root: str
+    shared: Sequence[Path] = ()
+    variables: Sequence[str] = ()
+    patterns: Sequence[str] = ()
+
+    def packed(self) -> tuple[Parcel, str]:
+        """Return what is sent, and the job's name.
+
+        Raises:
+            InputError: The study is wrong, or needs what the cluster would not find.
+        """
+        root = check_root(self.root, self.shared)
+        packed = parcel(self.study, self.overrides, self.shared, self.variables, self.patterns)
+        return packed, job_name(packed, root)
+
+    @property
+    def words(self) -> list[str]:
+        """The command's words on the cluster, where the study's folder is the current one."""
+        changes = [word for one in self.overrides for word in ("--set", one)]
+        return ["run", self.study.name, "--root", check_root(self.root, self.shared), *changes]
+
+
+def submit(where: Where, *, follows: bool) -> int:
+    """Send a study, or attach to it where it is there; return the command's exit status.
+
+    Raises:
+        InputError: What the user gave is wrong; nothing was sent.
+        ClusterError: The cluster does not answer, or refuses.
+    """
+    packed, job = where.packed()
+    cluster = Cluster(where.address)
+    sent = cluster.send(packed, where.words, job)
+    _say(f"{'sent' if sent.is_new else 'is there already'}: {job}")
+    if follows:
+        return follow(cluster, job)
+    _say(f"`textmill logs {where.study}` follows it, `textmill stop {where.study}` ends it")
+    return 0
+
+
+def follow(cluster: Cluster, job: str) -> int:
+    """Pass on what a job says until it ends; return its exit status."""
+    try:
+        cluster.follow(job, _pass_on)
+    except KeyboardInterrupt:
+        _say(f"\n{job} goes on; textmill stop ends it")
+        return 130
+    status = cluster.exit_status(job)
+    _say(f"{job}: {(cluster.status(job) or 'gone').lower()}")
+    return status
+
+
+def logs(study: Path, address: str, *, follows: bool) -> int:
+    """Pass on what a study's newest job has said, or says until it ends; return its exit status.
+
+    Raises:
+        ConfigError: The study is wrong, or there is no such job.
+        ClusterError: The cluster does not answer.
+    """
+    cluster, job = _found(study, address)
+    if follows:
+        return follow(cluster, job)
+    _pass_on(cluster.said(job))
+    return 0
+
+
+def stop(study: Path, address: str) -> None:
+    """Stop a study's newest job; what it has made stays, and another submit goes on with it.
+
+    Raises:
+        ConfigError: The study is wrong, or there is no such job.
+        ClusterError: The cluster does not answer.
+    """
+    cluster, job = _found(study, address)
+    if cluster.status(job) in ENDED:
+        _say(f"{job} has ended already")
+        return
+    cluster.stop(job)
+    _say(f"{job}: stopped; submit it again to continue")
+
+
+def status(study: Path, address: str) -> str:
+    """Return how a study's newest job is, and the last thing that it said.
+
+    Raises:
+        ConfigError: The study is wrong, or there is no such job.
+        ClusterError: The cluster does not answer.
+    """
+    cluster, job = _found(study, address)
+    told = [f"{job}: {(cluster.status(job) or 'gone').lower()}"]
+    said = [line for line in cluster.said(job).splitlines() if line.strip()]
+    return "\n".join([*told, *(f"  {line}" for line in said[-LAST_LINES:])])
+
+
+def _found(study: Path, address: str) -> tuple[Cluster, str]:
+    name = load_study(study).study.name
+    cluster = Cluster(address)
+    return cluster, cluster.newest(name)
+
+
+def _pass_on(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

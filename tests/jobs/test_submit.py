@@ -1,0 +1,123 @@
+"""A study as a job of a head that the script starts: sent, followed, attached to, refused."""
+
+import os
+import socket
+import subprocess
+
+import pyarrow.parquet as pq
+import pytest
+from command import REPOSITORY, textmill_alone
+from toy_study import make_toy
+
+HEAD = REPOSITORY / "cluster" / "local-head.sh"
+pytestmark = pytest.mark.ray
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """The address of a head's dashboard, and the file of its token."""
+    # paths of sockets must be short
+    folder = tmp_path_factory.mktemp("h")
+    ports = {"PORT": str(free_port()), "DASHBOARD_PORT": str(free_port())}
+    # as a user's shell has it: the tests' Ray has settings of its own
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    own = {**plain, **ports, "CPUS": "2", "HOME": str(folder)}
+    command = [str(HEAD), "start", str(folder / "head")]
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield f"http://127.0.0.1:{ports['DASHBOARD_PORT']}", folder / "head" / "token"
+    subprocess.run([str(HEAD), "stop", str(folder / "head")], env=own, check=True)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_model):
+    """The folder of a study, which goes along, and one that all nodes see."""
+    study = make_toy(tmp_path_factory.mktemp("study"), tiny_model)
+    return study, tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def asked(head, place):
+    """Run a command about the study at the head; with its token, or another."""
+    study, shared = place
+    address, token = head
+
+    def ask(command, *words, **own):
+        variables = {"RAY_AUTH_TOKEN_PATH": str(token), "HOME": str(shared)} | own
+        return textmill_alone(
+            command, "study.toml", "--address", address, *words, folder=study, **variables
+        )
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def sent(asked, place):
+    words = ["--root", place[1] / "out", "--shared", place[1], "--set", "repeats=1"]
+    return words, asked("submit", *words)
+
+
+def test_a_study_is_sent_followed_and_ends_with_a_report(sent, place):
+    done = sent[1]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sent: textmill-toy-" in done.stderr
+    assert "train: 5 of 5 runs" in done.stdout
+    assert "In short:" in done.stdout
+    assert "INFO" not in done.stderr
+    results = pq.read_table(place[1] / "out" / "studies" / "toy" / "results.parquet")
+    assert results.num_rows == 10
+    assert not list((place[0] / "textmill-out").glob("*"))
+
+
+def test_a_second_submit_attaches(sent, asked):
+    words, first = sent
+    again = asked("submit", *words)
+    job = first.stderr.split("sent: ")[1].split()[0]
+    assert again.returncode == 0
+    assert f"is there already: {job}" in again.stderr
+    assert again.stdout == first.stdout
+
+
+def test_its_job_can_be_looked_at_later(sent, asked):
+    told = asked("status")
+    assert "succeeded" in told.stdout
+    assert "Report: " in told.stdout
+    assert "5 of 5 runs are there" in asked("logs", "--no-follow").stdout
+    assert "ended already" in asked("stop").stderr
+
+
+def test_a_missing_or_wrong_token_is_told_in_one_message(sent, asked, tmp_path):
+    wrong = tmp_path / "token"
+    wrong.write_text("0123456789abcdef0123456789abcdef")
+    for token, told in ((str(wrong), "refuses the token"), (str(tmp_path / "none"), "")):
+        refused = asked("status", RAY_AUTH_TOKEN_PATH=token)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert told in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+        assert "0123456789abcdef" not in refused.stderr
+
+
+def test_an_address_where_nothing_answers_is_named(asked):
+    refused = asked("logs", "--address", f"http://127.0.0.1:{free_port()}")
+    assert refused.returncode == 1
+    assert "Nothing answers at http://127.0.0.1:" in refused.stderr
+    refused = asked("logs", "--address", "127.0.0.1:8265")
+    assert refused.returncode == 2
+    assert "give that of the cluster's dashboard" in refused.stderr
+
+
+def test_a_job_that_is_stopped_is_sent_again(asked, place):
+    slow = ["--set", "generate.engine=plugged:Slow", "--set", "factors.quantity=[300]"]
+    words = ["--root", place[1] / "slow", "--shared", place[1], "--env", "PYTHONPATH", *slow]
+    first = asked("submit", "--no-follow", *words)
+    assert first.returncode == 0, first.stderr
+    assert "stopped; submit it again" in asked("stop").stderr
+    again = asked("submit", "--no-follow", *words)
+    assert "sent: " in again.stderr
+    asked("stop")
