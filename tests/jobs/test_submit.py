@@ -1,8 +1,11 @@
 """A study as a job of a head that the script starts: sent, followed, attached to, refused."""
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -20,10 +23,10 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory):
+def head():
     """The address of a head's dashboard, and the file of its token."""
-    # paths of sockets must be short
-    folder = tmp_path_factory.mktemp("h")
+    # paths of sockets must be short, and pytest's folders are not
+    folder = Path(tempfile.mkdtemp(prefix="head-"))
     ports = {"PORT": str(free_port()), "DASHBOARD_PORT": str(free_port())}
     # as a user's shell has it: the tests' Ray has settings of its own
     plain = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -33,6 +36,7 @@ def head(tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     yield f"http://127.0.0.1:{ports['DASHBOARD_PORT']}", folder / "head" / "token"
     subprocess.run([str(HEAD), "stop", str(folder / "head")], env=own, check=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
