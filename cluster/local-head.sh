@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Start a Ray head on this machine, which listens on loopback alone and wants a token; or end it.
+# Start a Ray head on this machine, whose dashboard listens on loopback alone and which wants a token;
+# or end it. Ray opens a few other ports on all interfaces: cluster/README.md.
 #
 #   cluster/local-head.sh start [FOLDER]
 #   cluster/local-head.sh stop [FOLDER]
@@ -44,5 +45,5 @@ stop() {
 case "$command" in
   start) start ;;
   stop) stop ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

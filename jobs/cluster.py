@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, RootError, TextmillError
 from engine.session import QUIET
-from jobs.parcel import Parcel
+from engine.store import Store
+from jobs.parcel import CODE, Parcel
 
 NAME_LENGTH = 12  # of the hash in a job's name
 POLL_S = 1.0
-CODE = ("engine", "jobs")  # what is sent of textmill itself; a cluster brings the rest
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 
 
@@ -205,10 +205,9 @@ def check_root(root: str, shared: Sequence[Path]) -> str:
     """Return a root that every node sees.
 
     Raises:
-        RootError: It is a folder that not all of the nodes would see.
+        RootError: It is no folder, or one that not all of the nodes would see.
     """
-    if "://" in root:
-        return root
+    Store.open(root)
     path = Path(root).expanduser()
     if not path.is_absolute() or not any(path.is_relative_to(one.absolute()) for one in shared):
         raise RootError(

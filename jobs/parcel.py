@@ -4,15 +4,21 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import ConfigError
+from engine.generate.engine import recipe_fields
+from engine.report.published.written import load_published
+from engine.study.factors import Readers, conditions
 from engine.study.file import StudyFile
 from engine.study.load import load_study
 from engine.tasks.reading import NamedPath, named_paths
+from engine.train.trainer import training_fields
 
 MOST_BYTES = 100_000_000  # of an upload; a file system that all nodes see is the place for more
+CODE = ("engine", "jobs")  # what is sent of textmill itself; a cluster brings the rest
 LARGE_SHOWN = 5  # of the files that make an upload too large
 LEFT = {"__pycache__", "node_modules", "site-packages", "venv"}  # folders; hidden ones stay, too
 SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|(^|_)(API_?)?KEY(_|$)", re.IGNORECASE)
@@ -65,6 +71,9 @@ def parcel(
     """
     with named_paths() as named:
         file = load_study(path, overrides)
+        conditions(file, Readers(recipe_fields, training_fields))  # factors name files, too
+        if file.study.published:
+            load_published(file.study.published, file.folder)
     own = _named_files(file, named, shared)
     own |= {one.relative_to(file.folder) for one in _files_in(file.folder) if one.suffix == ".py"}
     for pattern in patterns:
@@ -91,22 +100,26 @@ def _value(name: str) -> str:
 
 
 def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[Path]) -> set[Path]:
+    # conditions repeat what the study says, resolved: the first time a path is as it was written
+    written = {one.path: one.text for one in reversed([*named])}
+    stays = [*(place.absolute() for place in shared), *(Path(str(files(name))) for name in CODE)]
     found: set[Path] = set()
     lost: list[str] = []
-    for one in named:
-        if any(one.path.is_relative_to(place.absolute()) for place in shared):
+    for path, text in reversed(written.items()):
+        if any(path.is_relative_to(place) for place in stays):
             continue
-        is_relative = not one.text.startswith(("/", "~", "${"))
-        if not is_relative or not one.path.is_relative_to(file.folder):
-            lost.append(f"  {one.text} ({one.path})" if is_relative else f"  {one.text}")
-        elif one.path.is_dir():
-            found |= {one.relative_to(file.folder) for one in _files_in(one.path)}
-        elif one.path.exists():
-            found.add(one.path.relative_to(file.folder))
+        is_relative = not text.startswith(("/", "~", "${"))
+        if not is_relative or not path.is_relative_to(file.folder):
+            lost.append(f"  {text} ({path})" if is_relative else f"  {text}")
+        elif not path.exists():
+            raise ConfigError(f"{file.where} names {text}, and there is no {path}.")
+        else:
+            inside = _files_in(path) if path.is_dir() else [path]
+            found |= {one.relative_to(file.folder) for one in inside}
     if lost:
         raise ConfigError(
             f"{file.where} names what is not in its folder, and would not be found on the "
-            "cluster:\n" + "\n".join(dict.fromkeys(lost)) + "\nMove it beside the study and name "
+            "cluster:\n" + "\n".join(lost) + "\nMove it beside the study and name "
             "it relative to that; or, if every node sees it under the same absolute name, say so: "
             "--shared FOLDER."
         )
@@ -114,7 +127,7 @@ def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[P
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield a folder's files, links followed, without those of hidden and made folders."""
+    """Yield a folder's files, without those of hidden, made and linked folders in it."""
     for place, folders, names in os.walk(folder):
         folders[:] = [
             one

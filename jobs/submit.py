@@ -19,7 +19,7 @@ class Where(NamedTuple):
         study: The study file.
         overrides: Settings in place of the file's.
         address: That of the cluster's dashboard.
-        root: A folder or URL that every node sees.
+        root: A folder that every node sees.
         shared: Folders that every node sees under the same name.
         variables: Names of environment variables that go along.
         patterns: More files of the study's folder that go along.

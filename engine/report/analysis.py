@@ -331,12 +331,11 @@ class _Task:
                     yield Knee(levels, reach, round(rows[0]), round(rows[-1]))
 
     def _has_peak(self, places: Sequence[int]) -> bool:
-        """Tell whether the most rows are shown to be too many."""
+        """Tell whether the most rows are shown to be too many, beside the best of the curve."""
         best = max(places, key=lambda place: self.conditions[place].scores[self.metric].value)
-        if best == places[-1]:
-            return False
-        lost = self.trials.contrast({best: 1.0, places[-1]: -1.0})
-        return bool(lost and lost.low > 0)
+        others = [place for place in places if place != best]
+        lost = against(self.trials, best, others)[-1]
+        return bool(best != places[-1] and lost and lost.is_shown)
 
     def _worths(self) -> Iterator[Worth]:
         alone = [place for place, one in enumerate(self.conditions) if not one.quantity]

@@ -103,7 +103,8 @@ def _of_effect(factor: str, effect: Effect, baseline: Level) -> str:
         return ""
     where = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
     if effect.left:
-        where += f" ({effect.left} more have too few trainings to be compared)"
+        have = "has" if effect.left == 1 else "have"
+        where += f" ({effect.left} more {have} too few trainings to be compared)"
     verbs = ("beat", "lose to") if factor in ("quantity", "real") else ("beats", "loses to")
     return _compared((one, other), verbs, tested, where + _tokens(effect.tokens))
 

@@ -241,8 +241,8 @@ def _fit(group: Group, duty: Duty, storage: Path) -> None:
 def _trainer(group: Group, duty: Duty) -> tuple[Any, dict[str, Any]]:
     """Return Ray Train's class for the group, and what it is to be told about the backend."""
     if not duty.trains_together and not duty.uses_gpu:
-        # these workers share no process group, and without torch the controller, which they wait
-        # for, is up seconds earlier; Ray calls the class a developer's
+        # these workers share no process group, and the controller, which they wait for, need not
+        # load torch (2.6 s on a slow core); Ray calls the class a developer's
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
         return DataParallelTrainer, {}

@@ -65,4 +65,4 @@ def test_the_command_tells_each_figure_and_the_time_of_a_large_study():
     assert all(one["share"] in (0, 1) for one in told["figures"])
     assert told["large"]["conditions"] == 210
     assert told["large"]["worths"] == 200
-    assert 15 <= told["large"]["knees"] <= 20  # a curve that chance lets fall has none
+    assert told["large"]["knees"] == 20

@@ -54,6 +54,39 @@ def test_a_file_that_the_cluster_would_not_find_is_refused_with_advice(toy, plac
         parcel(toy / "study.toml", ())
 
 
+def test_what_a_factor_names_goes_along_or_is_refused_too(toy):
+    text = (toy / "study.toml").read_text()
+    levels = '\n[[factors.generator]]\nname = "a"\nrecords = "{}"\n'
+    (toy / "study.toml").write_text(text + levels.format("more/own.jsonl"))
+    (toy / "more").mkdir()
+    (toy / "records.jsonl").rename(toy / "more" / "own.jsonl")
+    change(toy, 'records = "records.jsonl"\n', "")
+    assert "more/own.jsonl" in sent(parcel(toy / "study.toml", ()))
+    change(toy, "more/own.jsonl", "../own.jsonl")
+    with pytest.raises(ConfigError, match=r"not in its folder(.|\n)*\.\./own"):
+        parcel(toy / "study.toml", ())
+
+
+def test_what_is_named_and_not_there_is_refused(toy):
+    (toy / "records.jsonl").unlink()
+    with pytest.raises(ConfigError, match=r"names records\.jsonl, and there is no"):
+        parcel(toy / "study.toml", ())
+
+
+def test_a_built_in_task_has_its_topics_there(tmp_path):
+    study = """
+        name = "x"
+        task = "demo-reviews"
+        [factors]
+        strategy = ["topic"]
+        quantity = [10]
+        """
+    (tmp_path / "study.toml").write_text(study)
+    assert sent(parcel(tmp_path / "study.toml", ())) == {"study.toml"}
+    (tmp_path / "study.toml").write_text(study.replace("demo-reviews", "emotion"))
+    assert sent(parcel(tmp_path / "study.toml", ())) == {"study.toml"}
+
+
 def test_what_every_node_sees_stays_where_it_is(toy, tmp_path):
     change(toy, '"records.jsonl"', f'"{tmp_path}/mounted/records.jsonl"')
     packed = parcel(toy / "study.toml", (), shared=[tmp_path / "mounted"])
@@ -99,7 +132,8 @@ def test_a_job_has_another_name_for_other_files_settings_and_roots(toy):
 
 
 def test_a_root_must_be_one_that_all_nodes_see(tmp_path):
-    assert check_root("s3://bucket/root", []) == "s3://bucket/root"
+    with pytest.raises(RootError, match="is a URL"):
+        check_root("s3://bucket/root", [])
     assert check_root(f"{tmp_path}/out", [tmp_path]) == f"{tmp_path}/out"
     for root in ("textmill-out", "/elsewhere/out"):
         with pytest.raises(RootError, match="every node sees"):

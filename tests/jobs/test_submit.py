@@ -54,9 +54,14 @@ def asked(head, place):
 
     def ask(command, *words, **own):
         variables = {"RAY_AUTH_TOKEN_PATH": str(token), "HOME": str(shared)} | own
-        return textmill_alone(
-            command, "study.toml", "--address", address, *words, folder=study, **variables
-        )
+        # as a user's shell has it: the tests' Ray has settings of its own
+        with pytest.MonkeyPatch.context() as patch:
+            for name in (*filter(lambda one: one.startswith("RAY_"), os.environ), *variables):
+                patch.delenv(name, raising=False)
+            known = {name: value for name, value in variables.items() if value is not None}
+            return textmill_alone(
+                command, "study.toml", "--address", address, *words, folder=study, **known
+            )
 
     return ask
 
@@ -99,7 +104,11 @@ def test_its_job_can_be_looked_at_later(sent, asked):
 def test_a_missing_or_wrong_token_is_told_in_one_message(sent, asked, tmp_path):
     wrong = tmp_path / "token"
     wrong.write_text("0123456789abcdef0123456789abcdef")
-    for token, told in ((str(wrong), "refuses the token"), (str(tmp_path / "none"), "")):
+    for token, told in (
+        (str(wrong), "refuses the token"),
+        (str(tmp_path / "none"), "wants a token"),
+        (None, "wants a token"),
+    ):
         refused = asked("status", RAY_AUTH_TOKEN_PATH=token)
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert told in refused.stderr

@@ -164,7 +164,7 @@ def test_one_condition_that_lacks_trainings_does_not_spoil_the_others():
     assert analysis.best.quantity == 200  # the best of those that were trained more than once
     told = " ".join(summary(analysis, found))
     assert "few_shot_3 beats zero_shot by 4.0 points" in told
-    assert "(1 more have too few trainings to be compared)" in told
+    assert "(1 more has too few trainings to be compared)" in told
 
 
 def test_conditions_without_a_training_in_common_are_counted():
@@ -219,6 +219,17 @@ def test_a_flat_curve_says_nothing_of_no_rows():
 def test_a_curve_that_falls_has_no_knee():
     _, analysis = curve(0.70, 0.85, 0.75)
     assert analysis.knees == []
+
+
+def test_a_number_of_rows_may_be_named_in_full():
+    grid = [
+        ({"mix.quantity": rows, "quantity": rows}, share)
+        for rows, share in ((100, 0.7), (400, 0.8))
+    ]
+    (analysis,) = analyse(study(grid, ["mix.quantity"]))
+    ((effect,),) = (one.effects for one in analysis.factors)
+    assert effect.tested.difference.value == pytest.approx(0.1)
+    assert len(analysis.knees) == 1
 
 
 def test_a_recipe_that_fell_short_has_the_rows_that_it_had():
