@@ -23,9 +23,12 @@ start() {
   export RAY_worker_niceness=0 # its 15 lets a job wait for whatever else this machine does
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$folder/token"
   unset RAY_AUTH_TOKEN
+  # the agent, which starts jobs, takes a free port: by default it is that of any other Ray on the
+  # machine, and a head whose agent found it taken starts no job
   ray start --head \
     --node-ip-address=127.0.0.1 --port="$port" \
     --dashboard-host=127.0.0.1 --dashboard-port="$dashboard" \
+    --dashboard-agent-listen-port=0 \
     --temp-dir="$folder/ray" --disable-usage-stats ${CPUS:+--num-cpus="$CPUS"} > "$folder/start.log" 2>&1 ||
     { cat "$folder/start.log" >&2; exit 1; }
   echo "The head is up. To use it:"
@@ -36,10 +39,20 @@ start() {
 stop() {
   folder="$(cd "$folder" && pwd)"
   # those of this head alone: `ray stop` would end every Ray of the machine
-  for signal in TERM KILL; do
-    pkill "-$signal" -f -- "$folder/ray/" || return 0
-    sleep 3
-  done
+  local ours
+  ours="$(for pid in $(pgrep -f -- "$folder/ray/"); do family "$pid"; done | sort -u)"
+  [ -n "$ours" ] || return 0
+  # shellcheck disable=SC2086 # one word for each process
+  kill $ours 2> /dev/null || true
+  sleep 3
+  # shellcheck disable=SC2086
+  kill -KILL $ours 2> /dev/null || true
+}
+
+# A process and all that it started: Ray's agents and workers hide what they were called with.
+family() {
+  echo "$1"
+  for child in $(pgrep -P "$1"); do family "$child"; done
 }
 
 case "$command" in

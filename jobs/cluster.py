@@ -59,7 +59,7 @@ class Cluster:
                 "http://127.0.0.1:8265."
             )
         self.address = address.rstrip("/")
-        _use_token()
+        self._has_token = _use_token()
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray.dashboard.modules", "ray._private.runtime_env"):
@@ -155,8 +155,7 @@ class Cluster:
         try:
             yield
         except AuthenticationError as error:
-            has_one = "Missing" not in str(error)
-            told = "refuses the token" if has_one else "wants a token"
+            told = "refuses the token" if self._has_token else "wants a token"
             raise ConfigError(
                 f"The cluster at {self.address} {told}. Set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH "
                 "to a file that holds it: the one that the cluster was started with."
@@ -175,11 +174,19 @@ def _loggers() -> list[logging.Logger]:
     return [one for one in known if isinstance(one, logging.Logger)]
 
 
-def _use_token() -> None:
-    """Send the token that there is; Ray's client would send none unless told to."""
-    file = Path("~/.ray/auth_token").expanduser()
-    if os.environ.keys() & {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} or file.exists():
+def _use_token() -> bool:
+    """Have the token sent if there is one, and tell; Ray's client would send none unless told to.
+
+    Raises:
+        ConfigError: RAY_AUTH_TOKEN_PATH names no file.
+    """
+    named, file = os.environ.get("RAY_AUTH_TOKEN_PATH"), Path("~/.ray/auth_token").expanduser()
+    has_one = bool(os.environ.get("RAY_AUTH_TOKEN") or named or file.is_file())
+    if named and not Path(named).is_file() and not os.environ.get("RAY_AUTH_TOKEN"):
+        raise ConfigError(f"RAY_AUTH_TOKEN_PATH is {named!r}, and there is no such file.")
+    if has_one:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
+    return has_one
 
 
 def job_name(parcel: Parcel, root: str) -> str:

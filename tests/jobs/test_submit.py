@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from command import REPOSITORY, textmill_alone
@@ -22,6 +23,13 @@ def free_port():
         return found.getsockname()[1]
 
 
+def family(folder):
+    """Return the processes that were told of a folder, and all that these started."""
+    all_of_them = psutil.process_iter(["cmdline"])
+    told = [one for one in all_of_them if folder in " ".join(one.info["cmdline"] or ())]
+    return list({*told, *(child for one in told for child in one.children(recursive=True))})
+
+
 @pytest.fixture(scope="module")
 def head():
     """The address of a head's dashboard, and the file of its token."""
@@ -35,7 +43,10 @@ def head():
     done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     yield f"http://127.0.0.1:{ports['DASHBOARD_PORT']}", folder / "head" / "token"
+    started = family(str(folder))
+    assert started
     subprocess.run([str(HEAD), "stop", str(folder / "head")], env=own, check=True)
+    assert not psutil.wait_procs(started, timeout=5)[1]
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -106,7 +117,7 @@ def test_a_missing_or_wrong_token_is_told_in_one_message(sent, asked, tmp_path):
     wrong.write_text("0123456789abcdef0123456789abcdef")
     for token, told in (
         (str(wrong), "refuses the token"),
-        (str(tmp_path / "none"), "wants a token"),
+        (str(tmp_path / "none"), "there is no such file"),
         (None, "wants a token"),
     ):
         refused = asked("status", RAY_AUTH_TOKEN_PATH=token)
