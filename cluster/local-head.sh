@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Start a Ray head on this machine, whose dashboard listens on loopback alone and which wants a token;
-# or end it. Ray opens a few other ports on all interfaces: cluster/README.md.
+# Start a Ray head on this machine, which listens on loopback alone and wants a token; or end it.
 #
 #   cluster/local-head.sh start [FOLDER]
 #   cluster/local-head.sh stop [FOLDER]
@@ -23,6 +22,7 @@ start() {
   export RAY_worker_niceness=0 # its 15 lets a job wait for whatever else this machine does
   export RAY_AUTH_MODE=token RAY_AUTH_TOKEN_PATH="$folder/token"
   unset RAY_AUTH_TOKEN
+  export RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 # then nothing of it listens but on loopback
   # the agent, which starts jobs, takes a free port: by default it is that of any other Ray on the
   # machine, and a head whose agent found it taken starts no job
   ray start --head \
@@ -58,5 +58,5 @@ family() {
 case "$command" in
   start) start ;;
   stop) stop ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -5,14 +5,13 @@ uses them, and go once nothing was added for as long as the age limit says. A st
 them makes them again and comes to the same results.
 """
 
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine.errors import DamagedError
-from engine.store import Store, is_leftover
+from engine.files import Entry
+from engine.store import Store, is_leftover, is_scratch
 
 STAGES = (
     "gold",
@@ -33,7 +32,8 @@ class Orphan(NamedTuple):
     Attributes:
         name: Its name in the store.
         size: Bytes.
-        age_s: Seconds since anything in it was last written.
+        age_s: Seconds since anything in it was last written, by this machine's clock; below 0 if
+            that lies ahead of it.
     """
 
     name: str
@@ -48,27 +48,16 @@ def orphans(store: Store) -> list[Orphan]:
         DamagedError: What a study refers to cannot be read, so that nothing is safe to remove.
     """
     referred = set(_referred(store))
-    found = [
-        _orphan(store, store.root / stage / name)
-        for stage in STAGES
-        for name in store.names(stage)
-        if f"{stage}/{name}" not in referred
-    ]
-    found += [_orphan(store, path) for path in sorted(store.root.glob(".train-*"))]
-    covered = tuple(f"{store.root / orphan.name}/" for orphan in found)
-    leftovers = [
-        path for path in store.files(".") if is_leftover(path) and not str(path).startswith(covered)
-    ]
-    return [*found, *(_orphan(store, path) for path in leftovers)]
+    found: dict[str, list[Entry]] = {}
+    for entry in store.entries("."):
+        if orphan := _belongs(entry, referred):
+            found.setdefault(orphan, []).append(entry)
+    return [_orphan(name, entries) for name, entries in found.items()]
 
 
 def remove(store: Store, orphan: Orphan) -> None:
     """Remove a file or folder of the store."""
-    path = store.root / orphan.name
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    store.remove(orphan.name)
 
 
 def _referred(store: Store) -> Iterator[str]:
@@ -79,9 +68,17 @@ def _referred(store: Store) -> Iterator[str]:
         yield from store.document(name)["kept"]
 
 
-def _orphan(store: Store, path: Path) -> Orphan:
-    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
-    stats = [one.stat() for one in files]
-    newest = max((stat.st_mtime for stat in stats), default=path.stat().st_mtime)
-    name = path.relative_to(store.root).as_posix()
-    return Orphan(name, sum(stat.st_size for stat in stats), time.time() - newest)
+def _belongs(entry: Entry, referred: set[str]) -> str | None:
+    """Return the orphan that a file or folder is part of, if any."""
+    stage, _, rest = entry.name.partition("/")
+    if is_scratch(stage):
+        return stage
+    top = f"{stage}/{rest.partition('/')[0]}"
+    if stage in STAGES and rest and not rest.startswith(".") and top not in referred:
+        return top
+    return entry.name if entry.is_file and is_leftover(entry.name) else None
+
+
+def _orphan(name: str, entries: Iterable[Entry]) -> Orphan:
+    newest = max(entry.modified for entry in entries)
+    return Orphan(name, sum(entry.size for entry in entries), time.time() - newest)

@@ -7,6 +7,8 @@ TextmillError          message complete: what is wrong, where, what to do
     ModelError         a model that is not there or cannot be read
     PluginError        a name that cannot be loaded
     RootError          the root cannot be used
+      FormatError      a file of it is of a format that this textmill does not know
+  UnwritableError      the root takes no more: it is full, or has become read-only
   DamagedError         a file of the store is cut short, altered or gone
   EngineLostError      an engine died, hangs or cannot be reached; another may do
   TrainingError        the training fleet ended before its runs did
@@ -42,6 +44,24 @@ class PluginError(InputError):
 
 class RootError(InputError):
     """The root cannot be read or written."""
+
+
+class FormatError(RootError):
+    """A file of the root is whole, and of a format that this textmill does not know."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(name, why)  # what pickle calls it with again
+        self.name, self.why = name, why
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} was written by another version of textmill ({self.why}), and is left as "
+            "it is. Use the textmill that wrote it, or give another root: --root."
+        )
+
+
+class UnwritableError(TextmillError):
+    """The root takes no more files: its disk is full, or it has become read-only."""
 
 
 class DamagedError(TextmillError):

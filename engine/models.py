@@ -106,8 +106,11 @@ def resolve_precision(wanted: str) -> str:
 
     A GPU counts as able to compute in bfloat16; a CPU if it says so itself.
     """
-    if wanted != "auto":
-        return wanted
+    return _best_precision() if wanted == "auto" else wanted
+
+
+@cache
+def _best_precision() -> str:
     if Path("/proc/driver/nvidia/version").exists():
         return "bfloat16"
     try:

@@ -14,8 +14,8 @@ def view_name(plan: Plan, view: View) -> str:
     One that another is made from is called by the levels of those that come from it, and by what it
     is to them.
     """
-    is_own = any(cell.mix.view is view for cell in plan.cells)
-    cells = [cell for cell in plan.cells if any(view is one for one in plan.lineage(cell.mix.view))]
+    cells = plan.cells_of[view.fingerprint]
+    is_own = any(cell.mix.view is view for cell in cells)
     shared = {
         name: level
         for name, level in cells[0].condition.levels.items()

@@ -78,7 +78,7 @@ def find(
         ],
         settings=_settings(plan),
         recipe=_recipe(plan),
-        caveat=_caveat(plan),
+        caveat=caveat(plan),
         drawless=sorted(_drawless(plan)),
         baselines=baselines,
         published=plan.published,
@@ -214,7 +214,8 @@ def _without_place(model: str) -> str:
     return Path(model).name if Path(model).is_absolute() else model
 
 
-def _caveat(plan: Plan) -> str:
+def caveat(plan: Plan) -> str:
+    """Return what a reader must know before any number of a plan's, or ""."""
     told = [CAVEAT] if _asks_the_toy(view.pool for view in plan.views) else []
     told += [LLM_CAVEAT] if _asks_the_toy(plan.baselines) else []
     return " ".join(told)

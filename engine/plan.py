@@ -19,7 +19,7 @@ from engine.generate.pool import Pool
 from engine.generate.topics import TopicPool
 from engine.graph import Graph, source_key
 from engine.mix.prior import quotas
-from engine.mix.stage import Mix, TrainingSet
+from engine.mix.stage import Mix, Outline
 from engine.models import Model, resolve_model, resolve_precision
 from engine.plugins import did_you_mean
 from engine.prompts.strategy import strategy_class
@@ -98,6 +98,15 @@ class Plan:
         recipes = {view.pool.fingerprint: view.pool for view in self.views}
         return [*self.topic_pools, *recipes.values(), *self.baselines]
 
+    @cached_property
+    def cells_of(self) -> Mapping[str, list[Cell]]:
+        """The cells that draw on a view, or on one that is made from it, by its fingerprint."""
+        found: dict[str, list[Cell]] = {}
+        for cell in self.cells:
+            for view in self.lineage(cell.mix.view):
+                found.setdefault(view.fingerprint, []).append(cell)
+        return found
+
     def lineage(self, view: View | None) -> list[View]:
         """Return a view, and those that its pool is made from, the nearest first."""
         found = []
@@ -142,7 +151,7 @@ class Plan:
             yield from splits.values()
         yield from self.records.values()
 
-    def runs(self, cell: Cell, mix: Mix, rows: TrainingSet) -> list[Run]:
+    def runs(self, cell: Cell, mix: Mix, rows: Outline) -> list[Run]:
         """Return a cell's runs, now that its training set is known and how it was put together."""
         return [_run(self, cell, mix, rows, repeat) for repeat in range(self.repeats(cell))]
 
@@ -152,13 +161,20 @@ class Plan:
         return self.file.study.repeats if draws else 1
 
 
-def make_plan(file: StudyFile) -> Plan:
+READERS = Readers(recipe_fields, training_fields)
+
+
+def make_plan(file: StudyFile, some: list[Condition] | None = None) -> Plan:
     """Plan a study.
+
+    Args:
+        file: The study.
+        some: Conditions in place of those of its grid.
 
     Raises:
         InputError: Anything about the study, its data or its models is wrong.
     """
-    grid = conditions(file, Readers(recipe_fields, training_fields))
+    grid = conditions(file, READERS) if some is None else some
     _check_labels(file, grid)
     for condition in grid:
         for name in condition.curate.filters if condition.curate else ():
@@ -220,9 +236,9 @@ def _cell(graph: Graph, condition: Condition, replicate: int) -> Cell:
     return Cell(condition, replicate, mix, wanted, seen)
 
 
-def _run(plan: Plan, cell: Cell, mix: Mix, rows: TrainingSet, repeat: int) -> Run:
+def _run(plan: Plan, cell: Cell, mix: Mix, rows: Outline, repeat: int) -> Run:
     task, gold = plan.file.tasks[cell.condition.task], plan.gold[cell.condition.task]
-    config = resolved_steps(cell.condition.train, len(rows.examples))
+    config = resolved_steps(cell.condition.train, rows.rows)
     model = plan.models[_model_key(config)]
     fields, draws = training_fields(config), trainer_class(config.trainer).draws
     precision = resolve_precision(config.precision) if "precision" in fields else "float32"

@@ -54,7 +54,7 @@ def load(
             reads what is no field.
     """
     module, _, attribute = target(kind, table, name).partition(":")
-    if not module or not attribute:
+    if not module or not attribute or module.startswith("."):
         raise PluginError(f"The {kind} {name!r} is not of the form 'package.module:Name'.")
     try:
         imported = import_module(module)

@@ -45,6 +45,8 @@ VIEW = pa.schema(
     ]
 )
 
+EMBEDDING_COLUMNS = ("key", "vector")
+
 # of a result: what published numbers know it by, and what its comparisons need to know
 KNOWN_BY = ("task", "method", "is_rephrased", "is_random", "took")
 
@@ -86,6 +88,14 @@ class RowId:
     def draws(self, purpose: str) -> "Draws":
         """Return this row's random draws for one purpose; same row, same draws."""
         return Draws(self.pool, self.slot, str(self.index), purpose)
+
+
+def storable(text: str) -> str:
+    """Return a text as Parquet can hold it: a lone surrogate, which is no character, becomes ``?``.
+
+    A byte-level tokenizer can leave one behind, and so can an escape in JSON.
+    """
+    return text.encode("utf-8", "replace").decode()
 
 
 class Draws:

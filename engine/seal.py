@@ -3,8 +3,13 @@
 A Parquet file is sealed over all of its bytes: it is written with a row of zeros where its SHA-256
 belongs in the footer, hashed, and the zeros are replaced. One file then holds data, notes and
 checksum, needs no companion, and stays an ordinary Parquet file for every reader.
+
+This is the first format, and says nothing of itself. A later one will say which it is under
+``textmill.format`` in the footer, or ``format`` in a document, and is refused here, not taken for
+damage.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -14,12 +19,13 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.errors import DamagedError
+from engine.errors import DamagedError, FormatError
 from engine.fingerprint import Plain, canonical, digest
 
 _SEAL = b"textmill.sha256="
 _BLANK = b"0" * 64
 _NOTES = b"textmill.notes"
+_FORMAT = b"textmill.format"
 
 
 class Sealed(NamedTuple):
@@ -51,26 +57,33 @@ def open_table(data: bytes, name: str) -> Sealed:
 
     Raises:
         DamagedError: The bytes are cut short or altered.
+        FormatError: They are of a format that is not known here.
     """
     sha256 = check_seal(data, name)
     # not through a Python object: Arrow's threads would ask for the interpreter while it ends,
     # which aborts the process (apache/arrow#50482)
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+    _check_format(file.metadata.metadata, name)
     table = file.read(use_threads=False).replace_schema_metadata(None)
     return Sealed(table, _notes(file.metadata.metadata), sha256)
 
 
-def open_notes(source: str, name: str) -> tuple[dict[str, Any], str]:
+def open_notes(
+    source: Any,  # noqa: ANN401 - a path or a file of pyarrow's
+    name: str,
+) -> tuple[dict[str, Any], str]:
     """Read notes and checksum from the footer alone, without checking the bytes before it.
 
     Raises:
         DamagedError: The footer cannot be read or carries no seal.
+        FormatError: It is of a format that is not known here.
     """
     try:
         metadata = pq.read_metadata(source).metadata or {}
+        _check_format(metadata, name)
         seal = metadata[b"textmill.seal"]
         return _notes(metadata), seal.removeprefix(_SEAL).decode()
-    except (pa.ArrowInvalid, KeyError, UnicodeDecodeError, ValueError, OSError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise DamagedError(name, "its footer cannot be read") from error
 
 
@@ -79,12 +92,15 @@ def check_seal(data: bytes, name: str) -> str:
 
     Raises:
         DamagedError: There is no checksum, or it does not agree with the bytes.
+        FormatError: They are of a format that is not known here, and may have another checksum.
     """
     start = data.rfind(_SEAL) + len(_SEAL)
     if start < len(_SEAL) or len(data) < start + len(_BLANK):
+        _check_bytes(data, name)
         raise DamagedError(name, "it is cut short")
     stated = data[start : start + len(_BLANK)]
     if hashlib.sha256(_fill(data, _BLANK)).hexdigest().encode() != stated:
+        _check_bytes(data, name)
         raise DamagedError(name, "its bytes do not agree with its checksum")
     return stated.decode()
 
@@ -99,9 +115,12 @@ def open_document(data: bytes, name: str) -> dict[str, Any]:
 
     Raises:
         DamagedError: The text is cut short or altered.
+        FormatError: It is of a format that is not known here.
     """
     try:
         whole = json.loads(data)
+        if isinstance(whole, dict) and "format" in whole:
+            raise FormatError(name, f"its format is {whole['format']!r}")
         body, stated = whole["body"], whole["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(name, "it is cut short") from error
@@ -113,6 +132,16 @@ def open_document(data: bytes, name: str) -> dict[str, Any]:
 def _fill(data: bytes, checksum: bytes) -> bytes:
     start = data.rfind(_SEAL) + len(_SEAL)
     return data[:start] + checksum + data[start + len(checksum) :]
+
+
+def _check_bytes(data: bytes, name: str) -> None:
+    with contextlib.suppress(pa.ArrowException, OSError, ValueError):
+        _check_format(pq.read_metadata(pa.BufferReader(data)).metadata, name)
+
+
+def _check_format(metadata: Mapping[bytes, bytes] | None, name: str) -> None:
+    if metadata and _FORMAT in metadata:
+        raise FormatError(name, f"its format is {metadata[_FORMAT].decode('utf-8', 'replace')!r}")
 
 
 def _notes(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:

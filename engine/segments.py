@@ -31,6 +31,12 @@ class Segment(NamedTuple):
         return f"rows/{slot_name(self.slot)}.{self.start:09d}-{self.stop:09d}.parquet"
 
 
+def named_range(name: str) -> tuple[str, range] | None:
+    """Return what a segment's file calls its slot, and the indices that it has by its name."""
+    match = _NAME.fullmatch(name.rpartition("/")[2])
+    return match and (match["slot"], range(int(match["start"]), int(match["stop"])))
+
+
 def slot_name(slot: str) -> str:
     """Return a name for files that is readable, and different for different slots."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", slot).strip("-")[:24] or "slot"

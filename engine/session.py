@@ -4,13 +4,25 @@ import contextlib
 import copy
 import logging
 import os
+import re
+import socket
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, TextmillError
+from engine.lastword import last_word
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
+ENDED = (
+    "error: The command was ended, by Ray, some of which has died, or from outside. What was "
+    "committed is kept. Run the same command to go on."
+)
+ANSWER_S = 5.0
+STARTS = 3  # that are tried of a local Ray
+PROCESSES = 8  # that a local Ray may start at a time, at least; it complains of four times as many
+OWN = ("CPU", "GPU")  # what Ray has options of its own for, beside its custom resources
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
@@ -37,27 +49,93 @@ def ray_session() -> Iterator[None]:
         os.environ.setdefault(name, value)
     for name in ("ray.train", "ray._private.authentication"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    if not os.environ.get("RAY_ADDRESS"):
+        # where Ray takes a machine for one that joins no cluster it listens on loopback alone
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        if (os.cpu_count() or 1) < PROCESSES:  # a search has a process for each trial, which waits
+            os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(PROCESSES))
     import ray
 
     if ray.is_initialized():
         yield
         return
+    with last_word(ENDED):
+        with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
+            _start()
+        _quieten_data()
+        try:
+            yield
+        except ray.exceptions.RayError as error:
+            if isinstance(error, ray.exceptions.RayTaskError):  # of our code, with its traceback
+                raise
+            why = str(error).strip().partition("\n")[0]
+            raise TextmillError(
+                f"Ray failed: {error.__class__.__name__}: {why} What was committed is kept. Run "
+                "the same command to go on."
+            ) from error
+        finally:
+            ray.shutdown()
+
+
+def _start() -> None:
+    """Join the cluster that RAY_ADDRESS names, or start a Ray.
+
+    Raises:
+        ConfigError: There is no such cluster.
+        TextmillError: No Ray starts.
+    """
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {
         "address": "local",  # a bare init would join whatever cluster this machine has seen
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
     }
-    with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
-        ray.init(
-            logging_level=logging.WARNING,
-            log_to_driver=False,
-            **({} if os.environ.get("RAY_ADDRESS") else local),
+    if address and re.fullmatch(r"[^/]+:\d+", address) and not _answers(address):
+        raise ConfigError(  # Ray would try for minutes
+            f"RAY_ADDRESS is {address!r}, and no Ray answers there: is the cluster up?"
         )
-    _quieten_data()
+    own = {} if address else local
+    for left in reversed(range(1 if address else STARTS)):
+        try:
+            ray.init(logging_level=logging.WARNING, log_to_driver=False, **own)
+        except Exception as error:  # Ray raises bare ones; it gives its processes half a minute
+            ray.shutdown()
+            why = str(error).strip().partition("\n")[0]
+            if address:
+                raise ConfigError(
+                    f"RAY_ADDRESS is {address!r}, and no Ray can be joined there: {why}"
+                ) from error
+            if not left:
+                raise TextmillError(
+                    f"Ray did not start, {STARTS} times over: {why} If the machine is busy, run "
+                    "the same command later."
+                ) from error
+        else:
+            return
+
+
+def _answers(address: str) -> bool:
+    """Say whether somebody listens at an address, ``host:port``."""
+    host, _, port = address.rpartition(":")
     try:
-        yield
-    finally:
-        ray.shutdown()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def custom_needs(accelerator: str | None, resources: Mapping[str, float]) -> dict[str, float]:
+    """Return what an actor takes of the resources that tell nodes apart.
+
+    Args:
+        accelerator: A GPU's type as Ray calls it, such as "H100"; any will do if None.
+        resources: Amounts of custom resources, by the names that nodes were started with.
+    """
+    # what Ray itself asks for where a type is named: a trace of a resource that such nodes have
+    typed = {f"accelerator_type:{accelerator}": 0.001} if accelerator else {}
+    return {**resources, **typed}
 
 
 class Room:
@@ -200,6 +278,10 @@ def _quieten_data() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # a pass that ends after one call had no use for more; Ray takes that for an oversight
+    warnings.filterwarnings(
+        "ignore", message="The maximum number of concurrent tasks for 'MapBatch"
+    )
     for handler in logging.getLogger("ray.data").handlers:
         if isinstance(handler, logging.StreamHandler):  # its log file stays as talkative as it is
             handler.setLevel(logging.ERROR)

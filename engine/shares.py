@@ -17,11 +17,11 @@ class Shares(NamedTuple):
     """Room for each of the two.
 
     Attributes:
-        generation: For engines.
+        generation: For engines; None if they have all there is, and what joins.
         training: For the workers beside them; None if they wait until generation has ended.
     """
 
-    generation: Room
+    generation: Room | None
     training: Room | None
 
 
@@ -34,20 +34,20 @@ def shares(where: Resources, pools: Iterable[Pool]) -> Shares:
     Raises:
         ConfigError: "split" is asked for, and there is no room for both.
     """
-    room = Room(spared_cpus=JUDGING_CPUS)
     if where.share == "turns" or (where.share is None and not _is_ample()):
-        return Shares(room, None)
+        return Shares(None, None)
+    room = Room(spared_cpus=JUDGING_CPUS)
     needs = [engine_needs(where, pool.config.engine, room) for pool in pools]
     largest = {name: max(own[name] for own in needs) for name in needs[0]}
     least, most = _replicas(where)
     # who asks for both must live with few engines; else they come first
     if not (engines := room.take(largest, least if where.share == "split" else most)):
-        return _without_room(where, room)
+        return _without_room(where)
     try:
         training = set_aside(where, room)
     except ConfigError:
         room.give_back(largest, engines)
-        return _without_room(where, room)
+        return _without_room(where)
     room.give_back(largest, engines)
     return Shares(room, training)
 
@@ -63,9 +63,9 @@ def _is_ample() -> bool:
     return whole.has_gpu or whole.cpus >= FEW_CORES
 
 
-def _without_room(where: Resources, room: Room) -> Shares:
+def _without_room(where: Resources) -> Shares:
     if where.share is None:
-        return Shares(room, None)
+        return Shares(None, None)
     raise ConfigError(
         "resources.share is 'split', but there is no room for the engines and a training worker "
         'beside each other. Lower engine_cpus or fleet_cpus, or write share = "turns".'

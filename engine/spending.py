@@ -94,11 +94,12 @@ def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Take
             for segment in segments:
                 notes, _ = store.notes(f"{pool.folder}/{segment.name}")
                 if study in (None, notes.get("study")):
-                    total = total.plus(_noted(notes))
+                    total = total.plus(noted(notes))
     return total
 
 
-def _noted(notes: Mapping[str, Any]) -> Taken:
+def noted(notes: Mapping[str, Any]) -> Taken:
+    """Return what a segment took, by its notes."""
     start_s = notes.get("start_s", 0)
     return Taken(
         notes["rows"],

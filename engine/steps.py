@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from engine.curate.stage import is_current
 from engine.curate.view import View
-from engine.errors import DamagedError
 from engine.fingerprint import SHORT, Plain
 from engine.forecast import Forecast
 from engine.generate.baseline import Baseline
@@ -21,8 +20,10 @@ from engine.references import reference_file
 from engine.segments import unbroken
 from engine.spending import HOUR_S
 from engine.store import Store
+from engine.study.identity import VERSIONS
 from engine.survey import Ready, Survey, survey, wants
 from engine.train.run import Run
+from engine.versions import Other, document, other_recipe, other_version, recipes
 
 Kind = Literal["topics", "pool", "baseline", "view", "run", "diagnosis"]
 State = Literal["made", "partly", "missing", "waiting", "given up"]
@@ -46,6 +47,7 @@ class Step:
         why: Why it is in that state.
         rows: Rows that are there (a pool's, a view's), or rows to train on or look at.
         to_make: Rows that are to be made for it now, as far as can be told.
+        other: What is there in its place under another VERSION, and is not used.
     """
 
     kind: Kind
@@ -57,6 +59,7 @@ class Step:
     why: str
     rows: int
     to_make: int
+    other: Other | None = None
 
 
 def steps(plan: Plan, store: Store) -> list[Step]:
@@ -128,7 +131,8 @@ def _pool_step(
     else:
         why = known.why("pools", pool.recipe())
     name, folder, print_ = pool_name(plan, pool), pool.folder, pool.fingerprint
-    return Step(kind, name, folder, print_, pool.inputs, state, why, rows, to_make)
+    other = None if rows else known.other("pools", pool.recipe())
+    return Step(kind, name, folder, print_, pool.inputs, state, why, rows, to_make, other)
 
 
 def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known") -> Step:
@@ -149,7 +153,8 @@ def _view_step(plan: Plan, store: Store, view: View, now: Survey, known: "_Known
     if not rows:
         why = f"{known.why('views', view.recipe())}; {why}"
     name, folder, print_ = view_name(plan, view), view.folder, view.fingerprint
-    return Step("view", name, folder, print_, view.inputs, state, why, rows, to_judge)
+    other = None if rows else known.other("views", view.recipe())
+    return Step("view", name, folder, print_, view.inputs, state, why, rows, to_judge, other)
 
 
 def _standing(looks: Mapping[str, Outlook]) -> str:
@@ -166,8 +171,9 @@ def _run_steps(plan: Plan, now: Survey, known: "_Known") -> Iterator[Step]:
     for ready in now.ready:
         for run in ready.runs:
             yield _run_step(ready, run, run.name in now.made, known)
+    names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     for cell in now.waiting:
-        name = view_name(plan, cell.mix.view) if cell.mix.view else ""
+        name = names[cell.mix.view.fingerprint] if cell.mix.view else ""
         yield from _unready(plan, cell, "waiting", f"for rows of the view {name!r}")
     for cell, reason in now.given_up:
         yield from _unready(plan, cell, "given up", reason)
@@ -177,8 +183,9 @@ def _run_step(ready: Ready, run: Run, is_made: bool, known: "_Known") -> Step:
     key = run_key(ready.cell, run.repeat)
     state: State = "made" if is_made else "missing"
     why = "reused" if is_made else known.why_run(key, run)
-    count = len(ready.rows.examples)
-    return Step("run", key, run.name, run.fingerprint, run.inputs, state, why, count, 0)
+    name, print_ = run.name, run.fingerprint
+    other = None if is_made else known.other_run(key)
+    return Step("run", key, name, print_, run.inputs, state, why, ready.rows.rows, 0, other)
 
 
 def _unready(plan: Plan, cell: Cell, state: State, why: str) -> Iterator[Step]:
@@ -213,45 +220,54 @@ class _Known:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._store = store
         self._recipes: dict[str, list[dict[str, Any]]] = {}
-        name = reference_file(plan.file.study.name)
-        references = self._document(name) if store.has(name) else None
+        references = document(reference_file(plan.file.study.name), store)
         self._runs: Mapping[str, str] = (references or {}).get("runs", {})
 
     def why(self, stage: str, recipe: Mapping[str, Any]) -> str:
         """Say how a recipe differs from the one most like it among those there."""
-        if stage not in self._recipes:
-            found = [
-                self._document(f"{stage}/{folder}/recipe.json")
-                for folder in self._store.names(stage)
-            ]
-            self._recipes[stage] = [one for one in found if one]
+        if other := self.other(stage, recipe):
+            return f"one of VERSION {other.version} is there, and {_written(other)}"
         differences = [
             _differences(one, recipe)
-            for one in self._recipes[stage]
+            for one in self._there(stage)
             if one["fingerprint"] != recipe["fingerprint"] and one["kind"] == recipe["kind"]
         ]
         if not differences:
             return "none was made yet"
         return f"the nearest there differs: {_shortened(min(differences, key=len))}"
 
+    def other(self, stage: str, recipe: Mapping[str, Any]) -> Other | None:
+        """Return what is there of a recipe under another VERSION."""
+        return other_recipe(recipe, self._there(stage))
+
+    def other_run(self, key: str) -> Other | None:
+        """Return the same of the run that stood in a run's place."""
+        body = self._before(key)
+        return other_version(body) if body else None
+
+    def _there(self, stage: str) -> list[dict[str, Any]]:
+        if stage not in self._recipes:
+            self._recipes[stage] = recipes(stage, self._store)
+        return self._recipes[stage]
+
+    def _before(self, key: str) -> dict[str, Any] | None:
+        return document(self._runs[key], self._store) if key in self._runs else None
+
     def why_run(self, key: str, run: Run) -> str:
         """Say how a run differs from the one that stood in its place when the study last ran."""
-        before = self._runs.get(key)
-        if before is None or before == run.name:
+        body = self._before(key)
+        if body is None or self._runs[key] == run.name:
             return "not made yet"
-        body = self._document(before) if self._store.has(before) else None
-        if body is None:
-            return "not made yet"
+        if other := other_version(body):
+            return f"stale: made under VERSION {other.version}, and {_written(other)}"
         now = {"reads": dict(run.reads), "inputs": dict(run.inputs)}
         return "stale: made before this changed: " + _shortened(
             _differences({"reads": body["reads"], "inputs": body["inputs"]}, now)
         )
 
-    def _document(self, name: str) -> dict[str, Any] | None:
-        try:
-            return self._store.document(name)
-        except (DamagedError, FileNotFoundError):
-            return None
+
+def _written(other: Other) -> str:
+    return f"this textmill writes VERSION {VERSIONS[other.kind]}"
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -1,18 +1,21 @@
 """What of a plan is there and what is missing, derived from the store's files alone."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.accepted import NONE
 from engine.curate.view import Tally
 from engine.diagnose.stage import Examination, examination
+from engine.errors import DamagedError
 from engine.generate.pool import Pool
 from engine.generate.stage import Want
-from engine.mix.stage import Example, TrainingSet, ordered_rows, training_set
+from engine.mix.stage import Example, Mix, Outline, ordered_rows, outlines
 from engine.outlook import Looks, OnDisk, Outlook, look_over
 from engine.plan import Cell, Plan
 from engine.segments import Segment
+from engine.soundness import CHECKSUMS, damage, model_files
 from engine.store import Store
 from engine.train.run import Run
 
@@ -55,21 +58,67 @@ def in_turn(wants: Iterable[Want]) -> list[Want]:
     return sorted(wants, key=lambda want: want.segment.start)
 
 
-def damaged_files(plan: Plan, store: Store) -> list[str]:
-    """Check the inputs, pools and views that a plan refers to, and all runs and diagnoses."""
+def files_of(plan: Plan, store: Store) -> list[str]:
+    """Return what a plan's commands read of the store, also what must be there and is missing.
+
+    That is what is there of its inputs, pools and views, what its study refers to, all runs,
+    diagnoses and embeddings, and all classifiers if it keeps them: it reads none.
+    """
+    names = _files_of_rows(plan, store) + _documents(store)
+    if plan.file.study.resources.keep_models:
+        names += _kept_models(store)
+    study = f"studies/{plan.file.study.name}"
+    names += [one for one in (f"{study}/references.json",) if store.has(one)]
+    sittings = f"{study}/search/sittings"
+    return [*names, *_in(store, sittings), *_in_folders(store, "embeddings")]
+
+
+def all_files(plan: Plan, store: Store) -> list[str]:
+    """Return the same, and the classifiers that any study keeps."""
+    return list(dict.fromkeys([*files_of(plan, store), *_kept_models(store)]))
+
+
+def _files_of_rows(plan: Plan, store: Store) -> list[str]:
     folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
     names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
     names += [listed.file for listed in plan.topic_pools if store.has(listed.file)]
-    names += [f"{folder}/recipe.json" for folder in folders if store.has(f"{folder}/recipe.json")]
-    names += [
-        f"{folder}/rows/{name}" for folder in folders for name in store.names(f"{folder}/rows")
-    ]
-    names += _documents(store)
-    return [name for name in names if store.is_damaged(name)]
+    for folder in folders:
+        rows = _in(store, f"{folder}/rows")
+        recipe = f"{folder}/recipe.json"
+        names += [recipe, *rows] if rows or store.has(recipe) else []
+    return names
+
+
+def damaged_files(names: Iterable[str], store: Store) -> Iterator[DamagedError]:
+    """Check files, and yield what is wrong with those that are damaged.
+
+    Raises:
+        FormatError: One was written by another version of textmill.
+    """
+    return (found for name in names if (found := damage(store, name)))
 
 
 def _documents(store: Store) -> list[str]:
-    return [f"{stage}/{name}" for stage in ("runs", "diagnoses") for name in store.names(stage)]
+    return [name for stage in ("runs", "diagnoses") for name in _in(store, stage)]
+
+
+def _kept_models(store: Store) -> list[str]:
+    """Return the classifiers' files, also those that are missing and, of any, their checksums."""
+    found: dict[str, None] = {}
+    for folder in _in(store, "models"):
+        own = {f"{folder}/{CHECKSUMS}": None, **dict.fromkeys(_in(store, folder))}
+        with contextlib.suppress(DamagedError):  # which is found when they are checked
+            own |= dict.fromkeys(f"{folder}/{name}" for name in model_files(store, folder))
+        found |= own if store.names(folder) else {}
+    return list(found)
+
+
+def _in_folders(store: Store, stage: str) -> list[str]:
+    return [name for folder in _in(store, stage) for name in _in(store, folder)]
+
+
+def _in(store: Store, folder: str) -> list[str]:
+    return [f"{folder}/{name}" for name in store.names(folder)]
 
 
 class Ready(NamedTuple):
@@ -77,12 +126,12 @@ class Ready(NamedTuple):
 
     Attributes:
         cell: The cell.
-        rows: Its training set.
+        rows: Its training set, in outline.
         runs: Its runs, one for each repeat.
     """
 
     cell: Cell
-    rows: TrainingSet
+    rows: Outline
     runs: list[Run]
 
 
@@ -125,7 +174,8 @@ def survey(plan: Plan, store: Store) -> Survey:
     """
     real = _Orders(plan)
     looks = look_over(plan, OnDisk(plan, store))
-    ready, waiting, given_up = [], [], []
+    whole: list[tuple[Cell, Mix]] = []
+    waiting, given_up = [], []
     for cell in plan.cells:
         short = _lacking(cell, looks)
         if any(look.standing == "hopeless" for look in short):
@@ -136,12 +186,26 @@ def survey(plan: Plan, store: Store) -> Survey:
             why = _refusals(plan, cell, short, looks)
             given_up.append((cell, f"a label has no rows: {why}"))
         else:
-            mix = replace(cell.mix, pinned=_pinned(cell, looks))
-            rows = training_set(store, mix, real.of(cell))
-            ready.append(Ready(cell, rows, plan.runs(cell, mix, rows)))
+            whole.append((cell, replace(cell.mix, pinned=_pinned(cell, looks))))
+    ready = list(_ready(plan, store, whole, real))
     examinations = _examinations(plan, ready, real)
     made = frozenset(_documents(store))
     return Survey(looks, ready, waiting, given_up, made, examinations)
+
+
+def _ready(
+    plan: Plan, store: Store, whole: Sequence[tuple[Cell, Mix]], real: "_Orders"
+) -> Iterator[Ready]:
+    """Yield the cells whose rows are there, in turn, with their training sets and runs."""
+    by_order: dict[tuple[str, int], list[int]] = {}
+    for at, (cell, _) in enumerate(whole):
+        by_order.setdefault((cell.condition.task, cell.replicate), []).append(at)
+    found: dict[int, Outline] = {}
+    for own in by_order.values():
+        order = real.of(whole[own[0]][0])
+        found |= zip(own, outlines(store, [whole[at][1] for at in own], order), strict=True)
+    for at, (cell, mix) in enumerate(whole):
+        yield Ready(cell, found[at], plan.runs(cell, mix, found[at]))
 
 
 def _examinations(plan: Plan, ready: Sequence[Ready], real: "_Orders") -> list[Examination]:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from types import TracebackType
 
+from engine.errors import UnwritableError
 from engine.plan import Plan
 from engine.progress import Progress, Watch
 from engine.references import write_references
@@ -25,17 +26,20 @@ class Training:
         plan: The study's steps.
         store: The root.
         watch: Told of each run that is there or failed.
+        room: What of the cluster it may take for good, if workers are to stay up from one plan to
+            the next.
 
     Attributes:
         room: What of the cluster it may take while rows are made; None if it must wait till then.
     """
 
-    def __init__(self, plan: Plan, store: Store, watch: Watch) -> None:
+    def __init__(self, plan: Plan, store: Store, watch: Watch, room: Room | None = None) -> None:
         self._plan, self._store, self._watch = plan, store, watch
-        self.room: Room | None = None
+        self.room, self._lasts = room, room is not None
         self._fleet: Fleet | None = None
         self._wanted: set[str] = set()
-        self._finished: list[Finished] = []
+        self._finished = 0
+        self._failed: list[Finished] = []
         self._next_look = 0.0
 
     def __enter__(self) -> "Training":
@@ -49,6 +53,16 @@ class Training:
     ) -> None:
         if self._fleet:
             self._fleet.__exit__(kind, error, trace)
+
+    def turn_to(self, plan: Plan) -> None:
+        """Train for another plan from now on, with the workers that are up.
+
+        What was trained before may be wanted again, if its file is gone or it failed.
+        """
+        self._plan = plan
+        if self._fleet is None or not self._fleet.is_waiting:
+            self._wanted.clear()
+            self._finished = 0
 
     def begin(self, runs: Sequence[Run]) -> None:
         """Ask for runs, each once; the first start the workers."""
@@ -74,12 +88,18 @@ class Training:
             self._hear(0)
 
     def finish(self) -> list[Finished]:
-        """Wait for all runs that were asked for; return those that failed."""
+        """Wait for all runs that were asked for; return those that failed, each once.
+
+        Raises:
+            UnwritableError: The root takes no more.
+        """
         if self._fleet:
-            self._fleet.finish()
+            if not self._lasts:
+                self._fleet.finish()
             while self._fleet.is_waiting:
                 self._hear(POLL_S)
-        return [one for one in self._finished if one.failure]
+        failed, self._failed = self._failed, []
+        return failed
 
     def _begin_ready(self) -> None:
         """Ask for the runs whose training sets no further row can change."""
@@ -92,8 +112,11 @@ class Training:
 
     def _hear(self, seconds: float) -> None:
         for one in self._fleet.hear(seconds) if self._fleet else ():
-            self._finished.append(one)
+            if one.failure and one.is_unwritable:  # so would all others be, once they are trained
+                raise UnwritableError(one.failure)
+            self._finished += 1
+            self._failed += [one] if one.failure else []
             self._show(f"{one.run.label} failed: {one.failure}" if one.failure else "")
 
     def _show(self, note: str = "") -> None:
-        self._watch(Progress("train", len(self._wanted), len(self._finished), note=note))
+        self._watch(Progress("train", len(self._wanted), self._finished, note=note))

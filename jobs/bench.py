@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engine.pipeline import fill_views, publish_inputs
+from engine.making import fill_views, publish_inputs
 from engine.plan import Plan, make_plan
 from engine.session import ray_session
 from engine.store import Store

@@ -16,8 +16,8 @@ from engine.generate.engine import Setup
 from engine.generate.ledger import Made, Started
 from engine.generate.pool import Pool
 from engine.generate.stage import Generation, Want
+from engine.making import publish_inputs
 from engine.models import EMBEDDED
-from engine.pipeline import publish_inputs
 from engine.plan import make_plan
 from engine.segments import SMALLEST, grid
 from engine.session import ray_session

@@ -98,7 +98,7 @@ def _prepared(where: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
     prepare(where)
     if not is_ours:
-        del os.environ["OMP_NUM_THREADS"]
+        os.environ.pop("OMP_NUM_THREADS", None)  # set where there is no GPU
     return arguments(setup, setup.config.engine_args)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from engine.errors import ConfigError, DataError
 from engine.generate.embedded.grammar import grammar
-from engine.mix.stage import Example
+from engine.making import fill_views, publish_inputs
+from engine.mix.stage import Example, ordered_rows, training_set
 from engine.models import PACKAGED_ENCODER, resolve_model
-from engine.pipeline import fill_views, publish_inputs
 from engine.plan import make_plan
 from engine.schema import Draws
 from engine.session import ray_session
@@ -133,7 +133,7 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
 def _measured(arm: str, given: Given) -> Taken:
     if arm.startswith("trainer"):
         return elsewhere(trainer, given, TUNED if arm == "trainer_tuned" else {})
-    root = given.store.root
+    root = Path(given.store.root)
     shutil.copytree(root, root.with_name(arm))
     own = Given(given.runs, given.sets, given.scored, Store.open(str(root.with_name(arm))))
     return elsewhere(fleet if arm == "fleet" else one_trainer_per_run, own)
@@ -161,7 +161,7 @@ def _given(load: Load, folder: Path) -> Given:
     publish_inputs(plan, store)
     with ray_session():
         fill_views(plan, store, lambda _: None, lambda: None)
-    ready = [one for one in survey(plan, store).ready if len(one.rows.examples) == load.rows]
+    ready = [one for one in survey(plan, store).ready if one.rows.rows == load.rows]
     if len(ready) < sets:
         raise DataError(f"The demo's grammar does not write {load.rows} different rows; ask fewer.")
     (gold,) = plan.gold.values()
@@ -172,8 +172,9 @@ def _given(load: Load, folder: Path) -> Given:
         ]
         for split in SCORED
     }
+    order = ordered_rows(gold["train"].table, 0)
     pairs = [
-        (run, one.rows.examples)
+        (run, training_set(store, run.mix, order).examples)
         for runs in zip(*(one.runs for one in ready), strict=True)
         for run, one in zip(runs, ready, strict=True)
     ]

@@ -93,6 +93,12 @@ def run(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None
 
 
 @app.command()
+def search(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
+    """Search a study's factors, with the number of synthetic rows as the budget, or go on."""
+    raise typer.Exit(_search(study, root, overrides or []))
+
+
+@app.command()
 def quickstart(root: Root = DEFAULT_ROOT) -> None:
     """Do a whole small study of a demo task, in minutes: no network, no GPU, no account."""
     from jobs.quickstart import STUDY, overrides, what_next
@@ -108,7 +114,9 @@ def status(  # noqa: PLR0913 - its options
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
     json: Json = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Check every file's checksum.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every file's checksum and rows.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Of a cluster's dashboard: how the study's job is there.")
     ] = None,
@@ -134,14 +142,17 @@ def submit(  # noqa: PLR0913 - its options
     variables: Variables = None,
     patterns: Patterns = None,
     follow: Annotated[bool, typer.Option(help="Show what it says until it ends.")] = True,
+    searches: Annotated[
+        bool, typer.Option("--search", help="Search its factors, as `textmill search` does.")
+    ] = False,
 ) -> None:
     """Do a study on a cluster, as a job; where it is there already, attach to it."""
     from jobs.submit import Where
     from jobs.submit import submit as send
 
-    where = Where(
-        study, overrides or [], address, root, shared or [], variables or [], patterns or []
-    )
+    names, more = variables or [], patterns or []
+    command = "search" if searches else "run"
+    where = Where(study, overrides or [], address, root, shared or [], names, more, command)
     raise typer.Exit(send(where, follows=follow))
 
 
@@ -163,6 +174,40 @@ def stop(study: StudyPath, address: Address) -> None:
     from jobs.submit import stop as stop_job
 
     stop_job(study, address)
+
+
+@app.command()
+def doctor(  # noqa: PLR0913 - its options
+    study: Annotated[
+        Path | None,
+        typer.Argument(metavar="[STUDY]", help="A study: its models, engines and workers, too."),
+    ] = None,
+    root: Root = DEFAULT_ROOT,
+    overrides: Overrides = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A cluster's dashboard; else this machine, or the Ray at RAY_ADDRESS."),
+    ] = None,
+    shared: Shared = None,
+    variables: Variables = None,
+    patterns: Patterns = None,
+    json: Json = False,
+    against: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Look at every node: versions, GPUs, memory, disk, the root. Before money is spent."""
+    if address:
+        from jobs.submit import Where
+        from jobs.submit import doctor as look_there
+
+        own = study or Path()
+        names, more = variables or [], patterns or []
+        where = Where(own, overrides or [], address, root, shared or [], names, more)
+        raise typer.Exit(look_there(where, has_study=study is not None, json=json))
+    from jobs.doctor import doctor as look_around
+
+    text, is_sound = look_around(root, study, overrides or [], against, json=json)
+    typer.echo(text)
+    raise typer.Exit(0 if is_sound else 1)
 
 
 @app.command()
@@ -243,6 +288,50 @@ def generate(  # noqa: PLR0913 - its options
 
 
 @bench.command()
+def scale(
+    rows: Annotated[int, typer.Option(help="Rows to make, of all recipes.", min=10_000)] = 200_000,
+    conditions: Annotated[int, typer.Option(help="Conditions, about.", min=200)] = 1000,
+    replicas: Annotated[int, typer.Option(help="Engines.", min=1)] = 4,
+    tokens_per_s: Annotated[
+        float, typer.Option(help="Completion tokens per second of each engine.", min=1)
+    ] = 20_000,
+    json: Json = False,
+) -> None:
+    """Measure what a large study costs beside its engines, which take a GPU's time and no GPU."""
+    from jobs.bench_scale import bench_scale
+
+    typer.echo(bench_scale(rows, conditions, replicas, tokens_per_s, json))
+
+
+@bench.command("search")
+def bench_a_search(
+    rows: Annotated[Path, typer.Option(help="Labelled texts of two labels (JSON Lines).")],
+    seeds: Annotated[int, typer.Option(help="Searches of each kind.", min=2)] = 10,
+    draws: Annotated[int, typer.Option(help="Draws to tell a recipe's worth.", min=2)] = 20,
+    json: Json = False,
+) -> None:
+    """Measure regret and cost of searches for the best of 16 recipes of known worth."""
+    from jobs.bench_search import bench_search
+
+    typer.echo(bench_search(rows, seeds, draws, json))
+
+
+@bench.command()
+def stopping(
+    study: StudyPath,
+    root: Annotated[
+        str | None, typer.Option(help="Where rows are kept; if absent, they are not.")
+    ] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+) -> None:
+    """Do a search, then all of its trials to the last rung, and compare what they found."""
+    from jobs.bench_stopping import bench_stopping
+
+    typer.echo(bench_stopping(study, overrides or [], root, json))
+
+
+@bench.command()
 def statistics(
     simulations: Annotated[int, typer.Option(help="Simulated studies per figure.", min=10)] = 1000,
     conditions: Annotated[
@@ -278,7 +367,8 @@ def train(  # noqa: PLR0913 - its options
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
-    from engine.pipeline import make_pilot, publish_inputs
+    from engine.making import publish_inputs
+    from engine.pipeline import make_pilot
     from engine.plan import make_plan
     from engine.references import write_references
     from engine.session import ray_session
@@ -318,6 +408,24 @@ def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
     return findings
 
 
+def _search(study: Path, root: str, overrides: list[str]) -> int:
+    from engine.search.stage import search_study
+    from engine.store import Store
+    from engine.study.load import load_study
+
+    store = Store.open(root)
+    try:
+        with Screen(Console(stderr=True)) as screen:
+            searched = search_study(load_study(study, overrides), store, screen)
+    except KeyboardInterrupt:
+        return _say("interrupted; run the same command to continue", 130)
+    from jobs.show_search import show_search
+
+    text, is_sound = show_search(searched, store)
+    typer.echo(text)
+    return 0 if is_sound else 1
+
+
 def main() -> NoReturn:
     """Run the command; turn errors into messages and exit statuses."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
@@ -328,7 +436,7 @@ def main() -> NoReturn:
     except InputError as error:
         sys.exit(_say(f"error: {error}", 2))
     except DamagedError as error:
-        advice = "`textmill run` sets it aside and makes it again."
+        advice = "The study's `textmill run`, or `search`, sets it aside and makes it again."
         sys.exit(_say(f"error: {error} {advice}", 1))
     except TextmillError as error:
         sys.exit(_say(f"error: {error}", 1))

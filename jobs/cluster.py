@@ -8,7 +8,7 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import file_digest, sha256
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, RootError, TextmillError
 from engine.session import QUIET
-from engine.store import Store
+from engine.store import Store, is_url
 from jobs.parcel import CODE, Parcel
 
 NAME_LENGTH = 12  # of the hash in a job's name
@@ -79,21 +79,40 @@ class Cluster:
         status = self.status(job)
         if status is not None and status not in ("FAILED", "STOPPED"):
             return Sent(job, is_new=False)
+        if status is not None:
+            self.forget(job)
+        self.begin(words, job, parcel, {"study": parcel.file.study.name})
+        return Sent(job, is_new=True)
+
+    def begin(
+        self, words: Sequence[str], job: str, parcel: Parcel | None, metadata: Mapping[str, str]
+    ) -> None:
+        """Begin a job.
+
+        Args:
+            words: The command's words behind ``textmill``.
+            job: The job's name.
+            parcel: What goes along beside textmill itself.
+            metadata: What is noted with it.
+        """
         with self._asking(), tempfile.TemporaryDirectory() as folder:
-            if status is not None:
-                self._client.delete_job(job)
-            parcel.unpack(Path(folder))
+            if parcel:
+                parcel.unpack(Path(folder))
             self._client.submit_job(
                 entrypoint=shlex.join(["python", "-m", "jobs.cli", *words]),
                 submission_id=job,
-                metadata={"study": parcel.file.study.name},
+                metadata=dict(metadata),
                 runtime_env={
                     "working_dir": folder,
                     "py_modules": [str(files(name)) for name in CODE],
-                    "env_vars": {**QUIET, **parcel.variables},
+                    "env_vars": {**QUIET, **(parcel.variables if parcel else {})},
                 },
             )
-        return Sent(job, is_new=True)
+
+    def forget(self, job: str) -> None:
+        """Take a job that has ended off the cluster's list."""
+        with self._asking():
+            self._client.delete_job(job)
 
     def status(self, job: str) -> str | None:
         """Return how a job is, in Ray's words (RUNNING, FAILED, ...); None if there is none."""
@@ -189,14 +208,15 @@ def _use_token() -> bool:
     return has_one
 
 
-def job_name(parcel: Parcel, root: str) -> str:
-    """Return a job's name, which is the same for the same study, files and root."""
+def job_name(parcel: Parcel, root: str, command: str = "run") -> str:
+    """Return a job's name, which is the same for the same study, files, root and command."""
     file = parcel.file
     whole = {
         "study": file.study.model_dump(mode="json"),
         "files": {str(name): _content(file.folder / name) for name in parcel.files},
         "variables": parcel.variables,
         "root": root,
+        "command": command,
     }
     # wherever the study lies
     text = json.dumps(whole, sort_keys=True, default=str).replace(str(file.folder), "")
@@ -209,16 +229,19 @@ def _content(path: Path) -> str:
 
 
 def check_root(root: str, shared: Sequence[Path]) -> str:
-    """Return a root that every node sees.
+    """Return a root that every node sees: a prefix of an object store, or a shared folder.
 
     Raises:
-        RootError: It is no folder, or one that not all of the nodes would see.
+        RootError: It is one that not all of the nodes would see, or none at all.
     """
-    Store.open(root)
+    store = Store.open(root)
+    if is_url(root):
+        return store.root
     path = Path(root).expanduser()
     if not path.is_absolute() or not any(path.is_relative_to(one.absolute()) for one in shared):
         raise RootError(
-            f"root is {root!r}: a cluster needs one that every node sees. Give an absolute folder "
-            "of a file system that all share, and say so: --shared FOLDER."
+            f"root is {root!r}: a cluster needs one that every node sees. Give a prefix of an "
+            "object store, such as s3://bucket/textmill, or an absolute folder of a file system "
+            "that all share, and say so: --shared FOLDER."
         )
     return str(path)

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from engine.errors import ConfigError
-from engine.generate.engine import recipe_fields
+from engine.plan import READERS
 from engine.report.published.written import load_published
-from engine.study.factors import Readers, conditions
+from engine.search.space import Space
+from engine.study.factors import conditions
 from engine.study.file import StudyFile
 from engine.study.load import load_study
 from engine.tasks.reading import NamedPath, named_paths
-from engine.train.trainer import training_fields
 
 MOST_BYTES = 100_000_000  # of an upload; a file system that all nodes see is the place for more
 CODE = ("engine", "jobs")  # what is sent of textmill itself; a cluster brings the rest
@@ -71,7 +71,7 @@ def parcel(
     """
     with named_paths() as named:
         file = load_study(path, overrides)
-        conditions(file, Readers(recipe_fields, training_fields))  # factors name files, too
+        _look_at_factors(file)
         if file.study.published:
             load_published(file.study.published, file.folder)
     own = _named_files(file, named, shared)
@@ -82,6 +82,16 @@ def parcel(
     _check_size(file, own)
     wanted = {*variables, *(name for one in named for name in _variables(one.text))}
     return Parcel(file, sorted(own), {name: _value(name) for name in sorted(wanted)})
+
+
+def _look_at_factors(file: StudyFile) -> None:
+    """Look at every level of every factor: they name files, too."""
+    if not file.study.has_ranges:
+        conditions(file, READERS)
+        return
+    space = Space(file)
+    for point in space.cover():
+        space.condition(point, space.rungs[-1])
 
 
 def _variables(text: str) -> list[str]:

@@ -20,7 +20,7 @@ from engine.progress import Progress as Done
 
 QUIET_S = 10.0  # between two lines where there is no terminal
 UNITS = {"generate": "rows", "curate": "rows", "train": "runs", "diagnose": "views"}
-UNITS |= {"mend": "files"}
+UNITS |= {"mend": "files", "search": "trials"}
 
 
 @dataclass
@@ -76,7 +76,9 @@ class Screen:
         if not done.total:  # a word alone: nothing is to be done
             return
         known = self._stages.get(done.stage)
-        if known is None or (done.done == 0 and known.first):  # a stage that begins again
+        if known is None or (done.done == 0 and known.first):
+            if known:  # it begins again
+                self._bars.remove_task(known.bar)
             bar = self._bars.add_task(done.stage, total=done.total, unit=UNITS[done.stage], rate="")
             self._stages[done.stage] = _Stage(bar)
         stage = self._stages[done.stage]

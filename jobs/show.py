@@ -7,6 +7,8 @@ from pathlib import Path
 from textwrap import fill, indent
 
 from engine.clean import orphans, remove
+from engine.commits import CommitPoint, commit_point
+from engine.errors import DamagedError
 from engine.forecast import Forecast, forecast
 from engine.names import view_name
 from engine.plan import Plan, make_plan
@@ -16,8 +18,9 @@ from engine.spending import in_words, taken
 from engine.steps import Kind, Step, as_json, rows_to_make, steps
 from engine.store import Store
 from engine.study.load import load_study
-from engine.survey import damaged_files, survey
+from engine.survey import all_files, damaged_files, survey
 from engine.tasks.task import builtin_tasks, load_task
+from engine.versions import told
 
 HOUR_S = 3600
 FEW_TOPICS = 12  # how many are shown
@@ -145,6 +148,7 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
     lines += _diagnosis_lines(found)
+    lines += ["", *notes] if (notes := _other_lines(found)) else []
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
 
@@ -164,7 +168,7 @@ def status(
     """Return how far a study is, and whether all of its files that were checked are sound."""
     store = Store.open(root)
     made = make_plan(load_study(path, overrides))
-    if verify and (damaged := damaged_files(made, store)):
+    if verify and (damaged := list(damaged_files(all_files(made, store), store))):
         return _damage_text(damaged, json), False
     found = steps(made, store)
     counts = {
@@ -185,9 +189,14 @@ def status(
             for label, look in looks.items()
         )
         lines.append(f"  accepted, {view_name(made, view)}: {told}")
+    lines += [f"  {line}" for line in _other_lines(found)]
     if verify:
-        lines.append("  every file agrees with its checksum")
+        lines.append("  every file agrees with its checksum, and holds what it is called by")
     return "\n".join(lines), True
+
+
+def _other_lines(found: Sequence[Step]) -> list[str]:
+    return told(step.other for step in found if step.other)
 
 
 def _kinds(made: Plan) -> list[Kind]:
@@ -198,19 +207,25 @@ def _kinds(made: Plan) -> list[Kind]:
     return [*topics, "pool", *baselines, "view", "run", *diagnoses]
 
 
-def _damage_text(damaged: Sequence[str], json: bool) -> str:
+def _damage_text(damaged: Sequence[DamagedError], json: bool) -> str:
     if json:
-        return jsonlib.dumps({"damaged": damaged}, indent=1)
-    advice = "`textmill run` sets them aside and makes them again."
-    return "\n".join([*(f"damaged: {name}" for name in damaged), advice])
+        return jsonlib.dumps({"damaged": [one.name for one in damaged]}, indent=1)
+    advice = "`textmill run`, or `search`, sets them aside and makes them again"
+    has_model = any(commit_point(one.name) is CommitPoint.MODEL for one in damaged)
+    advice += "; classifiers with resources.keep_models = true." if has_model else "."
+    return "\n".join([*(f"damaged: {one.name} ({one.why})" for one in damaged), advice])
 
 
 def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
     """Return what no study refers to, and remove it if told to."""
     store = Store.open(root)
     found = orphans(store)
-    old = [orphan for orphan in found if orphan.age_s >= older_than_h * HOUR_S]
-    lines = [f"  {orphan.size / 1024:>10,.0f} KiB  {orphan.name}" for orphan in old]
+    ahead = [orphan for orphan in found if orphan.age_s < 0] if older_than_h else []
+    old = [one for one in found if one.age_s >= older_than_h * HOUR_S or not older_than_h]
+    lines = [
+        f"  {orphan.size / 1024:>10,.0f} KiB {orphan.age_s / HOUR_S:>10,.1f} h  {orphan.name}"
+        for orphan in old
+    ]
     size = sum(orphan.size for orphan in old)
     total = f"{len(old)} files and folders that no study refers to, {size:,} bytes"
     if remove_them:
@@ -219,7 +234,13 @@ def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
         lines.append(f"Removed {total}.")
     else:
         lines.append(f"{total}." + (" Remove them with --yes." if old else ""))
-    spared = len(found) - len(old)
+    if ahead:
+        lines.append(
+            f"{len(ahead)} more bear a time that is still to come, so that their age is not known, "
+            "and were left alone: a clock was set back, or another machine's is ahead. "
+            "--older-than 0 takes them, too."
+        )
+    spared = len(found) - len(old) - len(ahead)
     if spared:
         lines.append(f"{spared} more were written in the last {older_than_h:g} h and left alone.")
     return "\n".join(lines)

@@ -1,12 +1,18 @@
-"""``textmill submit``, ``logs`` and ``stop``: a study as a job of a cluster."""
+"""``textmill submit``, ``logs`` and ``stop``: a study, or a search, as a job of a cluster."""
 
+import contextlib
+import json as jsonlib
 import sys
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.errors import ConfigError
+from engine.search.space import Space
 from engine.study.load import load_study
-from jobs.cluster import ENDED, Cluster, check_root, job_name
+from jobs.cluster import ENDED, NAME_LENGTH, Cluster, ClusterError, check_root, job_name
+from jobs.doctor import versions
 from jobs.parcel import Parcel, parcel
 
 LAST_LINES = 3  # of what a job said, with its status
@@ -23,6 +29,7 @@ class Where(NamedTuple):
         shared: Folders that every node sees under the same name.
         variables: Names of environment variables that go along.
         patterns: More files of the study's folder that go along.
+        command: What is done with it there: "run" or "search".
     """
 
     study: Path
@@ -32,6 +39,7 @@ class Where(NamedTuple):
     shared: Sequence[Path] = ()
     variables: Sequence[str] = ()
     patterns: Sequence[str] = ()
+    command: str = "run"
 
     def packed(self) -> tuple[Parcel, str]:
         """Return what is sent, and the job's name.
@@ -41,13 +49,24 @@ class Where(NamedTuple):
         """
         root = check_root(self.root, self.shared)
         packed = parcel(self.study, self.overrides, self.shared, self.variables, self.patterns)
-        return packed, job_name(packed, root)
+        if self.command == "search":
+            Space(packed.file)
+        elif packed.file.study.has_ranges:
+            raise ConfigError(
+                f"{self.study.name} has ranges, which are for a search: submit it with --search."
+            )
+        return packed, job_name(packed, root, self.command)
 
     @property
     def words(self) -> list[str]:
         """The command's words on the cluster, where the study's folder is the current one."""
-        changes = [word for one in self.overrides for word in ("--set", one)]
-        return ["run", self.study.name, "--root", check_root(self.root, self.shared), *changes]
+        root = check_root(self.root, self.shared)
+        return [self.command, self.study.name, "--root", root, *self.changes]
+
+    @property
+    def changes(self) -> list[str]:
+        """The command's words for what is changed of the study."""
+        return [word for one in self.overrides for word in ("--set", one)]
 
 
 def submit(where: Where, *, follows: bool) -> int:
@@ -65,6 +84,36 @@ def submit(where: Where, *, follows: bool) -> int:
         return follow(cluster, job)
     _say(f"`textmill logs {where.study}` follows it, `textmill stop {where.study}` ends it")
     return 0
+
+
+def doctor(where: Where, *, has_study: bool, json: bool) -> int:
+    """Have a cluster look at itself; return the command's exit status.
+
+    Args:
+        where: The cluster, the root, and the study if there is one.
+        has_study: Whether there is one.
+        json: Whether it is told in JSON.
+
+    Raises:
+        InputError: What the user gave is wrong; nothing was sent.
+        ClusterError: The cluster does not answer, or refuses.
+    """
+    packed = where.packed()[0] if has_study else None
+    study = [where.study.name, *where.changes] if has_study else []
+    root = check_root(where.root, where.shared)
+    words = ["doctor", *study, "--root", root, "--against", jsonlib.dumps(versions())]
+    words += ["--json"] if json else []
+    cluster, job = Cluster(where.address), f"textmill-doctor-{uuid.uuid4().hex[:NAME_LENGTH]}"
+    cluster.begin(words, job, packed, {})
+    try:
+        cluster.follow(job, _pass_on)
+        return cluster.exit_status(job)
+    except KeyboardInterrupt:
+        cluster.stop(job)
+        return 130
+    finally:
+        with contextlib.suppress(ClusterError):
+            cluster.forget(job)
 
 
 def follow(cluster: Cluster, job: str) -> int:

@@ -10,6 +10,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait for each other take
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("RAY_ADDRESS", None)
 
+import examples
+from hypothesis import settings
 from toy_study import BAD, GOOD, THINGS, make_toy
 
 from engine.session import QUIET
@@ -21,7 +23,17 @@ PLUGINS = Path(__file__).parent / "plugins"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="run also what takes minutes each")
+    parser.addoption(
+        "--long", action="store_true", help="run also what takes minutes each, and more examples"
+    )
+
+
+def pytest_configure(config):
+    # how long an example takes says how busy the machine is
+    settings.register_profile("busy", deadline=None)
+    settings.load_profile("busy")
+    if config.getoption("--long"):
+        examples.FACTOR = 20
 
 
 def pytest_collection_modifyitems(config, items):

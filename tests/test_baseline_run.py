@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from command import textmill
+from kept import snapshot
 from toy_study import make_toy
 
 from engine.forecast import forecast
 from engine.generate.stage import generate
+from engine.making import fill_views, publish_inputs
 from engine.outcome import find
-from engine.pipeline import fill_views, make_pilot, publish_inputs, run_study
+from engine.pipeline import make_pilot, run_study
 from engine.plan import make_plan
 from engine.report.baseline import COLUMNS
-from engine.store import Store, is_leftover
+from engine.store import Store
 from engine.study.load import load_study
 from engine.survey import survey, wants
 from engine.tasks.task import builtin_tasks
@@ -35,12 +38,6 @@ FLAGS = [word for one in STUDY for word in ("--set", one)]
 
 def table(root, name):
     return pq.read_table(root / "studies" / "toy" / name)
-
-
-def snapshot(root):
-    store = Store.open(str(root))
-    found = [path for stage in ("gold", "pools", "views", "runs") for path in store.files(stage)]
-    return {path: path.read_bytes() for path in found if not is_leftover(path)}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +112,7 @@ def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(copy, ray_up)
     store = Store.open(str(copy / "root"))
     before = snapshot(copy / "root")
     lost, damaged = (
-        sorted((store.root / one.folder / "rows").iterdir())[0] for one in plan.baselines[:2]
+        sorted((Path(store.root) / one.folder / "rows").iterdir())[0] for one in plan.baselines[:2]
     )
     lost.unlink()
     damaged.write_bytes(damaged.read_bytes()[:-20])
@@ -134,13 +131,13 @@ def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path,
     def filled(limit):
         plan = make_plan(load_study(toy / "study.toml", [*STUDY, f"budget.max_tokens={limit}"]))
         publish_inputs(plan, store)
-        return plan, fill_views(plan, store, lambda _: None, lambda: None)
+        return plan, fill_views(plan, store, lambda _: None, lambda: None).troubles
 
     plan, troubles = filled(900)
     assert "max_tokens 900" in troubles[0]
     lacking = sum(one.lacking(store) for one in plan.baselines)
     assert 0 < lacking < 150
-    kept = {path: path.read_bytes() for path in store.files("pools")}
+    kept = snapshot(store.root, ["pools"])
     plan, troubles = filled(100_000)
     assert troubles == []
     assert sum(one.lacking(store) for one in plan.baselines) == 0

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from engine.plan import make_plan
 from engine.steps import steps
 from engine.store import Store
 from engine.study.load import load_study
-from engine.survey import damaged_files, survey
+from engine.survey import damaged_files, files_of, survey
 from engine.train.embeddings import Embeddings
 
 STUDY = [
@@ -113,23 +114,24 @@ def test_the_report_shows_it(done):
 
 
 def test_a_second_time_nothing_is_made_and_nothing_is_an_orphan(done, copy, store):
-    before, heard = snapshot(store.root), []
+    before, heard = snapshot(Path(store.root)), []
     again = run_study(planned(copy), store, heard.append)
     assert heard == []
-    assert snapshot(store.root) == before
+    assert snapshot(Path(store.root)) == before
     assert again.diagnostics == done[1].diagnostics
     assert not [one for one in orphans(store) if one.name.startswith("diagnoses")]
-    shutil.rmtree(store.root / "studies")
+    shutil.rmtree(Path(store.root) / "studies")
     (found,) = [one for one in orphans(store) if one.name.startswith("diagnoses")]
     assert store.has(found.name)
 
 
 def test_a_damaged_diagnosis_is_found_and_made_again(done, copy, store):
-    (file,) = diagnosis_files(store.root)
+    (file,) = diagnosis_files(Path(store.root))
     whole = file.read_bytes()
     file.write_bytes(whole.replace(b'"rows":24', b'"rows":25'))
     plan, heard = planned(copy), []
-    assert damaged_files(plan, store) == [f"diagnoses/{file.name}"]
+    (found,) = damaged_files(files_of(plan, store), store)
+    assert found.name == f"diagnoses/{file.name}"
     findings = run_study(plan, store, heard.append)
     assert file.read_bytes() == whole
     assert findings.diagnostics == done[1].diagnostics
@@ -137,10 +139,10 @@ def test_a_damaged_diagnosis_is_found_and_made_again(done, copy, store):
 
 
 def test_more_rows_are_another_diagnosis_and_the_first_is_kept(copy, store):
-    before = diagnosis_files(store.root)
+    before = diagnosis_files(Path(store.root))
     findings = run_study(planned(copy, "factors.quantity=[8, 30]"), store, lambda _: None)
     assert findings.diagnostics[0].rows == 30
-    assert set(before) < set(diagnosis_files(store.root))
+    assert set(before) < set(diagnosis_files(Path(store.root)))
     # until the study's folder is removed
     assert not [one for one in orphans(store) if one.name.startswith("diagnoses")]
 
@@ -151,7 +153,7 @@ def test_views_of_the_same_rows_share_a_diagnosis_and_each_has_its_line(copy, st
     assert (two.name, three.name) == ("min_words 2", "min_words 3")
     assert two[2:] == three[2:]
     assert real.method is None
-    assert len(diagnosis_files(store.root)) == 1
+    assert len(diagnosis_files(Path(store.root))) == 1
 
 
 def test_a_plan_lists_them(copy, store):
@@ -184,7 +186,7 @@ def test_what_failed_is_said_and_the_rest_is_reported(copy, store, tmp_path):
 
 def test_a_damaged_view_is_named_and_no_failure_of_the_encoder(copy, store):
     (one,) = survey(planned(copy, "diagnose.max_length=9"), store).examinations
-    view = next((store.root / one.view.folder / "rows").iterdir())
+    view = next((Path(store.root) / one.view.folder / "rows").iterdir())
     data = bytearray(view.read_bytes())
     data[len(data) // 3] ^= 4
     view.write_bytes(data)

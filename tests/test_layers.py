@@ -6,8 +6,18 @@ from pathlib import Path
 import engine
 
 ROOT = Path(__file__).parent.parent
-FOUNDATIONS = ["errors", "plugins", "fingerprint", "models", "seal", "store", "schema"]
-FOUNDATIONS += ["segments", "accepted", "session"]
+FOUNDATIONS = [
+    "errors",
+    "lastword",
+    "plugins",
+    "fingerprint",
+    "models",
+    "seal",
+    "files",
+    "object_files",
+]
+FOUNDATIONS += ["commits", "schema", "formats", "store"]
+FOUNDATIONS += ["segments", "soundness", "accepted", "session"]
 STAGES = ["tasks", "study", "prompts", "generate", "curate", "mix", "evaluate", "train"]
 STAGES += ["diagnose", "report"]
 TOP = [
@@ -18,6 +28,7 @@ TOP = [
     "names",
     "survey",
     "references",
+    "versions",
     "diagnostics",
     "descent",
 ]
@@ -31,7 +42,9 @@ TOP += [
     "progress",
     "shares",
     "training",
+    "making",
     "pipeline",
+    "search",
     "clean",
 ]
 ORDER = [*FOUNDATIONS, *STAGES, *TOP]

@@ -116,13 +116,22 @@ def store(tmp_path_factory):
     return Store.open(str(tmp_path_factory.mktemp("paper-root")))
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+LONG = {"raw-amounts", "steps-or-epochs"}  # which differ from the others in numbers alone
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.long] if path.stem in LONG else [], id=path.stem)
+        for path in FILES
+    ],
+)
 def test_every_study_of_the_paper_runs_to_its_report(path, folder, store, tiny_model, ray_up):
     plan = reduced(path, folder, tiny_model)
     found = run_study(plan, store, lambda progress: None)
     assert found.problems == []
     assert found.runs_made == found.runs > 0
-    place = store.root / found.folder
+    place = Path(store.root) / found.folder
     rows = pq.read_table(place / "results.parquet").num_rows
     assert rows == 2 * len(plan.conditions)
     assert "Published against here" in (place / "report.html").read_text()

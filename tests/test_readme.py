@@ -17,6 +17,8 @@ from engine.errors import ConfigError, ModelError, PluginError
 from engine.generate.engine import Setup
 from engine.plan import make_plan
 from engine.schema import RowId
+from engine.search.space import Space
+from engine.search.stage import prepare
 from engine.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
@@ -28,6 +30,7 @@ README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OWN = "Your own task, strategy, row filter, engine"
 ROWS = "A study of your own rows, without any download"
 LLM = "A study with an LLM"
+SEARCH = "Searching in place of a whole grid"
 SPLITS = {"train": 20, "validation": 10, "test": 10}
 LESS = ["train.model=./model", "train.steps=4", "resources.fleet=1", "factors.quantity=[8, 24]"]
 TINY = [word for setting in LESS for word in ("--set", setting)]
@@ -310,7 +313,22 @@ def test_the_study_with_an_llm_and_its_baseline_are_read(first):
     assert load_study(first / "both.toml").study.baseline.shots == [0, 3]
 
 
+def test_the_search_has_the_trials_and_rungs_that_it_shows(first):
+    (study,) = blocks("toml", SEARCH)
+    (first / "search.toml").write_text(study)
+    space = Space(load_study(first / "search.toml"))
+    assert space.rungs == [100, 300, 900]
+    assert any("shots" in point for point in space.cover())
+    assert space.starts == [{"strategy": "zero_shot", "temperature": 1.0}]
+
+
+def test_the_demo_search_can_begin():
+    file, space, _ = prepare(load_study(REPOSITORY / "jobs" / "studies" / "demo-search.toml"))
+    assert len(space.dimensions) >= 5
+    assert file.study.search.max_trials == 30
+
+
 def test_every_block_is_looked_at_here():
-    known = [block for heading in (LLM, ROWS, OWN) for block in blocks("toml", heading)]
+    known = [block for heading in (LLM, SEARCH, ROWS, OWN) for block in blocks("toml", heading)]
     assert sorted(known) == sorted(blocks("toml"))
     assert blocks("python") == blocks("python", OWN)

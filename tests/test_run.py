@@ -2,32 +2,23 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
 from command import textmill
+from kept import snapshot
 from toy_study import make_toy
 
 from engine.schema import RESULT_COLUMNS
-from engine.store import Store, is_leftover
+from engine.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_up")
 
 
 def results(root):
     return pq.read_table(root / "studies" / "toy" / "results.parquet").to_pylist()
-
-
-def snapshot(root):
-    """Return every file that is never to change."""
-    stages = ("gold", "records", "pools", "views", "runs")
-    return {
-        path: path.read_bytes()
-        for stage in stages
-        for path in Store.open(str(root)).files(stage)
-        if not is_leftover(path)
-    }
 
 
 @pytest.fixture(scope="module")
@@ -305,4 +296,4 @@ def test_generated_text_cannot_break_the_report(toy):
         recipe={}, caveat="",
     )  # fmt: skip
     write_report(found, store)
-    assert "<script>" not in (store.root / "studies" / "nasty" / "report.html").read_text()
+    assert "<script>" not in (Path(store.root) / "studies" / "nasty" / "report.html").read_text()

@@ -75,7 +75,10 @@ class RowFilter(Protocol):
     def __init__(self, context: Context) -> None: ...
 
     def __call__(self, row: Candidate) -> str | None:
-        """Return the reason to refuse the row, or None."""
+        """Return the reason to refuse the row, or None.
+
+        A filter that raises, or answers something else, refuses the row for that very reason.
+        """
         ...
 
 

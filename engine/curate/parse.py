@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from engine.schema import storable
 from engine.tasks.task import Task
 
 FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
@@ -72,7 +73,8 @@ def layout(task: Task) -> Layout:
     """Return how answers may be laid out; the task is as the call sees it (``as_asked``)."""
     names = [task.called_label, "Label", "Category", "Class"]
     called, labels = ("|".join(map(re.escape, some)) for some in (names, task.labels))
-    line = rf"^[^\w\n]*(?:{called})[^\w\n]*:[^\w\n]*(?:{labels})[^\w\n]*$\n?"
+    # up to the first colon: else an answer that ends in thousands of them would take minutes
+    line = rf"^[^\w\n]*(?:{called})[^\w\n:]*:[^\w\n]*(?:{labels})[^\w\n]*$\n?"
     return Layout(
         {str(field): name for field, name in task.fields.items()},
         list(task.labels),
@@ -87,10 +89,13 @@ def parse(completion: str, form: Layout) -> Parsed | Unparsed:
         completion: The raw text.
         form: How answers of the task may be laid out.
     """
-    text = _unfenced(completion).strip()
-    if not text:
-        return Unparsed("empty")
-    found = _from_json(text, form.fields)
+    text = completion.strip()
+    found = _from_json(text, form.fields)  # with nothing taken off: its texts may hold fences
+    if found is None:
+        text = _unfenced(text).strip()
+        if not text:
+            return Unparsed("empty")
+        found = _from_json(text, form.fields)
     if found is None:
         text = _without_lead_in(text)
         text = _bare(text if "label" in form.fields else form.label_line.sub("", text))
@@ -137,20 +142,21 @@ def _from_json(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
             value = str(value)  # true, or a number of stars
         if not isinstance(value, str):
             return None
-        found[field] = value.strip()
+        found[field] = storable(value).strip()
     return found
 
 
 def _from_names(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     """Split at the fields' names, each at the start of a line and followed by a colon."""
-    names = {name.casefold(): field for field, name in fields.items()}
-    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    mark = rf"^[^\w\n]*(?:\d{{1,3}}[.)][^\w\n]*)?({alternatives})[^\w\n]*:[ \t*]*"
+    longest_first = sorted(fields, key=lambda field: len(fields[field]), reverse=True)
+    # told apart by group, not by what was read: a name in any case may have letters of Turkish
+    alternatives = "|".join(f"(?P<{field}>{re.escape(fields[field])})" for field in longest_first)
+    mark = rf"^[^\w\n]*(?:\d{{1,3}}[.)][^\w\n]*)?(?:{alternatives})[^\w\n]*:[ \t*]*"
     marks = list(re.finditer(mark, text, re.IGNORECASE | re.MULTILINE))
     ends = [*(one.start() for one in marks[1:]), len(text)]
     found: dict[str, str] = {}
     for one, end in zip(marks, ends, strict=False):
-        found.setdefault(names[one[1].casefold()], _bare(text[one.end() : end]))
+        found.setdefault(str(one.lastgroup), _bare(text[one.end() : end]))
     return found if set(found) == set(fields) else None
 
 

@@ -1,9 +1,11 @@
 """Bring views up to date with their pools: one Ray task for each label of each view."""
 
 import hashlib
+import logging
+import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
 
@@ -12,14 +14,17 @@ from engine.curate.filter import Candidate, Context, RowFilter, filter_class
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
 from engine.curate.view import Tally, View
-from engine.errors import DamagedError
+from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain
 from engine.generate.stage import given_in, shots_of
-from engine.schema import VIEW
+from engine.schema import VIEW, storable
 from engine.seal import seal_table
 from engine.segments import Segment, commit_recipe, unbroken
 from engine.store import Store
 from engine.tasks.gold import load_rows
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
 class Curated(NamedTuple):
@@ -66,7 +71,12 @@ class Judging:
         return bool(self._busy)
 
     def finished(self, seconds: float) -> list[Curated]:
-        """Return what was judged since the last time; wait so long for the first, if any is on."""
+        """Return what was judged since the last time; wait so long for the first, if any is on.
+
+        Raises:
+            UnwritableError: The root takes no more.
+            FormatError: A file was written by another version of textmill.
+        """
         import ray
 
         if not self._busy:
@@ -75,7 +85,12 @@ class Judging:
         ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if ready else ([], [])
         self._busy -= set(ready)
-        found: list[Curated] = ray.get(ready)
+        try:
+            found: list[Curated] = ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, TextmillError):  # such as a root that is full
+                raise error.cause from None
+            raise
         return found
 
 
@@ -168,7 +183,10 @@ class _Judge:
         only = next(iter(view.pool.asked.fields)) if view.pool.call == "first" else None
         gold = {split: _gold_texts(store, view.files[split], only) for split in compared}
         context = Context(task, view.config, gold)
-        self._filters: list[RowFilter] = [kind(context) for kind in kinds]
+        built = [kind(context) for kind in kinds]
+        self._filters: list[tuple[str, RowFilter]] = list(
+            zip(view.config.filters, built, strict=True)
+        )
         self._layout = layout(view.pool.asked)
         self._has_parent = view.pool.parent is not None
 
@@ -176,12 +194,13 @@ class _Judge:
     def resumed(cls, store: Store, view: View, slot: str, kept: Sequence[Segment]) -> "_Judge":
         """Return a judge that remembers the rows of the segments that are kept."""
         judge = cls(store, view)
-        remembering = [one for one in judge._filters if one.remembers]
+        remembering = [(name, one) for name, one in judge._filters if one.remembers]
         for segment in kept if remembering else ():
             for row in store.table(f"{view.folder}/{segment.name}").table.to_pylist():
                 if row["text"] is not None or row["text_pair"] is not None:
-                    for one in remembering:
-                        one(_candidate(row, Parsed(row["text"], row["text_pair"], row["label"])))
+                    whole = Parsed(row["text"], row["text_pair"], row["label"])
+                    for name, one in remembering:
+                        _verdict(name, one, _candidate(row, whole))
         return judge
 
     def judge(self, pool_rows: pa.Table) -> tuple[pa.Table, Tally]:
@@ -203,14 +222,39 @@ class _Judge:
         asked = None if row["slot"] == NONE else row["slot"]
         parsed: Parsed | Unparsed = Unparsed("error")
         if row["error"] is None:
-            parsed = parse(row["completion"], self._layout)
+            parsed = _tried("the parser", parse, row["completion"], self._layout)
         if isinstance(parsed, Unparsed):
             return Parsed(None, label=asked), parsed.reason
         given = given_in(row["attributes"]) if self._has_parent else {}
         whole = parsed._replace(label=parsed.label or asked, **given)
         candidate = _candidate(row, whole)
-        reasons = [one(candidate) for one in self._filters]  # all: some remember what they saw
+        # all: some remember what they saw
+        reasons = [_verdict(name, one, candidate) for name, one in self._filters]
         return whole, next((why for why in reasons if why), None)
+
+
+def _verdict(name: str, one: RowFilter, candidate: Candidate) -> str | None:
+    """Return why a filter refuses a row: also that it failed at it, for no row ends a study."""
+    reason = _tried(f"the row filter {name}", one, candidate)
+    if isinstance(reason, Unparsed):
+        return reason.reason
+    if not reason:
+        return None
+    if isinstance(reason, str):
+        return storable(reason)
+    return f"the row filter {name} answered {type(reason).__name__}"
+
+
+def _tried(
+    name: str, judge: Callable[Given, Found], *args: Given.args, **more: Given.kwargs
+) -> Found | Unparsed:
+    """Return what the parser or a filter says of a row, or that it raised; the log has the rest."""
+    try:
+        return judge(*args, **more)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's reason
+        trace = storable(traceback.format_exc())  # else the log itself may raise
+        logging.getLogger(__name__).warning("%s failed\n%s", name, trace)
+        return Unparsed(f"{name} raised {type(error).__name__}")
 
 
 def _candidate(row: dict[str, Any], whole: Parsed) -> Candidate:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from engine.curate.view import View
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
 from engine.diagnose.trivial import trivial_rows
-from engine.errors import DamagedError
+from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import SHORT, Plain, canonical, content_hash
-from engine.mix.stage import Example, Mix, TrainingSet, ordered_rows, training_set
+from engine.mix.stage import Example, Mix, Outline, TrainingSet, ordered_rows, training_set
 from engine.models import Model
 from engine.session import Room
 from engine.store import Store
@@ -87,7 +87,7 @@ class Examined(NamedTuple):
 
 
 def examination(
-    view: View, mix: Mix, synthetic: TrainingSet, real: Sequence[Example], how: Encoder
+    view: View, mix: Mix, synthetic: Outline, real: Sequence[Example], how: Encoder
 ) -> Examination:
     """Plan the examination of a view.
 
@@ -103,7 +103,7 @@ def examination(
     mix = replace(mix, config=mix.config.model_copy(update={"real": config.real}))
     reads = diagnosis_reads(task, how.model.identity, config.max_length)
     inputs: dict[str, Plain] = {
-        "synthetic": content_hash(synthetic.examples[: synthetic.synthetic]),
+        "synthetic": synthetic.synthetic_content,
         "real": content_hash(real[: config.real]),
     }
     return Examination(
@@ -150,6 +150,8 @@ def examine(store: Store, one: Examination) -> Examined:
         store.commit_document(one.name, _body(store, one, synthetic, real))
     except DamagedError as damage:
         return Examined(one, str(damage), damage)
+    except TextmillError as error:  # such as a root that is full
+        return Examined(one, str(error))
     except Exception as error:  # the other views, and the study, can do without this one
         logging.getLogger(__name__).exception("%s failed", one.name)
         return Examined(one, failure=f"{type(error).__name__}: {error}")
@@ -180,7 +182,7 @@ def _body(
     store: Store, one: Examination, synthetic: Sequence[Example], real: Sequence[Example]
 ) -> dict[str, Plain]:
     identity = canonical(one.model.identity).decode()
-    asked = (str(store.root), one.model.place, one.model.revision, identity, one.max_length)
+    asked = (store.root, one.model.place, one.model.revision, identity, one.max_length)
     vectors = _embeddings(*asked).vectors(as_texts([*synthetic, *real]))
     own, others = vectors[: len(synthetic)], vectors[len(synthetic) :]
     return {

@@ -4,10 +4,11 @@ A row of the dataset is a call: whole segments, and then their prompts. (As one 
 through Ray Data whole, however small blocks are.)
 """
 
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as OutOfTime
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.errors import EngineLostError, InputError
+from engine.errors import EngineLostError, InputError, UnwritableError
 from engine.fingerprint import Plain, canonical
-from engine.generate.engine import Completion, Prompt, Setup, TextEngine, engine_class
+from engine.generate.asking import Asking
+from engine.generate.engine import Completion, Prompt, Setup, engine_class
 from engine.generate.ledger import Event, Lost, Made, Part, Refused, Started
 from engine.generate.pool import Pool
-from engine.schema import POOL, RowId
+from engine.schema import POOL, RowId, storable
 from engine.seal import seal_table
 from engine.segments import Segment
 from engine.store import Store
@@ -66,6 +68,23 @@ class Desk:
         return self.ledger.tell.remote(event)
 
 
+class Pools:
+    """The pools of a group: those that it began with, and those that joined since.
+
+    Args:
+        desk: The group's place at the ledger, which knows the others.
+        known: Those that it began with, by fingerprint.
+    """
+
+    def __init__(self, desk: Desk, known: Mapping[str, Pool]) -> None:
+        self._desk, self._known = desk, dict(known)
+
+    def __getitem__(self, fingerprint: str) -> Pool:
+        if fingerprint not in self._known:
+            self._known[fingerprint] = self._desk.call("pool", fingerprint)
+        return self._known[fingerprint]
+
+
 def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
     """Yield calls as the ledger hands them out, until it is told that there are no more.
 
@@ -79,9 +98,10 @@ def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
 
 
-def ask(calls: pa.Table, pools: dict[str, Pool], store: Store) -> pa.Table:
+def ask(calls: pa.Table, desk: Desk, known: dict[str, Pool], store: Store) -> pa.Table:
     """Word the prompts of calls; those of one label of a pool stay next to each other."""
     strategies: dict[str, Any] = {}
+    pools = Pools(desk, known)
 
     def worded(part: dict[str, Any]) -> dict[str, Any]:
         pool = pools[part["pool"]]
@@ -124,9 +144,9 @@ class EngineActor:
 
         self._room = threading.Semaphore(calls_at_a_time)
 
-        self._desk, self._pools, self._setup = desk, pools, setup
+        self._desk, self._pools, self._setup = desk, Pools(desk, pools), setup
         self._replica = str(ray.get_runtime_context().get_actor_id())
-        self._engine: Future[TextEngine | None] = Future()
+        self._engine: Future[Asking | None] = Future()
         self._dying = threading.Lock()
         self._clock = _Clock()
         threading.Thread(target=self._start, daemon=True).start()
@@ -144,11 +164,12 @@ class EngineActor:
             still = set(self._desk.call("take", [_part(part) for part in parts]))
             parts = [part for part in parts if _part(part) in still]
             engine = self._ready_engine()
-            if parts and (engine is None or not self._answer(engine, parts)):
-                return [_part(part) for part in parts]
+            with self._clock.working():
+                if parts and (engine is None or not self._answer(engine, parts)):
+                    return [_part(part) for part in parts]
         return []
 
-    def _ready_engine(self) -> TextEngine | None:
+    def _ready_engine(self) -> Asking | None:
         patience_s = self._setup.resources.patience_s
         try:
             return self._engine.result(patience_s)
@@ -159,6 +180,8 @@ class EngineActor:
             raise
 
     def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the ledger, or Ray itself, may be gone
+            self._desk.send("leave", self._replica)
         is_up = self._engine.done() and not self._engine.exception()
         if is_up and (engine := self._engine.result()):
             engine.close()
@@ -169,7 +192,7 @@ class EngineActor:
         try:
             engine = None
             if self._desk.call("start", replica):
-                engine = engine_class(self._setup.config.engine)(self._setup)
+                engine = Asking(engine_class(self._setup.config.engine)(self._setup))
                 self._desk.tell(Started(group, replica, time.monotonic() - began))
                 self._clock.started(time.monotonic() - began)
         except EngineLostError as loss:
@@ -183,12 +206,12 @@ class EngineActor:
             raise
         self._engine.set_result(engine)
 
-    def _refuse(self, error: InputError) -> None:
+    def _refuse(self, error: InputError | UnwritableError) -> None:
         import ray
 
         ray.get(self._desk.tell(Refused(self._desk.group, error)))
 
-    def _answer(self, engine: TextEngine, parts: list[dict[str, Any]]) -> bool:
+    def _answer(self, engine: Asking, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
         import ray
 
@@ -204,7 +227,7 @@ class EngineActor:
                 self._desk.call("give_up", str(loss))
                 return False
             self._replace(str(loss))
-        except InputError as error:
+        except (InputError, UnwritableError) as error:
             self._refuse(error)
             return False
         ray.get(told)  # a report that dies with this process would be waited for
@@ -232,11 +255,25 @@ class _Clock:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._since, self._start_s = time.monotonic(), 0.0
+        self._calls = 0  # that are being answered
 
     def started(self, seconds: float) -> None:
         """Say that the engine is ready, and how long that took."""
         with self._lock:
             self._since, self._start_s = time.monotonic(), seconds
+
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """Count the body's time; while no call is answered an engine waits, for nobody's rows."""
+        with self._lock:
+            if not self._calls:
+                self._since = time.monotonic()
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
 
     def lap(self) -> dict[str, float]:
         """Return the seconds since the last segment, and the first time those of the start."""
@@ -261,7 +298,7 @@ class Filling:
     """
 
     def __init__(
-        self, setup: Setup, pools: dict[str, Pool], parts: list[dict[str, Any]], clock: _Clock
+        self, setup: Setup, pools: Pools, parts: list[dict[str, Any]], clock: _Clock
     ) -> None:
         self._store, self._made_for = setup.store, setup.made_for
         self._pools, self._clock = pools, clock
@@ -331,12 +368,11 @@ def _pool_row(prompt: str, drawn: str, completion: Completion) -> dict[str, Any]
         "slot": completion.row.slot,
         "index": completion.row.index,
         "prompt": prompt,
-        # a lone surrogate, which a byte-level tokenizer can leave behind, has no place in Parquet
-        "completion": completion.text.encode("utf-8", "replace").decode(),
+        "completion": storable(completion.text),
         "prompt_tokens": completion.prompt_tokens,
         "completion_tokens": completion.completion_tokens,
         "finish_reason": completion.finish_reason,
         "mean_logprob": completion.mean_logprob,
         "attributes": drawn,
-        "error": completion.error,
+        "error": None if completion.error is None else storable(completion.error),
     }

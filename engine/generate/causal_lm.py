@@ -61,7 +61,7 @@ class CausalLM:
         given = {"dtype": "auto", **args}
         self._template_args = given.pop("chat_template_kwargs", {})
         place, revision = model.place, model.revision or "main"
-        trust = bool(given.get("trust_remote_code", False))
+        trust = bool(given.pop("trust_remote_code", False))  # None would ask at the terminal
         torch.set_num_threads(threads)
         self._device = torch.device(device)
         try:
@@ -69,7 +69,7 @@ class CausalLM:
                 place, revision=revision, trust_remote_code=trust
             )
             self._model: Any = AutoModelForCausalLM.from_pretrained(
-                place, revision=revision, **given
+                place, revision=revision, trust_remote_code=trust, **given
             )
         except (OSError, ValueError, TypeError, ImportError, RuntimeError, KeyError) as error:
             raise ModelError(

@@ -5,6 +5,7 @@ the key; what a server says is cleaned of it before anybody sees it.
 """
 
 import asyncio
+import json
 import logging
 import math
 import os
@@ -153,8 +154,8 @@ class Endpoint:
         except openai.APIConnectionError as error:
             return Failed(self._clean(f"no connection, or a broken one: {error.__cause__!r}"))
         try:
-            return Reply.model_validate_json(answer.content)
-        except ValueError:
+            return Reply.model_validate_json(_readable(answer.content))
+        except (ValueError, RecursionError):
             return Failed(f"its answer is no chat completion: {self._clean(answer.text)!r}")
 
     def _meaning(
@@ -205,6 +206,12 @@ class Endpoint:
         """Return what a server says, short and without the key."""
         text = " ".join((text.replace(self._key, "***") if self._key else text).split())
         return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+def _readable(content: bytes) -> bytes:
+    """Return JSON without what is no character: bytes that are not UTF-8, and lone surrogates."""
+    whole = json.loads(content.decode("utf-8", "replace"))
+    return json.dumps(whole, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _url(where: Resources) -> str:

@@ -6,9 +6,9 @@ It holds nothing that the store's files do not tell: if it dies, the next comman
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.segments import Segment
 
@@ -79,7 +79,7 @@ class GivenUp(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """An engine cannot do what the user asked of it."""
+    """An engine cannot do what the user asked of it, or nothing more can be written."""
 
     group: str
     error: Exception
@@ -93,13 +93,17 @@ class Terms:
     """How a group's segments are handed out.
 
     Attributes:
-        room: Rows that may be out at a time.
+        replicas: Engines that are expected; there may be more once nodes join.
+        room: Rows that may be out at a time, for each of them; see ``spare``.
+        spare: Rows that may be out at a time, however few engines there are.
         least: Rows of a call, if there are as many.
         most: Rows of a call, at most; but one segment at least.
-        ways: Calls that what waits is divided into, while they are not too small.
+        ways: Calls that what waits is divided into for each engine, while they are not too small.
     """
 
+    replicas: int
     room: int
+    spare: int
     least: int
     most: int
     ways: int
@@ -118,6 +122,11 @@ class _Group:
     told: dict[str, int] = field(default_factory=dict)  # losses that the replica itself told of
     idle: set[str] = field(default_factory=set)  # replicas that are given no more work
 
+    @property
+    def width(self) -> int:
+        """How many engines there are, or are to be."""
+        return max(self.terms.replicas, len(self.starts))
+
     def put(self, parts: Iterable[Part]) -> None:
         """Let segments wait, so that all labels of all pools come forward together."""
         waiting = sorted([*self.waiting, *parts], key=lambda part: part.segment.start)
@@ -132,8 +141,24 @@ class Ledger:
 
     def __init__(self, terms: dict[str, Terms]) -> None:
         self._groups = {name: _Group(own) for name, own in terms.items()}
+        self._pools: dict[str, Any] = {}
         self._events: deque[Event] = deque()
         self._changed = asyncio.Condition()
+
+    async def open(self, group: str, terms: Terms, pools: Mapping[str, Any]) -> None:
+        """Hear of pools that join a group, which may be new itself.
+
+        Args:
+            group: The group.
+            terms: Its terms, if it is new.
+            pools: The pools, by fingerprint.
+        """
+        self._groups.setdefault(group, _Group(terms))
+        self._pools |= pools
+
+    async def pool(self, group: str, fingerprint: str) -> Any:  # noqa: ANN401 - a Pool
+        """Return a pool that joined a group after its pass began."""
+        return self._pools[fingerprint]
 
     async def want(self, group: str, parts: Iterable[Part]) -> None:
         """Ask for segments; those of lower indices go first, whenever they were asked for."""
@@ -141,8 +166,9 @@ class Ledger:
         await self._notify()
 
     async def close(self, group: str) -> None:
-        """Say that nothing more will be wanted; the group's pass ends."""
-        self._groups[group].is_closed = True
+        """Say that nothing more will be wanted; the group's pass ends, if it was ever begun."""
+        if group in self._groups:
+            self._groups[group].is_closed = True
         await self._notify()
 
     async def begin(self, group: str) -> int:
@@ -203,6 +229,16 @@ class Ledger:
             own.told[replica] = starts - 1
             await self._lose(group, replica, "its process was killed, perhaps for want of memory")
         return replica not in own.idle and not own.is_closed
+
+    async def leave(self, group: str, replica: str) -> None:
+        """Say that a replica is let go: there is less work than engines, or the pass ends."""
+        own = self._groups[group]
+        for of_replicas in (own.losses, own.starts, own.told):
+            of_replicas.pop(replica, None)
+        own.idle.discard(replica)
+        if own.starts and own.idle >= set(own.starts) and not own.is_closed:
+            await self.give_up(group, "those that are left are given no more work")
+        await self._notify()
 
     async def tell(self, event: Event) -> None:
         """Report what happened."""
@@ -270,13 +306,14 @@ def _has_room(own: _Group) -> bool:
     if not own.waiting:
         return False
     out = sum(part.rows for part in own.out)
-    return out == 0 or out + own.waiting[0].rows <= own.terms.room
+    room = max(own.terms.spare, own.terms.room * own.width)
+    return out == 0 or out + own.waiting[0].rows <= room
 
 
 def _packed(own: _Group) -> list[Part]:
     """Take the next call's segments from those that wait; smaller ones towards the end."""
     rows = sum(part.rows for part in own.waiting)
-    upto = min(own.terms.most, max(own.terms.least, -(-rows // own.terms.ways)))
+    upto = min(own.terms.most, max(own.terms.least, -(-rows // (own.terms.ways * own.width))))
     call = [own.waiting.popleft()]
     while own.waiting and sum(part.rows for part in call) + own.waiting[0].rows <= upto:
         call.append(own.waiting.popleft())

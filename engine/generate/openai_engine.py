@@ -87,6 +87,7 @@ class OpenAIEngine:
         self._at_once = where.max_num_seqs
         self._room = asyncio.Semaphore(where.max_num_seqs)
         self._heard_at = 0.0
+        self._answered: dict[str, Any] | None = None  # the last request that was
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -147,11 +148,25 @@ class OpenAIEngine:
             if not isinstance(outcome, Failed):
                 break
             # a part drawn at random, so that what failed together does not come back together
-            await self._pause((outcome.wait_s or 0) + random.uniform(0, most), began, outcome.why)
+            wait_s = (outcome.wait_s or 0) + random.uniform(0, most)
+            try:
+                await self._pause(wait_s, began, outcome.why)
+            except EngineLostError:
+                if not await self._answers_another():
+                    raise
+                return Refused(f"the endpoint answers others, but not this: {outcome.why}")
             most = min(2 * most, LONGEST_WAIT_S)
         self._heard_at = time.monotonic()
         self._count(outcome, tokens)
+        if isinstance(outcome, Reply):
+            self._answered = request
         return outcome
+
+    async def _answers_another(self) -> bool:
+        """Ask once more what was answered before: is it the endpoint that fails, or the prompt?"""
+        if self._answered is None:
+            return False
+        return isinstance(await self._endpoint.ask(self._answered), Reply)
 
     def _count(self, outcome: Reply | Refused, tokens: float) -> None:
         """Correct the tokens that an answer was thought to take; a refused prompt takes none."""

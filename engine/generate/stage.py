@@ -3,7 +3,6 @@
 import gc
 import json
 import threading
-import traceback
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -13,10 +12,12 @@ from engine.errors import EngineLostError, InputError
 from engine.fingerprint import digest
 from engine.generate.actor import Desk, EngineActor, ask, hand_out
 from engine.generate.engine import Setup, engine_class
+from engine.generate.failure import forget_frames, is_rays, refusal, said
 from engine.generate.ledger import Event, GivenUp, Ledger, Lost, Made, Part, Refused, Terms
 from engine.generate.pool import Pool, by_fingerprint
+from engine.models import Model
 from engine.segments import SMALLEST, Segment, commit_recipe
-from engine.session import Room, at_home
+from engine.session import OWN, Room, at_home, custom_needs
 from engine.store import Store
 from engine.study.resources import Resources
 
@@ -24,6 +25,7 @@ JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
 POLL_S = 0.2  # longest wait for news
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
+FIELDS = "resources.engine_cpus, engine_gpus, engine_accelerator and engine_resources"
 TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
 
 
@@ -75,6 +77,7 @@ class _Group:
     """Pools whose engines start alike, and the pass that makes them, once it has begun."""
 
     name: str
+    key: str  # what its engines start with
     pools: dict[str, Pool]
     is_concurrent: bool
     needs: dict[str, float]
@@ -87,6 +90,12 @@ class _Group:
     ends: int = 0  # of passes, in a row, that ended by themselves
     is_over: bool = False
 
+    @property
+    def adapters(self) -> list[Model]:
+        """The adapters of its pools, each once."""
+        found = {one.adapter.place: one.adapter for one in self.pools.values() if one.adapter}
+        return list(found.values())
+
 
 class Generation:
     """The engines of some pools, from their start until nothing more is wanted.
@@ -96,43 +105,88 @@ class Generation:
     its engines start, with the first segment that is wanted of it. Use it as a context manager.
 
     Args:
-        pools: The pools.
+        pools: The pools; others may join them.
         store: Where segments are committed.
         where: Engines' resources.
         made_for: The study that rows are made for.
         room: What of the cluster the engines may take; all but what judging needs if None.
+        lasts: Whether engines stay up when nothing more is wanted of them, until others need their
+            room, since more may be wanted later.
 
     Raises:
         ConfigError: An engine does not fit into the cluster.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all that engines need to be told
         self,
         pools: Iterable[Pool],
         store: Store,
         where: Resources,
         made_for: str = "",
         room: Room | None = None,
+        *,
+        lasts: bool = False,
     ) -> None:
         self._store, self._where, self._made_for = store, where, made_for
-        self._room = room or Room(spared_cpus=JUDGING_CPUS)
-        grouped: dict[str, dict[str, Pool]] = {}
-        for pool in by_fingerprint(pools).values():
-            grouped.setdefault(_engine_key(pool), {})[pool.fingerprint] = pool
-        self._groups = {name: self._group(name, own) for name, own in grouped.items()}
-        self._group_of = {pool: name for name, own in grouped.items() for pool in own}
+        self._room, self._has_all = room or Room(spared_cpus=JUDGING_CPUS), room is None
+        self._lasts = lasts
+        self._groups: dict[str, _Group] = {}
+        self._group_of: dict[str, str] = {}  # by pool
+        self._first = self._take_in(pools)
         self._ledger: Any = None
 
     def __enter__(self) -> "Generation":
         import ray
 
-        for group in self._groups.values():
-            for pool in group.pools.values():
-                commit_recipe(self._store, pool.folder, pool.recipe())
-        terms = {name: self._terms(group) for name, group in self._groups.items()}
         actor: Any = ray.remote(Ledger)
-        self._ledger = actor.options(num_cpus=0, label_selector=at_home()).remote(terms)
+        self._ledger = actor.options(num_cpus=0, label_selector=at_home()).remote({})
+        self._announce(self._first)
         return self
+
+    def open(self, pools: Iterable[Pool]) -> None:
+        """Take in pools that something may be wanted of now; engines that are up serve them, too.
+
+        Raises:
+            ConfigError: An engine does not fit into the cluster.
+        """
+        self._announce(self._take_in(pools))
+
+    def _take_in(self, pools: Iterable[Pool]) -> list[Pool]:
+        """Give each pool its group, and return those that had none."""
+        new = []
+        for pool in by_fingerprint(pools).values():
+            own = self._group_of.get(pool.fingerprint)
+            if own is None or self._groups[own].is_over:
+                self._group_of[pool.fingerprint] = self._find_group(pool).name
+                new.append(pool)
+        return new
+
+    def _find_group(self, pool: Pool) -> "_Group":
+        """Return the group that makes a pool; a new one if there is none whose engines can."""
+        key = _engine_key(pool)
+        for group in self._groups.values():
+            knows = pool.adapter is None or group.thread is None or pool.adapter in group.adapters
+            if group.key == key and not group.is_over and knows:
+                group.pools[pool.fingerprint] = pool
+                return group
+        name = f"{key}-{len(self._groups)}"
+        self._groups[name] = self._group(name, key, {pool.fingerprint: pool})
+        return self._groups[name]
+
+    def _announce(self, pools: Sequence[Pool]) -> None:
+        import ray
+
+        by_group: dict[str, dict[str, Pool]] = {}
+        for pool in pools:
+            commit_recipe(self._store, pool.folder, pool.recipe())
+            own = by_group.setdefault(self._group_of[pool.fingerprint], {})
+            own[pool.fingerprint] = pool
+        ray.get(
+            [
+                self._ledger.open.remote(name, self._terms(self._groups[name]), own)
+                for name, own in by_group.items()
+            ]
+        )
 
     def __exit__(
         self,
@@ -175,8 +229,10 @@ class Generation:
 
     def finish(self, still_open: Collection[str]) -> None:
         """End the passes of all pools but these (fingerprints), once what they want is there."""
+        is_needed = any(one.wanted and one.thread is None for one in self._groups.values())
         for group in self._groups.values():
-            if not group.wanted and not group.pools.keys() & set(still_open):
+            is_done = not group.wanted and not group.pools.keys() & set(still_open)
+            if is_done and (is_needed or not self._lasts):
                 self._end(group)
         self._begin_passes()
 
@@ -185,6 +241,7 @@ class Generation:
 
         Raises:
             InputError: An engine cannot do what the user asked of it.
+            UnwritableError: The root takes no more.
         """
         import ray
 
@@ -212,10 +269,10 @@ class Generation:
             self._room.give_back(group.needs, group.nodes)
             if group.is_over:
                 continue
-            if isinstance(group.failure, InputError) or not _is_rays(group.failure):
+            if isinstance(group.failure, InputError) or not is_rays(group.failure):
                 raise group.failure or RuntimeError("a pass ended before it was told to")
             group.ends += 1
-            cause = _said(group.failure)
+            cause = said(group.failure)
             if group.ends >= TRIES:
                 self._end(group)
                 group.wanted.clear()
@@ -249,29 +306,31 @@ class Generation:
             for _ in self._pass(group).iter_rows():
                 pass
         except Exception as error:  # noqa: BLE001 - the caller's thread judges it
-            group.failure = _refusal(error) or error
-            _forget_frames(error)
+            group.failure = refusal(error) or error
+            forget_frames(error)
 
     def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
         import ray.data
 
         desk = self._desk(group)
         first = next(iter(group.pools.values()))
-        adapters = {
-            pool.adapter.place: pool.adapter for pool in group.pools.values() if pool.adapter
-        }
         setup = Setup(
             store=self._store,
             config=first.config,
             resources=self._where,
             model=first.model,
-            adapters=tuple(adapters.values()),
+            adapters=tuple(group.adapters),
             made_for=self._made_for,
         )
         in_flight = self._calls_in_flight(group)
+        most = self._asked if self._may_grow else len(group.nodes)
         begun = ray.data.from_items([0])
         begun.context.target_max_block_size = 1  # else what the source yields waits for company
         begun.context.execution_no_progress_timeout_s = -1  # a call may take hours
+        # as many calls as an actor may have are full use of it here, where Ray counts those that
+        # wait beyond: its own threshold, of 1.75, would never be reached
+        scaling = begun.context.autoscaling_config
+        scaling.actor_pool_util_upscaling_threshold = (in_flight + 1) / (in_flight + AHEAD)
         calls = begun.map_batches(
             hand_out,  # type: ignore[arg-type]  # Ray's type knows no further arguments
             fn_args=(desk,),
@@ -282,23 +341,24 @@ class Generation:
         )
         asked = calls.map_batches(
             ask,  # type: ignore[arg-type]
-            fn_args=(group.pools, self._store),
+            fn_args=(desk, dict(group.pools), self._store),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=0,  # Ray gives each of several passes its share of CPUs; engines may fill it
             # one more than engines, while a call passes on; yet more take cores from engines
-            compute=ray.data.TaskPoolStrategy(len(group.nodes) + 1),
+            compute=ray.data.TaskPoolStrategy(most + 1),
         )
         return asked.map_batches(
             EngineActor,
-            fn_constructor_args=(desk, group.pools, setup, in_flight),
+            fn_constructor_args=(desk, dict(group.pools), setup, in_flight),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=group.needs["CPU"],
             num_gpus=group.needs["GPU"],
+            resources={name: amount for name, amount in group.needs.items() if name not in OWN},
             compute=ray.data.ActorPoolStrategy(
                 min_size=group.least if self._is_elastic else len(group.nodes),
-                max_size=len(group.nodes),
+                max_size=most,
                 # those that wait have a thread too: an actor that sits out must give all back
                 max_concurrent_calls_per_actor=in_flight + AHEAD,
                 max_tasks_in_flight_per_actor=in_flight + AHEAD,
@@ -310,27 +370,39 @@ class Generation:
     def _is_elastic(self) -> bool:
         return isinstance(self._where.replicas, list)
 
+    @property
+    def _asked(self) -> int:
+        """How many engines of a group there are to be, whether or not they fit by now."""
+        replicas = self._where.replicas
+        return replicas[1] if isinstance(replicas, list) else replicas
+
+    @property
+    def _may_grow(self) -> bool:
+        """Whether nodes that join are this pass's, as nobody else counts on them."""
+        return self._has_all and len(self._groups) == 1
+
     def _calls_in_flight(self, group: _Group) -> int:
         return self._where.calls_in_flight if group.is_concurrent else 1
 
-    def _group(self, name: str, pools: dict[str, Pool]) -> _Group:
+    def _group(self, name: str, key: str, pools: dict[str, Pool]) -> _Group:
         where = self._where
         engine = next(iter(pools.values())).config.engine
         needs = engine_needs(where, engine, self._room)
-        fit = self._room.fit(needs, "resources.engine_cpus and engine_gpus")
-        least, most = (
-            where.replicas if isinstance(where.replicas, list) else (where.replicas, where.replicas)
-        )
+        fit = self._room.fit(needs, FIELDS)
+        most = self._asked
+        least = where.replicas[0] if isinstance(where.replicas, list) else most
         is_concurrent = engine_class(engine).is_concurrent
-        return _Group(name, pools, is_concurrent, needs, min(least, fit), min(most, fit))
+        return _Group(name, key, pools, is_concurrent, needs, min(least, fit), min(most, fit))
 
     def _terms(self, group: _Group) -> Terms:
         where, calls = self._where, self._calls_in_flight(group)
         return Terms(
-            room=max(ROOM, group.most * (calls + AHEAD) * where.rows_per_call),
+            replicas=group.most,
+            room=(calls + AHEAD) * where.rows_per_call,
+            spare=ROOM,
             least=max(SMALLEST, -(-where.max_num_seqs // calls)),
             most=where.rows_per_call,
-            ways=2 * group.most * calls,
+            ways=2 * calls,
         )
 
     def _desk(self, group: _Group) -> Desk:
@@ -342,42 +414,14 @@ def engine_needs(where: Resources, engine: str, room: Room) -> dict[str, float]:
     split = where.tensor_parallel * where.pipeline_parallel
     gpus = float(split) if where.engine_gpus is None else where.engine_gpus
     has_any = engine_class(engine).uses_gpu and (where.engine_gpus is not None or room.has_gpu)
-    return {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0}
+    places = custom_needs(where.engine_accelerator if has_any else None, where.engine_resources)
+    return {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0, **places}
 
 
 def _engine_key(pool: Pool) -> str:
     starts_with = set(engine_class(pool.config.engine).starts_with)
     model = pool.model.identity if pool.model else None
     return digest([pool.config.model_dump(include={"engine"} | starts_with), model])
-
-
-def _refusal(error: BaseException | None) -> InputError | None:
-    """Return what the user gave wrong, if that is why a task of Ray's failed."""
-    while error is not None and not isinstance(error, InputError):
-        error = getattr(error, "cause", None) or error.__cause__
-    return error
-
-
-def _forget_frames(error: BaseException | None) -> None:
-    """Let go of the variables of the frames that an error passed: among them a pass's actors."""
-    while error:
-        traceback.clear_frames(error.__traceback__)
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
-
-
-def _is_rays(error: BaseException | None) -> bool:
-    """Say whether a pass ended by a fault of a process or a node, rather than of our code."""
-    from ray.exceptions import RayError, RayTaskError, UserCodeException
-
-    while isinstance(error, RayTaskError | UserCodeException):
-        error = getattr(error, "cause", None) or error.__cause__
-    return isinstance(error, RayError | EngineLostError)
-
-
-def _said(error: Exception | None) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__
 
 
 def given_in(attributes: str) -> dict[str, str]:

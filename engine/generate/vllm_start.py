@@ -66,6 +66,7 @@ def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:
     try:
         prepare(setup.resources)
         from vllm.engine.arg_utils import EngineArgs
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.llm_engine import LLMEngine
     except ImportError as error:
         raise ConfigError(
@@ -73,7 +74,8 @@ def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:
             "engines run: pip install 'textmill[gpu]'; without a GPU, as the README says."
         ) from error
     try:
-        config = EngineArgs(**arguments(setup, args)).create_engine_config()
+        # as vLLM's own LLM class has it: its other defaults take fewer tokens at a time
+        config = EngineArgs(**arguments(setup, args)).create_engine_config(UsageContext.LLM_CLASS)
     except TypeError as error:
         raise ConfigError(f"generate.engine_args: vLLM does not take them: {error}") from error
     except (ValueError, OSError) as error:  # pydantic's ValidationError is a ValueError

@@ -1,8 +1,10 @@
 """How a quantity is divided over the labels, so that a smaller set is a prefix of a larger one."""
 
 import heapq
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 
 def turns(labels: Sequence[str], prior: Mapping[str, float], quantity: int) -> list[str]:
@@ -17,18 +19,40 @@ def turns(labels: Sequence[str], prior: Mapping[str, float], quantity: int) -> l
         prior: Weight of each label; balanced if empty.
         quantity: Rows of all labels together.
     """
-    weights = [prior.get(label, 1.0) if prior else 1.0 for label in labels]
-    waiting = [(0.5 / weight, place, 0) for place, weight in enumerate(weights)]
+    weights = _weights(labels, prior)
+    return [labels[place] for place in _places(weights, [0] * len(weights), quantity)]
+
+
+def _weights(labels: Sequence[str], prior: Mapping[str, float]) -> list[float]:
+    return [prior.get(label, 1.0) if prior else 1.0 for label in labels]
+
+
+def _places(weights: Sequence[float], taken: Sequence[int], count: int) -> Iterator[int]:
+    """Yield whose turn each of ``count`` rows is, by place, where some were taken before."""
+    waiting = [((own + 0.5) / weights[place], place, own) for place, own in enumerate(taken)]
     heapq.heapify(waiting)
-    order = []
-    for _ in range(quantity):
-        _, place, taken = waiting[0]
-        heapq.heapreplace(waiting, ((taken + 1.5) / weights[place], place, taken + 1))
-        order.append(labels[place])
-    return order
+    for _ in range(count):
+        _, place, own = waiting[0]
+        heapq.heapreplace(waiting, ((own + 1.5) / weights[place], place, own + 1))
+        yield place
 
 
 def quotas(labels: Sequence[str], prior: Mapping[str, float], quantity: int) -> dict[str, int]:
     """Return how many of ``quantity`` rows each label has; they add up to it."""
-    counts = Counter(turns(labels, prior, quantity))
-    return {label: counts[label] for label in labels}
+    return dict(_quotas(tuple(labels), tuple(prior.items()), quantity))
+
+
+@lru_cache(maxsize=1024)  # conditions by the thousand ask for a few quantities
+def _quotas(
+    labels: tuple[str, ...], prior: tuple[tuple[str, float], ...], quantity: int
+) -> dict[str, int]:
+    weights = _weights(labels, dict(prior))
+    # no label is ever further behind its share than half of the labels and a half; so the last few
+    # turns alone need be taken, and a plan of a billion rows is no slower than one of ten
+    behind, total = len(weights), sum(weights)
+    taken = [max(0, math.floor(quantity * (own / total)) - behind) for own in weights]
+    counts = Counter(_places(weights, taken, quantity - sum(taken)))
+    return {
+        label: own + counts[place]
+        for place, (label, own) in enumerate(zip(labels, taken, strict=True))
+    }

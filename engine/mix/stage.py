@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 import pyarrow as pa
 
 from engine.accepted import accepted_rows
 from engine.curate.view import View
-from engine.fingerprint import content_hash
+from engine.fingerprint import ContentHash, content_hash
 from engine.mix.prior import turns
 from engine.store import Store
 from engine.study.config import MixConfig
@@ -21,6 +23,29 @@ class Example(NamedTuple):
     label: str
     text: str
     text_pair: str | None
+
+
+class Outline(NamedTuple):
+    """What is known of a training set without its rows.
+
+    Attributes:
+        content: SHA-256 of labels and texts, in order.
+        synthetic: How many of its rows are synthetic.
+        real: How many are real.
+        short: How many synthetic rows its view lacks; 0 if it has all that were asked for.
+        synthetic_content: SHA-256 of its synthetic rows alone.
+    """
+
+    content: str
+    synthetic: int
+    real: int
+    short: int
+    synthetic_content: str
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.synthetic + self.real
 
 
 @dataclass(frozen=True)
@@ -43,9 +68,11 @@ class TrainingSet:
         return content_hash(self.examples)
 
     @property
-    def real(self) -> int:
-        """How many of the rows are real."""
-        return len(self.examples) - self.synthetic
+    def outline(self) -> Outline:
+        """What is known of it without its rows."""
+        own = content_hash(self.examples[: self.synthetic])
+        real = len(self.examples) - self.synthetic
+        return Outline(self.content, self.synthetic, real, self.short, own)
 
 
 @dataclass(frozen=True)
@@ -84,9 +111,65 @@ def training_set(store: Store, mix: Mix, real: Sequence[Example]) -> TrainingSet
     Raises:
         DamagedError: A file of the view is damaged.
     """
-    synthetic = list(_synthetic(store, mix))
+    synthetic = [example for example in _in_turn(store, mix) if example is not None]
     short = mix.config.quantity - len(synthetic)
     return TrainingSet([*synthetic, *real[: mix.config.real]], len(synthetic), short)
+
+
+def outlines(store: Store, mixes: Sequence[Mix], real: Sequence[Example]) -> list[Outline]:
+    """Work out training sets, of which none need fit into memory, in one reading of each view.
+
+    Those that differ in amounts alone are prefixes of each other, and so are their hashes' inputs.
+
+    Args:
+        store: Where the views are.
+        mixes: What to put together, all of them for one task and one replicate.
+        real: The replicate's real rows in their order.
+
+    Returns:
+        An outline of each, in turn.
+
+    Raises:
+        DamagedError: A file of a view is damaged.
+    """
+    alike: dict[str, list[Mix]] = {}
+    for mix in mixes:
+        alike.setdefault(_source(mix), []).append(mix)
+    found: dict[tuple[str, int, int], Outline] = {}
+    for source, own in alike.items():
+        amounts = sorted({(mix.config.quantity, mix.config.real) for mix in own})
+        for at, outline in zip(amounts, _outlined(store, own, amounts, real), strict=True):
+            found[source, *at] = outline
+    return [found[_source(mix), mix.config.quantity, mix.config.real] for mix in mixes]
+
+
+def _source(mix: Mix) -> str:
+    view = mix.view.fingerprint if mix.view else None
+    return repr((view, list(mix.config.prior.items()), sorted(mix.pinned.items())))
+
+
+def _outlined(
+    store: Store,
+    mixes: Sequence[Mix],
+    amounts: Sequence[tuple[int, int]],
+    real: Sequence[Example],
+) -> Iterator[Outline]:
+    """Yield an outline for each pair of amounts, which are sorted."""
+    largest = max(mixes, key=lambda mix: mix.config.quantity)
+    rows = _in_turn(store, largest)
+    total, turn, count = ContentHash(), 0, 0
+    for quantity, group in groupby(amounts, key=itemgetter(0)):
+        for example in islice(rows, quantity - turn):
+            if example is not None:
+                total.add(example)
+                count += 1
+        turn = quantity
+        whole, at = total.copy(), 0
+        for _, wanted in group:
+            for example in real[at:wanted]:
+                whole.add(example)
+            at = min(max(at, wanted), len(real))
+            yield Outline(whole.hex, count, at, quantity - count, total.hex)
 
 
 def ordered_rows(train: pa.Table, replicate: int) -> list[Example]:
@@ -96,15 +179,14 @@ def ordered_rows(train: pa.Table, replicate: int) -> list[Example]:
     return [Example(*rows[place]) for place in real_order(train, replicate)]
 
 
-def _synthetic(store: Store, mix: Mix) -> Iterator[Example]:
+def _in_turn(store: Store, mix: Mix) -> Iterator[Example | None]:
+    """Yield whose turn it is, for each of the quantity's rows; None where the view lacks it."""
     if mix.view is None:
         return
     order = turns(mix.labels, mix.config.prior, mix.config.quantity)
     rows = {label: accepted(store, mix.view, label, mix.pinned.get(label)) for label in mix.labels}
     for label in order:
-        example = next(rows[label], None)
-        if example is not None:
-            yield example
+        yield next(rows[label], None)
 
 
 def accepted(store: Store, view: View, label: str, judged: int | None = None) -> Iterator[Example]:

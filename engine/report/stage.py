@@ -1,11 +1,9 @@
 """Write a study's results: tables in Parquet, report.md, report.html, figures."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.evaluate.importance import Importance
 from engine.evaluate.intervals import Mean
@@ -27,6 +25,7 @@ from engine.report.effects import (
 )
 from engine.report.figure import as_png, as_svg, cost_figure, quantity_figure
 from engine.report.findings import METRICS, ConditionScore, Findings, condition_scores, level_names
+from engine.report.page import as_parquet, render
 from engine.report.published.compare import compare, in_unit, measured, shown, signed
 from engine.report.words import METRIC_NAMES, curve_named, level_named, named, summary
 from engine.report.worth import PUBLISHED, bill
@@ -40,21 +39,21 @@ FEW_DRAWS = 3  # below this an interval says little
 def write_report(findings: Findings, store: Store) -> None:
     """Write or replace what a study's folder shows."""
     folder = findings.folder
-    store.publish(f"{folder}/results.parquet", _parquet(results_table(findings)))
+    store.publish(f"{folder}/results.parquet", as_parquet(results_table(findings)))
     for name, rows, table in (
         ("baselines", findings.baselines, baseline_table),
         ("diagnostics", findings.diagnostics, diagnostics_table),
     ):
         file = f"{folder}/{name}.parquet"
         if rows or store.has(file):  # of a study that has none any more: no rows
-            store.publish(file, _parquet(table(findings)))
+            store.publish(file, as_parquet(table(findings)))
     conditions = condition_scores(findings, "test")
     analyses = analyse(findings)
     for name, table in (
         ("comparisons", comparisons_table(analyses)),
         ("worth", worth_table(analyses, findings.annotation)),
     ):
-        store.publish(f"{folder}/{name}.parquet", _parquet(table))
+        store.publish(f"{folder}/{name}.parquet", as_parquet(table))
     drawings: dict[str, str] = {}
     for name, figure in _figures(findings, conditions, analyses).items():
         drawings[name] = as_svg(figure)
@@ -62,7 +61,9 @@ def write_report(findings: Findings, store: Store) -> None:
         store.publish(f"{folder}/figures/{name}.png", as_png(figure))
     facts = _facts(findings, analyses)
     for template, name in (("report.md.jinja", "report.md"), ("report.html.jinja", "report.html")):
-        page = _render(template, findings=findings, drawings=drawings, **facts)
+        page = render(
+            "engine.report", template, FILTERS, findings=findings, drawings=drawings, **facts
+        )
         store.publish(f"{folder}/{name}", page.encode())
 
 
@@ -106,12 +107,6 @@ def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     elif kind is None and kinds == {int, float}:
         kind = pa.float64()
     return pa.array(values, kind)
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink)
-    return sink.getvalue()
 
 
 def _facts(findings: Findings, analyses: Sequence[TaskAnalysis]) -> dict[str, Any]:
@@ -176,28 +171,6 @@ def drawless(findings: Findings) -> str:
     )
 
 
-def _render(template: str, **values: Any) -> str:  # noqa: ANN401 - what templates show
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("engine.report", ""),
-        autoescape=select_autoescape(["html.jinja"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["score"] = show_score
-    environment.filters["shots"] = shots_shown
-    environment.filters["or_dash"] = show_or_dash
-    environment.filters["per_thousand"] = per_thousand
-    environment.filters["level"] = lambda level, factor: level_named(factor, level)
-    environment.filters["share"] = show_share
-    for words in (in_unit, measured, shown, signed, *COMPARING):
-        environment.filters[words.__name__] = words
-    return environment.get_template(template).render(**values)
-
-
 def show_score(mean: Mean) -> str:
     """Return a score in points with its interval, such as ``84.1 [82.0, 86.2]``."""
     if mean.low is None or mean.high is None:
@@ -213,3 +186,14 @@ def show_or_dash(value: float | None, form: str) -> str:
 def show_share(found: Importance | None) -> str:
     """Return a factor's importance, such as ``61%``."""
     return "\u2013" if found is None else f"{100 * found.share:.0f}%"
+
+
+FILTERS: Mapping[str, Callable[..., str | float | None]] = {
+    "score": show_score,
+    "shots": shots_shown,
+    "or_dash": show_or_dash,
+    "per_thousand": per_thousand,
+    "level": lambda level, factor: level_named(factor, level),
+    "share": show_share,
+    **{words.__name__: words for words in (in_unit, measured, shown, signed, *COMPARING)},
+}

@@ -12,6 +12,7 @@ from engine.plugins import did_you_mean
 from engine.schema import KNOWN_BY, RESULT_COLUMNS
 from engine.study.config import CurateConfig, GenerateConfig, MixConfig, TrainConfig
 from engine.study.file import StudyFile
+from engine.study.search import Range
 from engine.study.study import SECTIONS, Section, Study
 from engine.tasks.reading import validate
 from engine.tasks.task import builtin_tasks
@@ -78,16 +79,40 @@ def choices(study: Study, where: str) -> dict[str, list[Choice]]:
     Raises:
         ConfigError: A name is unknown, reserved or taken, or a level is wrong.
     """
-    made = {name: _choices(name, levels, where) for name, levels in study.factors.items()}
-    fields: dict[str, str] = {}
-    for name, levels in made.items():
-        for field in sorted({field for choice in levels for field in choice.settings}):
-            if field in fields:
-                raise ConfigError(
-                    f"{where}: the factors {fields[field]!r} and {name!r} both set {field}."
-                )
-            fields[field] = name
+    made: dict[str, list[Choice]] = {}
+    for name, levels in study.factors.items():
+        if isinstance(levels, Range):
+            raise ConfigError(
+                f"{where}: the factor {name!r} is a range, which only `textmill search` can try; "
+                "give a list of levels."
+            )
+        made[name] = level_choices(name, levels, where)
+    check_apart({name: _fields_of(levels) for name, levels in made.items()}, where)
     return made
+
+
+def check_apart(fields: Mapping[str, set[str]], where: str) -> None:
+    """Make sure that no two factors set the same field.
+
+    Args:
+        fields: What each factor sets.
+        where: What to call the file in messages.
+
+    Raises:
+        ConfigError: Two do.
+    """
+    setters: dict[str, str] = {}
+    for name, own in fields.items():
+        for field in sorted(own):
+            if field in setters:
+                raise ConfigError(
+                    f"{where}: the factors {setters[field]!r} and {name!r} both set {field}."
+                )
+            setters[field] = name
+
+
+def _fields_of(levels: list[Choice]) -> set[str]:
+    return {field for choice in levels for field in choice.settings}
 
 
 class Readers(NamedTuple):
@@ -118,12 +143,12 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
     study, where = file.study, file.where
     made = choices(study, where)
     named = {"task": [Choice(name, {}) for name in file.tasks], **made}
-    _check_exclusions(study, named, where)
+    check_exclusions(study, named, where)
     unique: dict[bytes, Condition] = {}
     for cell in _cells(named):
-        if any(_is_excluded(cell, exclusion) for exclusion in study.exclude):
+        if is_excluded(cell, study):
             continue
-        condition = _condition(file, cell, reads)
+        condition = condition_of(file, cell, reads)
         if condition.mix.quantity or condition.mix.real:
             unique.setdefault(_key(condition, reads.train(condition.train)), condition)
     if not unique:
@@ -131,7 +156,12 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
     return list(unique.values())
 
 
-def _choices(name: str, levels: list[Any], where: str) -> list[Choice]:
+def level_choices(name: str, levels: list[Any], where: str) -> list[Choice]:
+    """Return a factor's levels.
+
+    Raises:
+        ConfigError: There are none, its name is unknown, reserved or taken, or a level is wrong.
+    """
     if not levels:
         raise ConfigError(f"{where}: the factor {name!r} has no levels.")
     if any(isinstance(level, dict) for level in levels) and not _are_values(name, levels):
@@ -180,7 +210,17 @@ def _cells(made: Mapping[str, list[Choice]]) -> Iterator[dict[str, Choice]]:
         yield dict(zip(made, cell, strict=True))
 
 
-def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str) -> None:
+def check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str) -> None:
+    """Make sure that what is to be left out is there.
+
+    Args:
+        study: The study.
+        made: The levels of each factor that something can be said of.
+        where: What to call the file in messages.
+
+    Raises:
+        ConfigError: A factor or level is not.
+    """
     for exclusion in study.exclude:
         for name, levels in exclusion.items():
             if name not in made:
@@ -199,14 +239,23 @@ def _check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str
                     )
 
 
-def _is_excluded(cell: Mapping[str, Choice], exclusion: Mapping[str, Any]) -> bool:
-    return all(
-        cell[name].level in (levels if isinstance(levels, list) else [levels])
-        for name, levels in exclusion.items()
+def is_excluded(cell: Mapping[str, Choice], study: Study) -> bool:
+    """Say whether a study leaves a cell out."""
+    return any(
+        all(
+            cell[name].level in (levels if isinstance(levels, list) else [levels])
+            for name, levels in exclusion.items()
+        )
+        for exclusion in study.exclude
     )
 
 
-def _condition(file: StudyFile, cell: Mapping[str, Choice], reads: Readers) -> Condition:
+def condition_of(file: StudyFile, cell: Mapping[str, Choice], reads: Readers) -> Condition:
+    """Return the condition that a cell stands for: a choice for each factor, and for the task.
+
+    Raises:
+        ConfigError: A level is wrong, or does not go with another.
+    """
     study, folder, where = file.study, file.folder, file.where
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()

@@ -10,12 +10,9 @@ from engine.fingerprint import Plain, fingerprint
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.tasks.task import Task
 
-POOL_VERSION = 3
-BASELINE_VERSION = 1
-TOPICS_VERSION = 1
-VIEW_VERSION = 2
-RUN_VERSION = 3
-DIAGNOSIS_VERSION = 1
+# by the kind of step, as recipes and results name it
+VERSIONS = {"pool": 3, "baseline": 1, "topics": 1, "view": 3, "run": 3, "diagnosis": 1}
+BEYOND = 8  # VERSIONs later than this textmill's that it recognises
 
 BY_CONTENT = {"records", "model", "revision", "adapter"}  # they stand among the inputs
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
@@ -171,29 +168,43 @@ def diagnosis_reads(task: Task, model: Plain, max_length: int) -> Reads:
 
 def pool_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a pool's identity; inputs are content hashes of shots' rows and records."""
-    return fingerprint("pool", POOL_VERSION, reads, inputs)
+    return fingerprint("pool", VERSIONS["pool"], reads, inputs)
 
 
 def topics_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return the identity of a list of topics; its input is the model."""
-    return fingerprint("topics", TOPICS_VERSION, reads, inputs)
+    return fingerprint("topics", VERSIONS["topics"], reads, inputs)
 
 
 def baseline_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return the identity of a baseline's pool; inputs are the model and the rows it is shown."""
-    return fingerprint("baseline", BASELINE_VERSION, reads, inputs)
+    return fingerprint("baseline", VERSIONS["baseline"], reads, inputs)
 
 
 def view_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a view's identity; inputs are its pool and the gold splits it compares with."""
-    return fingerprint("view", VIEW_VERSION, reads, inputs)
+    return fingerprint("view", VERSIONS["view"], reads, inputs)
 
 
 def run_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a run's identity; inputs are the training set's and the scored splits' content."""
-    return fingerprint("run", RUN_VERSION, reads, inputs)
+    return fingerprint("run", VERSIONS["run"], reads, inputs)
 
 
 def diagnosis_fingerprint(reads: Reads, inputs: Mapping[str, Plain]) -> str:
     """Return a diagnosis' identity; inputs are the contents of the rows that it looks at."""
-    return fingerprint("diagnosis", DIAGNOSIS_VERSION, reads, inputs)
+    return fingerprint("diagnosis", VERSIONS["diagnosis"], reads, inputs)
+
+
+def version_of(body: Mapping[str, Any]) -> int | None:
+    """Return the VERSION under which a recipe or a result was written; None if it cannot be told.
+
+    It is not written down: it is the one with which what stands there has its fingerprint.
+    """
+    kind = str(body["kind"])
+    own = VERSIONS[kind]
+    candidates: list[int] = [own, *range(1, own), *range(own + 1, own + 1 + BEYOND)]
+    for version in candidates:
+        if fingerprint(kind, version, body["reads"], body["inputs"]) == body["fingerprint"]:
+            return version
+    return None

@@ -20,6 +20,7 @@ BESIDE = (
     "baseline",
     "diagnose",
     "annotation",
+    "search",
     "splits",
 )  # sections whose fields are no factors
 
@@ -106,7 +107,7 @@ def _set_field(document: dict[str, Any], field: str, value: Any, where: str) -> 
 
 
 def _stands_for(name: str, field: str, levels: Any) -> bool:  # noqa: ANN401 - as it was written
-    if not isinstance(levels, list) or any(isinstance(level, dict) for level in levels):
+    if not isinstance(levels, list | dict) or any(isinstance(level, dict) for level in levels):
         return False
     return field_of(name, "[factors]") == field
 

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from engine.study.config import Count, Share
 from engine.tasks.reading import Written
 
+Amount = Annotated[float, Field(gt=0)]
+
 
 class Resources(Written):
     """Where and how wide. Never part of a fingerprint: changing it does not change the data.
@@ -20,6 +22,9 @@ class Resources(Written):
         engine_cpus: CPUs that one engine actor reserves.
         engine_gpus: GPUs of one engine actor; if absent, where the cluster has any and the engine
             can use them, as many as its model is split over; else 0.
+        engine_accelerator: Type of the GPUs that engines go to, as Ray calls it ("H100").
+        engine_resources: Custom resources that one engine actor takes, by the names that the
+            cluster's nodes were started with.
         tensor_parallel: GPUs that each layer of the model is split over (``vllm``).
         pipeline_parallel: Groups of such GPUs that its layers are dealt to (``vllm``).
         memory_share: Share of a GPU's memory that an engine takes (``vllm``); on a CPU, of the
@@ -40,6 +45,8 @@ class Resources(Written):
         fleet_cpus: CPUs, and so threads, of one training worker.
         fleet_gpus: GPUs of one training worker, such as 0.25 where four runs fit one GPU; if
             absent, where the cluster has any, as many workers share one as a probe says.
+        fleet_accelerator: Type of the GPUs that training workers go to.
+        fleet_resources: Custom resources that one training worker takes.
         data_parallel: Workers that train each run together, each on its part of every batch.
         micro_batch: Rows of a batch that a worker computes at a time; their gradients are added up.
             The whole batch if absent; a run for which memory does not suffice is tried once more
@@ -56,6 +63,8 @@ class Resources(Written):
     replicas: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = 1
     engine_cpus: float = Field(0.5, gt=0)
     engine_gpus: float | None = Field(None, ge=0)
+    engine_accelerator: str | None = None
+    engine_resources: dict[str, Amount] = {}
     tensor_parallel: int = Field(1, ge=1)
     pipeline_parallel: int = Field(1, ge=1)
     memory_share: float | None = Field(None, gt=0, le=1)
@@ -71,11 +80,23 @@ class Resources(Written):
     fleet: int | None = Field(None, ge=1)
     fleet_cpus: float = Field(1, gt=0)
     fleet_gpus: float | None = Field(None, ge=0)
+    fleet_accelerator: str | None = None
+    fleet_resources: dict[str, Amount] = {}
     data_parallel: int = Field(1, ge=1)
     micro_batch: Count | None = None
     compile_models: bool = False
     keep_models: bool = False
     share: Literal["turns", "split"] | None = None
+
+    @field_validator("engine_resources", "fleet_resources")
+    @classmethod
+    def _are_custom(cls, resources: dict[str, float]) -> dict[str, float]:
+        for name, amount in resources.items():
+            if name.upper() in ("CPU", "GPU", "MEMORY", "OBJECT_STORE_MEMORY"):
+                raise ValueError(f"no {name} here: CPUs and GPUs have fields of their own")
+            if amount > 1 and amount != int(amount):
+                raise ValueError(f"{name} is {amount:g}: Ray takes fractions below 1 only")
+        return resources
 
     @field_validator("replicas")
     @classmethod

@@ -15,6 +15,7 @@ from engine.study.config import (
     TrainConfig,
 )
 from engine.study.resources import Annotation, Budget, Quota, Resources
+from engine.study.search import Levels, Range, SearchConfig
 from engine.tasks.reading import Written
 from engine.tasks.source import Source
 from engine.tasks.task import SPLITS, Split
@@ -49,7 +50,8 @@ class Study(Written):
         replicates: Independent draws of everything random in the data.
         diagnose: How synthetic rows are looked at; not at all if absent.
         factors: What varies: a field's name and its levels, or a name of the user's own and
-            bundled levels.
+            bundled levels; for a search also a field's name and a range.
+        search: How a search tries them out.
         exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
         metric: What conditions are compared by: the best is chosen by it on validation. Results
             hold both.
@@ -74,7 +76,8 @@ class Study(Written):
     annotation: Annotation = Annotation()
     baseline: BaselineConfig | None = None
     diagnose: DiagnoseConfig | None = None
-    factors: dict[str, list[Any]] = {}
+    factors: dict[str, Levels] = {}
+    search: SearchConfig = SearchConfig()
     exclude: list[dict[str, Any]] = []
     published: str | None = None
 
@@ -84,6 +87,11 @@ class Study(Written):
         if not all(re.search(r"\S", name) for name in task):
             raise ValueError("name a built-in task or a task file")
         return task
+
+    @property
+    def has_ranges(self) -> bool:
+        """Whether a factor has a range, so that only a search can try it."""
+        return any(isinstance(levels, Range) for levels in self.factors.values())
 
     @property
     def varied(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import pyarrow as pa
 
@@ -36,7 +36,11 @@ class Rows:
 
     def count(self, label: str) -> int:
         """Return how many rows have ``label``."""
-        return Counter(self.table["label"].to_pylist())[label]
+        return self._counts[label]
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(self.table["label"].to_pylist())
 
 
 def load_gold(task: Task) -> dict[Split, Rows]:
@@ -76,7 +80,7 @@ def load_records(source: FileSource | HubSource, task: Task) -> Rows:
 
 def load_rows(store: Store, name: str) -> pa.Table:
     """Read gold rows or records from the store, once per process: the name holds the content."""
-    return _load(str(store.root), name)
+    return _load(store.root, name)
 
 
 @lru_cache(maxsize=8)

@@ -1,7 +1,9 @@
 """TOML files that users write: reading, variables, and pydantic's complaints in our words."""
 
 import contextlib
+import errno
 import json
+import math
 import os
 import re
 import tomllib
@@ -82,10 +84,19 @@ def resolve(text: str, folder: Path) -> Path:
     a shell, and is relative to where the command runs.
 
     Raises:
-        ValueError: A variable is not set.
+        ValueError: A variable is not set, or nothing can be called so.
     """
     base = Path() if text.startswith("${") else folder
-    found = Path(os.path.abspath(base / Path(expand(text)).expanduser()))  # noqa: PTH100 - no ".."
+    try:
+        own = Path(expand(text)).expanduser()
+    except RuntimeError as error:
+        raise ValueError("there is no such user, whose home it could be in") from error
+    found = Path(os.path.abspath(base / own))  # noqa: PTH100 - no ".."
+    try:
+        found.lstat()  # a ValueError of its own, where there is a NUL in it
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError("that is too long for the name of a file") from error
     listening = _named.get()
     if listening is not None:
         listening.append(NamedPath(text, found))
@@ -160,12 +171,23 @@ def validate(
     Raises:
         ConfigError: Anything in it is unknown or wrong; every complaint is listed.
     """
+    for place, value in _infinite(document, ""):  # also where a field takes any value
+        raise ConfigError(f"{where}: {place} is {value}: it must be a finite number.")
     try:  # by way of JSON: its strict mode takes a list where a tuple is meant
         text = json.dumps(document, default=str)
         return kind.model_validate_json(text, context={"folder": str(folder)})
     except ValidationError as error:
         complaints = [_complaint(kind, problem) for problem in error.errors()]
         raise ConfigError("\n".join(f"{where}: {line}" for line in complaints)) from error
+
+
+def _infinite(value: Any, place: str) -> Iterator[tuple[str, float]]:  # noqa: ANN401 - as written
+    """Yield the numbers in a document that are not finite, and where they stand."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield place, value
+    parts = value.items() if isinstance(value, Mapping) else ()
+    for name, inner in enumerate(value) if isinstance(value, list) else parts:
+        yield from _infinite(inner, f"{place}.{name}" if place else str(name))
 
 
 def _complaint(kind: type[BaseModel], problem: Any) -> str:  # noqa: ANN401 - pydantic's ErrorDetails

@@ -43,7 +43,7 @@ class FileSource(_Mapped):
 class HubSource(_Mapped):
     """One split of a dataset on the Hugging Face hub."""
 
-    hub: str
+    hub: Annotated[str, Field(min_length=1)]
     split: str
     subset: str | None = None
     revision: str | None = None

@@ -64,6 +64,7 @@ def _load(model: Model, labels: int) -> _Loaded:
         num_labels=labels,
         ignore_mismatched_sizes=True,  # a head for other labels is replaced
         dtype=torch.float32,
+        trust_remote_code=False,  # None would ask at the terminal
         output_loading_info=True,
     )
     if classifier.config.pad_token_id is None:  # such as GPT-2: its head reads the wrong place

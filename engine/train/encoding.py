@@ -44,7 +44,9 @@ class Encoded:
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer."""
-    return AutoTokenizer.from_pretrained(model.place, revision=model.revision or "main")
+    return AutoTokenizer.from_pretrained(
+        model.place, revision=model.revision or "main", trust_remote_code=False
+    )
 
 
 def encode(

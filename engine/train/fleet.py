@@ -7,10 +7,9 @@ the runs that its group was at.
 
 import contextlib
 import math
-import shutil
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+import time
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any
 
@@ -18,7 +17,7 @@ from engine.errors import TrainingError
 from engine.session import Room, alive_nodes, at_home
 from engine.store import Store
 from engine.study.resources import Resources
-from engine.train.layout import Group, layout
+from engine.train.layout import Group, groups_on, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
 from engine.train.run import Run
@@ -70,6 +69,9 @@ class Fleet:
         self._ends = 0
         self._number = 0
         self._layout: dict[int, Group] = {}
+        self._needs: dict[str, float] | None = None  # of each worker, once there is a layout
+        self._nodes: set[str] = set()  # those that it has reckoned with
+        self._without_s: float | None = None  # since when no node is left for any worker
         self._stack = contextlib.ExitStack()
         self._queue: Any = None
 
@@ -80,7 +82,7 @@ class Fleet:
         self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
             self._where.micro_batch, self._where.data_parallel
         )
-        self._storage = self._stack.enter_context(_storage(self._store))
+        self._storage = self._stack.enter_context(self._store.scratch())
         return self
 
     def __exit__(
@@ -113,8 +115,10 @@ class Fleet:
         if not new:
             return
         self._wanted |= {run.name for run in new}
-        if not self._layout:
+        if self._needs is None:
+            self._nodes = alive_nodes()
             self._layout = dict(enumerate(self._laid_out(new)))
+            self._needs = self._layout[0].needs
         ray.get(self._queue.want.remote(new))
         self._start(len(new))
 
@@ -139,6 +143,7 @@ class Fleet:
 
         Raises:
             TrainingError: No group of workers stays up.
+            UnwritableError: Nor can any, since the root takes no more.
         """
         import ray
 
@@ -207,17 +212,52 @@ class Fleet:
             del self._groups[number]
             ray.get(self._queue.release.remote(number))
         self._layout = {at: one for at, one in self._layout.items() if one.node in alive}
-        if self._wanted and (cause or not self._groups):
+        if self._wanted and self._room is None and (joined := alive - self._nodes):
+            self._widen(joined)
+        if self._wanted:
+            self._go_on(cause)
+
+    def _go_on(self, cause: BaseException | None) -> None:
+        """Start groups in the place of those that ended early, or wait for nodes for them."""
+        if not self._layout:
+            self._wait_for_nodes(cause)
+            return
+        self._without_s = None
+        if cause or not self._groups:
+            self._store.check_room()  # which Ray Train wants, too, and says at length
             self._ends += 1
-            if self._ends < TRIES and self._layout:
+            if self._ends < TRIES:
                 self._start(len(self._wanted))
             elif not self._groups:
                 raise TrainingError(f"The training fleet ended early: {cause}") from cause
 
+    def _widen(self, joined: AbstractSet[str]) -> None:
+        """Have groups on nodes that were not there before, as many as the study's fleet may have.
 
-def _fit(group: Group, duty: Duty, storage: Path) -> None:
+        Beside generation nodes that join are left to it, since it cannot know what is taken here.
+        """
+        self._nodes |= joined
+        needs = self._needs or {}
+        fits = {name: fit for name, fit in Room().fits(needs).items() if name in joined}
+        new = groups_on(fits, needs, self._where, there=self.workers)
+        self._layout |= dict(enumerate(new, start=max(self._layout, default=-1) + 1))
+        if new:
+            self._start(len(self._wanted))
+
+    def _wait_for_nodes(self, cause: BaseException | None) -> None:
+        """Give a cluster that replaces lost nodes the time that engines have to start."""
+        now = time.monotonic()
+        self._without_s = self._without_s or now
+        if self._room is not None or now - self._without_s > self._where.patience_s:
+            raise TrainingError(
+                f"The training fleet ended early: no node is left with room for a worker ({cause})"
+            ) from cause
+
+
+def _fit(group: Group, duty: Duty, storage: tuple[str, Any]) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
+    path, file_system = storage
     trainer, backend = _trainer(group, duty)
     needs = {name: amount for name, amount in group.needs.items() if amount}
     trainer(
@@ -232,7 +272,8 @@ def _fit(group: Group, duty: Duty, storage: Path) -> None:
         **backend,
         run_config=RunConfig(
             name=f"fleet-{duty.group}",
-            storage_path=str(storage),
+            storage_path=path,
+            storage_filesystem=file_system,
             failure_config=FailureConfig(max_failures=DEATHS),
         ),
     ).fit()
@@ -252,14 +293,3 @@ def _trainer(group: Group, duty: Duty) -> tuple[Any, dict[str, Any]]:
     talks_on_gpus = duty.trains_together and group.needs.get("GPU", 0) >= 1
     name = "nccl" if talks_on_gpus else "gloo"
     return TorchTrainer, {"torch_config": TorchConfig(backend=name, timeout_s=PATIENCE_S)}
-
-
-@contextlib.contextmanager
-def _storage(store: Store) -> Iterator[Path]:
-    """Lend Ray Train a folder that every node sees; textmill keeps nothing there."""
-    folder = store.root / f".train-{uuid.uuid4().hex[:8]}"
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

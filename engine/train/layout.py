@@ -2,15 +2,15 @@
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from engine.errors import ConfigError
-from engine.session import Room
+from engine.session import Room, custom_needs
 from engine.study.resources import Resources
 
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
-FIELDS = "resources.fleet_cpus and fleet_gpus"
+FIELDS = "resources.fleet_cpus, fleet_gpus, fleet_accelerator and fleet_resources"
 
 
 class Group(NamedTuple):
@@ -43,21 +43,38 @@ def layout(where: Resources, room: Room, probe: Callable[[], int] = lambda: 1) -
     """
     together = where.data_parallel
     needs = {"CPU": where.fleet_cpus, "GPU": _gpus_of_each(where, room, probe)}
+    needs |= custom_needs(where.fleet_accelerator, where.fleet_resources)
     room.fit(needs, FIELDS)
-    groups: list[Group] = []
-    left = where.fleet or math.inf
-    usual = math.inf if where.fleet or needs["GPU"] else LARGEST_GROUP * together
-    for node, fit in room.fits(needs).items():
-        on_node = min(fit, left, usual)
-        while on_node >= together:
-            size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
-            groups.append(Group(node, size, needs))
-            on_node, left = on_node - size, left - size
+    groups = groups_on(room.fits(needs), needs, where)
     if not groups:
         raise ConfigError(
             f"resources.data_parallel is {together}: so many workers must fit on one node beside "
             f"each other{f', and resources.fleet is {where.fleet}' if where.fleet else ''}."
         )
+    return groups
+
+
+def groups_on(
+    fits: Mapping[str, int], needs: Mapping[str, float], where: Resources, there: int = 0
+) -> list[Group]:
+    """Return the groups of workers for some nodes.
+
+    Args:
+        fits: How many workers fit on each node, by its id.
+        needs: Amounts that each of them takes, by resource.
+        where: Workers.
+        there: Those that there are on other nodes.
+    """
+    together = where.data_parallel
+    groups: list[Group] = []
+    left = where.fleet - there if where.fleet else math.inf
+    usual = math.inf if where.fleet or needs["GPU"] else LARGEST_GROUP * together
+    for node, fit in fits.items():
+        on_node = min(fit, left, usual)
+        while on_node >= together:
+            size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
+            groups.append(Group(node, size, dict(needs)))
+            on_node, left = on_node - size, left - size
     return groups
 
 

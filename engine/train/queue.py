@@ -13,11 +13,19 @@ LESS = 4  # the last time, so many times fewer rows are computed at a time
 
 
 class Finished(NamedTuple):
-    """What became of a run; ``failure`` is None if its file is there."""
+    """What became of a run.
+
+    Attributes:
+        run: The run.
+        seconds: Of the training alone.
+        failure: Why there is no file; None if there is one.
+        is_unwritable: Whether that is because the root takes no more, for any run.
+    """
 
     run: Run
     seconds: float
     failure: str | None
+    is_unwritable: bool = False
 
     @property
     def name(self) -> str:
@@ -46,11 +54,13 @@ class Outcome(NamedTuple):
         seconds: Of the training alone.
         failure: Why there is no file; None if there is one.
         wants_memory: Whether it failed for want of memory alone.
+        is_unwritable: Whether it failed because the root takes no more.
     """
 
     seconds: float
     failure: str | None = None
     wants_memory: bool = False
+    is_unwritable: bool = False
 
 
 class Worker(NamedTuple):
@@ -149,7 +159,8 @@ class RunQueue:
         if done.wants_memory and (less := self._with_less(given)):
             self._waiting.append(less)
             return
-        self._finished.append(Finished(given.run, done.seconds, done.failure))
+        finished = Finished(given.run, done.seconds, done.failure, done.is_unwritable)
+        self._finished.append(finished)
 
     def _with_less(self, given: Given) -> Given | None:
         """Return a run with fewer rows to compute at a time; None if that was tried, or cannot."""

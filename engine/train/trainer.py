@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
@@ -131,6 +132,7 @@ class Trainer(Protocol):
 NEEDS = ("reads", "draws", "splits", "train")
 
 
+@cache  # plans ask by the hundred thousand
 def trainer_class(name: str) -> type[Trainer]:
     """Return the trainer of that name.
 

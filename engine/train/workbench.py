@@ -1,5 +1,6 @@
 """A warm training worker: does one run after another, and keeps what the next one can use."""
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,9 @@ from cachetools import LRUCache
 
 from engine.errors import DamagedError
 from engine.evaluate.metric import scores
+from engine.fingerprint import Plain
 from engine.mix.stage import Example, Mix, ordered_rows, training_set
+from engine.soundness import CHECKSUMS
 from engine.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
@@ -76,8 +79,13 @@ class Workbench:
     def _keep(self, run: Run, save: Callable[[Path], None]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
+            files: dict[str, Plain] = {}
             for path in sorted(Path(folder).iterdir()):
-                self._store.commit(f"{run.model_folder}/{path.name}", path.read_bytes())
+                data = path.read_bytes()
+                self._store.commit(f"{run.model_folder}/{path.name}", data)
+                files[path.name] = hashlib.sha256(data).hexdigest()
+        body: dict[str, Plain] = {"kind": "model", "fingerprint": run.fingerprint, "files": files}
+        self._store.commit_document(f"{run.model_folder}/{CHECKSUMS}", body)
 
     def _rows(self, run: Run) -> RowSet:
         """Return a run's training set; those of the last runs are at hand."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import DamagedError
+from engine.errors import DamagedError, UnwritableError
 from engine.store import Store
 from engine.train.queue import Given, Outcome, Worker
 from engine.train.trainer import NoMemoryError, RunFailedError
@@ -113,6 +113,8 @@ def _attempt(  # noqa: PLR0913 - an attempt has these parts
         return Outcome(0.0, str(error))
     except DamagedError as error:
         outcome = Outcome(0.0, str(error))
+    except UnwritableError as error:
+        outcome = Outcome(0.0, str(error), is_unwritable=True)
     except Exception as error:
         logging.getLogger(__name__).exception("run %s failed", given.run.name)
         outcome = Outcome(0.0, f"{type(error).__name__}: {error}")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -11,8 +12,8 @@ from engine.demand import Demand
 from engine.errors import ConfigError
 from engine.forecast import forecast
 from engine.generate.ledger import Part
+from engine.making import publish_inputs
 from engine.outcome import find
-from engine.pipeline import publish_inputs
 from engine.plan import make_plan
 from engine.references import write_references
 from engine.schema import POOL
@@ -20,7 +21,7 @@ from engine.seal import seal_table
 from engine.steps import rows_to_make, steps
 from engine.store import Store
 from engine.study.load import load_study
-from engine.survey import damaged_files, survey, wants
+from engine.survey import damaged_files, files_of, survey, wants
 
 LLM = ("generate.engine=plugged:Labelling", "factors.quantity=[8]", "factors.real=[0]")
 BOTH = "baseline.shots=[0, 3]"
@@ -45,6 +46,7 @@ def answer(store, wants, said, error=None):
         rows = [
             {
                 **dict.fromkeys(POOL.names),
+                "id": str(want.pool.row(want.segment.slot, index)),
                 "slot": want.segment.slot,
                 "index": index,
                 "completion": said(index),
@@ -212,9 +214,11 @@ def test_plan_forecast_references_and_checks_know_of_them(toy, store):
     write_references(plan, survey(plan, store), store)
     kept = store.document("studies/toy/references.json")["kept"]
     assert {one.folder for one in plan.baselines} <= set(kept)
-    path = next((store.root / plan.baselines[0].folder / "rows").iterdir())
+    path = next((Path(store.root) / plan.baselines[0].folder / "rows").iterdir())
     path.write_bytes(path.read_bytes()[:-9])
-    assert damaged_files(plan, store) == [str(path.relative_to(store.root))]
+    found = [one.name for one in damaged_files(files_of(plan, store), store)]
+    rows = [name for name in found if "/rows/" in name]  # there are no recipes beside them
+    assert rows == [str(path.relative_to(store.root))]
 
 
 def test_a_study_that_asks_no_llm_must_name_one(toy, tiny_llm):

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from by_hand import ByHand
@@ -10,6 +11,7 @@ from engine.curate.stage import curate_slot
 from engine.descent import astray
 from engine.errors import ConfigError
 from engine.generate.parent import Parent
+from engine.mix.stage import ordered_rows, training_set
 from engine.outcome import _unlisted
 from engine.plan import make_plan
 from engine.prompts.topic_list import topics_in
@@ -156,7 +158,10 @@ def test_left_to_right_the_llm_says_the_label(study):
     for row in rows:
         assert row["completion"].endswith(f"Answer: {row['label']}")
     (ready,) = survey(done.plan, done.store).ready
-    assert labels([one._asdict() for one in ready.rows.examples]) == {"yes": 20, "no": 20}
+    train = done.plan.gold["facts"]["train"].table
+    rows = training_set(done.store, ready.runs[0].mix, ordered_rows(train, 0))
+    assert labels([one._asdict() for one in rows.examples]) == {"yes": 20, "no": 20}
+    assert rows.outline == ready.rows
 
 
 def test_left_to_right_works_in_two_calls_and_rephrased(study):
@@ -325,7 +330,7 @@ def test_rows_made_from_what_has_changed_are_found_and_made_again(study, monkeyp
     assert astray(before.plan, before.store) == []
     first = before.pool("facts-zero_shot-first")
     name = first.segments(before.store)["-"][0].name
-    (before.store.root / first.folder / name).unlink()  # as if it had been damaged
+    (Path(before.store.root) / first.folder / name).unlink()  # as if it had been damaged
     monkeypatch.setenv("MOOD", "sullen")
     rounds = 0
     while strays := astray((after := ByHand(study, moody).fill()).plan, after.store):
@@ -345,7 +350,7 @@ def test_nothing_is_made_from_rows_that_are_to_be_judged_anew(study):
     parent, child = done.pool("facts-zero_shot-first"), done.pool("facts-zero_shot")
     for pool, slot, number in ((parent, "-", 1), (child, "yes", 0)):
         name = pool.segments(done.store)[slot][number].name
-        (done.store.root / pool.folder / name).unlink()
+        (Path(done.store.root) / pool.folder / name).unlink()
     again = ByHand(study)
     wants = again.demand.wants()
     again.demand.withdrawn(want for want in wants if want.pool.call == "second")

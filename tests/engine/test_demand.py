@@ -1,12 +1,14 @@
 """What is asked for as rows come in and are judged: without engines and without Ray."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
 from engine.curate.stage import curate_slot
 from engine.demand import AT_LEAST, Demand
 from engine.generate.ledger import Part
-from engine.pipeline import publish_inputs
+from engine.making import publish_inputs
 from engine.plan import make_plan
 from engine.schema import POOL
 from engine.seal import seal_table
@@ -34,7 +36,8 @@ class Filled:
                 [self.row(want.segment.slot, index, is_refused) for index in indices(want)],
                 schema=POOL,
             )
-            self.store.commit(f"{want.pool.folder}/{want.segment.name}", seal_table(table, {}))
+            notes = {"rows": want.rows, "tokens": 0, "seconds": 0.0}
+            self.store.commit(f"{want.pool.folder}/{want.segment.name}", seal_table(table, notes))
             self.demand.made(Part(want.pool.fingerprint, want.segment))
 
     def row(self, slot, index, is_refused):
@@ -197,7 +200,7 @@ def test_a_segment_made_again_under_judged_rows_is_judged_again(filled):
     study.judge()
     assert study.demand.is_settled
     again = of_slot(wants, "good")[1]
-    (study.store.root / study.pool.folder / again.segment.name).unlink()
+    (Path(study.store.root) / study.pool.folder / again.segment.name).unlink()
     study.make([again], is_refused=lambda index: index == again.segment.start)
     assert not study.demand.is_settled
     assert [slot for _, slot in study.judge()] == ["good"]
@@ -210,7 +213,7 @@ def test_a_segment_found_damaged_is_wanted_again(filled):
     study = filled(60)
     study.make(study.demand.wants())
     segment = grid("good", 60)[1]
-    path = study.store.root / study.pool.folder / segment.name
+    path = Path(study.store.root) / study.pool.folder / segment.name
     data = bytearray(path.read_bytes())
     data[len(data) // 4] ^= 1
     path.write_bytes(data)

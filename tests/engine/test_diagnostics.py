@@ -25,8 +25,11 @@ def found(toy):
         for place, view in enumerate(plan.views):
             rows = ordered_rows(plan.gold["toy"]["train"].table, view.pool.replicate)
             mix = plan.cells[place].mix
-            one = examination(view, mix, TrainingSet(rows[:8], 8, 0), rows, plan.encoder)
+            one = examination(view, mix, TrainingSet(rows[:8], 8, 0).outline, rows, plan.encoder)
             body = {
+                "kind": "diagnosis",
+                "reads": {},
+                "inputs": {},
                 "fingerprint": fingerprint or one.fingerprint,
                 "synthetic": {"rows": 8, "inter": 0.5, "to_real": 0.25, "trivial": place},
                 "real": {"rows": real_rows, "inter": 0.75, "to_real": None, "trivial": 9},

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.schema import Draws, RowId
-from engine.segments import grid, present, slot_name, unbroken
+from engine.segments import grid, named_range, present, slot_name, unbroken
 from engine.store import Store
 
 
@@ -30,9 +30,9 @@ def test_segments_are_found_again_by_name(tmp_path):
     store = Store.open(str(tmp_path))
     written = [*grid("Sci/Tech", 50), *grid("World", 10)]
     for segment in written:
-        store.commit(f"pool/{segment.name}", b"")
-    store.commit("pool/rows/.tmp-1", b"")
-    found = present(store, "pool", ["World", "Sci/Tech", "Sports"])
+        store.commit(f"pools/one/{segment.name}", b"")
+    (tmp_path / "pools/one/rows/.tmp-1").touch()
+    found = present(store, "pools/one", ["World", "Sci/Tech", "Sports"])
     assert found["Sci/Tech"] == grid("Sci/Tech", 50)
     assert found["World"] == grid("World", 10)
     assert found["Sports"] == []
@@ -42,6 +42,13 @@ def test_what_lies_behind_a_gap_does_not_count():
     segments = grid("a", 64)
     assert unbroken([segments[0], segments[1], segments[3]]) == segments[:2]
     assert unbroken(segments[1:]) == []
+
+
+def test_a_segment_s_file_tells_its_slot_and_its_rows():
+    for segment in grid("Sci/Tech", 50):
+        own = (slot_name("Sci/Tech"), range(segment.start, segment.stop))
+        assert named_range(f"pools/one/{segment.name}") == own
+    assert named_range("pools/one/rows/other.parquet") is None
 
 
 def test_draws_follow_from_the_row_alone():

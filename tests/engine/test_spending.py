@@ -1,10 +1,12 @@
 import pyarrow as pa
 import pytest
+from kept import snapshot
 
 from engine.forecast import forecast
 from engine.generate.ledger import Made, Part
 from engine.generate.stage import Want
-from engine.pipeline import fill_views, make_pilot, publish_inputs
+from engine.making import fill_views, publish_inputs
+from engine.pipeline import make_pilot
 from engine.plan import make_plan
 from engine.schema import POOL
 from engine.seal import seal_table
@@ -115,13 +117,12 @@ def test_a_budget_stops_generation_cleanly_and_a_larger_one_goes_on(toy, store, 
     def fill(limit):
         plan = planned(toy, "factors.quantity=[200]", f"budget.max_tokens={limit}")
         publish_inputs(plan, store)
-        troubles = fill_views(plan, store, heard.append, lambda: None)
-        return plan, troubles
+        return plan, fill_views(plan, store, heard.append, lambda: None).troubles
 
     plan, troubles = fill(1000)
     assert "max_tokens 1,000" in troubles[0]
     assert 800 < taken(plan.pools, store, "toy").tokens <= 1000
-    kept = {path: path.read_bytes() for path in store.files(plan.pools[0].folder)}
+    kept = snapshot(store.root, [plan.pools[0].folder])
     plan, troubles = fill(10_000)
     assert troubles == []
     assert {path: path.read_bytes() for path in kept} == kept

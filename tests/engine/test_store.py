@@ -1,4 +1,5 @@
 import threading
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -16,9 +17,18 @@ def store(tmp_path):
 
 
 def test_the_first_commit_wins(store):
-    assert store.commit("a/b", b"first")
-    assert not store.commit("a/b", b"second")
-    assert (store.root / "a/b").read_bytes() == b"first"
+    assert store.commit("runs/b.json", b"first")
+    assert not store.commit("runs/b.json", b"second")
+    assert (Path(store.root) / "runs/b.json").read_bytes() == b"first"
+
+
+def test_a_name_of_no_commit_point_is_a_bug(store):
+    for name in ("it.json", "run/it.json", "runs/it.parquet", "pools/it/rows.parquet"):
+        with pytest.raises(ValueError, match="no file that textmill writes"):
+            store.commit(name, b"")
+        with pytest.raises(ValueError, match="no file that textmill writes"):
+            store.publish(name, b"")
+    assert not Path(store.root).exists()
 
 
 def test_of_many_writers_at_once_one_wins_and_nothing_is_left_behind(store):
@@ -27,15 +37,15 @@ def test_of_many_writers_at_once_one_wins_and_nothing_is_left_behind(store):
 
     def write(number):
         start.wait()
-        if store.commit("it", str(number).encode() * 100_000):
+        if store.commit("runs/it.json", str(number).encode() * 100_000):
             won.append(number)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert len(won) == 1
-    assert (store.root / "it").read_bytes() == str(won[0]).encode() * 100_000
-    assert [path.name for path in store.files(".")] == ["it"]
+    assert (Path(store.root) / "runs/it.json").read_bytes() == str(won[0]).encode() * 100_000
+    assert [entry.name for entry in store.entries(".") if entry.is_file] == ["runs/it.json"]
 
 
 def test_a_sealed_table_comes_back_with_its_notes():
@@ -69,24 +79,25 @@ def test_an_altered_document_is_noticed():
 
 
 def test_a_damaged_file_is_set_aside_and_a_sound_one_is_not(store):
-    store.commit_document("sound.json", {"a": 1})
-    store.commit("cut.json", seal_document({"a": 1})[:-9])
-    assert not store.set_aside("sound.json")
-    assert store.set_aside("cut.json")
-    assert store.document("sound.json") == {"a": 1}
-    assert store.names(".") == ["sound.json"]
-    assert store.commit_document("cut.json", {"a": 1})
-    assert [path.name for path in store.files(".") if not is_leftover(path)] == [
-        "cut.json",
-        "sound.json",
+    store.commit_document("runs/sound.json", {"a": 1})
+    store.commit("runs/cut.json", seal_document({"a": 1})[:-9])
+    assert not store.set_aside("runs/sound.json")
+    assert store.set_aside("runs/cut.json")
+    assert open_document(store._read("runs/sound.json"), "it") == {"a": 1}
+    assert store.names("runs") == ["sound.json"]
+    assert store.commit_document("runs/cut.json", {"a": 1})
+    files = [one.name for one in store.entries(".") if one.is_file]
+    assert sorted(one for one in files if not is_leftover(one)) == [
+        "runs/cut.json",
+        "runs/sound.json",
     ]
 
 
-def test_a_root_that_is_a_file_or_a_url_is_refused(tmp_path):
+def test_a_root_that_is_a_file_or_no_known_store_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RootError, match="is a file"):
         Store.open(str(tmp_path / "file"))
-    with pytest.raises(RootError, match="URL"):
-        Store.open("s3://bucket/root")
+    with pytest.raises(RootError, match="a prefix of a store that speaks S3"):
+        Store.open("ftps3://bucket/root")
     with pytest.raises(RootError, match="is a file"):
         Store.open(str(tmp_path / "file" / "below")).probe()

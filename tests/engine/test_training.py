@@ -72,7 +72,7 @@ def cluster(monkeypatch, toy):
             object.__setattr__(pool, "config", pool.config.model_copy(update={"engine": engine}))
         own, training = shares(Resources(**resources), pools)
         needs = {"CPU": 1, "GPU": 1 if any(one["Resources"]["GPU"] for one in nodes) else 0}
-        return own.fits(needs), training and training.fits(needs)
+        return own and own.fits(needs), training and training.fits(needs)
 
     return divide
 

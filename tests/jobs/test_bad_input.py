@@ -301,12 +301,70 @@ def test_wrong_input_is_refused_before_anything_starts(toy, textmill, case, comm
         ("train.steps=many", r"train\.steps is 'many'"),
         ("quantity=5", r"mix\.quantity is a factor.*factors\.quantity"),
         ("resources.gpuz=1", r"unknown key 'resources\.gpuz'"),
+        ("resources.engine_resources={CPU = 2}", "no CPU here: CPUs and GPUs have fields"),
+        ("resources.fleet_resources={place = 1.5}", "Ray takes fractions below 1 only"),
     ],
 )
 def test_a_wrong_override_is_refused(textmill, override, says):
     status, _, err = textmill("run", "study.toml", "--root", "root", "--set", override)
     assert status == 2
     assert re.search(says, err), err
+
+
+SEARCHES = {
+    "nothing to search": ([], r"nothing to search: \[factors\] has no factor besides quantity"),
+    "rungs that fall": (["search.rungs=[24, 8]"], r"search\.rungs.*rungs rise, but 8 comes after"),
+    "quantities that fall": (["factors.quantity=[24, 8]"], r"rungs rise, but 8 comes after 24"),
+    "a range on a category": (
+        ["factors.strategy={low = 1, high = 2}"],
+        r"'strategy' is a range, but generate\.strategy is no number",
+    ),
+    "a range that the field refuses": (
+        ["factors.label_smoothing={low = 0.5, high = 2.0}"],
+        r"label_smoothing is 2\.0",
+    ),
+    "an unknown objective": (
+        ["factors.batch_size=[4, 8]", "search.objectives=['score', 'beauty']"],
+        r"search\.objectives.*beauty.*'score'",
+    ),
+    "an unknown sampler": (
+        ["factors.batch_size=[4, 8]", "search.sampler=bayes"],
+        r"search\.sampler is 'bayes'",
+    ),
+    "a start that is no trial": (
+        ["factors.batch_size=[4, 8]", "search.start_from=[{batch_size = 5}]"],
+        r"start_from: batch_size has no level 5",
+    ),
+    "more rows than are recorded": (
+        ["factors.batch_size=[4, 8]", "search.rungs=[8, 1000]"],
+        r"quantity 1000 needs 500 rows of 'bad', but only 200 are recorded",
+    ),
+    "a model that is not there": (
+        ['factors."train.model"=["./model", "./nowhere"]'],
+        r"train\.model is .*nowhere",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SEARCHES)
+def test_a_wrong_search_is_refused_before_ray_starts(toy, textmill, monkeypatch, case):
+    import ray
+
+    monkeypatch.setattr(ray, "init", lambda **_: pytest.fail("Ray was started"))
+    edit(STUDY, "real = [0, 10]", "")(toy)
+    changes, says = SEARCHES[case]
+    words = [word for change in changes for word in ("--set", change)]
+    status, _, err = textmill("search", "study.toml", "--root", "root", *words)
+    assert status == 2, err
+    assert re.search(says, err), err
+    assert not (toy / "root").exists()
+
+
+def test_a_range_is_for_a_search_alone(textmill):
+    words = ["--set", "factors.batch_size={low = 4, high = 8}"]
+    status, _, err = textmill("run", "study.toml", "--root", "root", *words)
+    assert status == 2
+    assert "'batch_size' is a range, which only `textmill search` can try" in err
 
 
 @pytest.mark.parametrize("command", ["status", "report"])

@@ -24,6 +24,7 @@ def test_what_cannot_be_measured_is_said():
         bench_generate(asked, ["vllm", "tgi"], json=False)
 
 
+@pytest.mark.long
 @pytest.mark.vllm
 def test_textmill_and_vllm_are_measured_on_the_same_rows():
     pytest.importorskip("vllm", reason="needs vLLM")

@@ -14,6 +14,7 @@ def test_a_way_that_is_not_known_is_said():
 
 
 @pytest.mark.ray
+@pytest.mark.long
 def test_the_fleet_and_trainer_train_the_same(ray_up, tiny_model):
     pytest.importorskip("accelerate", reason="transformers.Trainer needs it")
     load = Load(runs=2, rows=30, steps=3, batch_size=8, model=str(tiny_model))

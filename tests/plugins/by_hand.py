@@ -8,7 +8,7 @@ from engine.curate.stage import curate_slot
 from engine.demand import Demand
 from engine.generate.engine import Prompt, engine_class
 from engine.generate.ledger import Part
-from engine.pipeline import publish_inputs
+from engine.making import publish_inputs
 from engine.plan import make_plan
 from engine.schema import POOL
 from engine.seal import seal_table

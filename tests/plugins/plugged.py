@@ -1,9 +1,10 @@
 """Plug-ins of a user's own, as studies in tests name them: ``plugged:Name``."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from toy_study import GOOD
+from toy_study import GOOD, THINGS
 
 from engine.errors import EngineLostError
 from engine.generate.engine import Completion
@@ -36,6 +37,22 @@ class Slow:
 
     def close(self):
         pass
+
+
+class Listing(Slow):
+    """Lists topics where no label is asked for."""
+
+    @staticmethod
+    def model(task, config):
+        return Model("lister", None, "lister")
+
+    def complete(self, prompts):
+        for prompt in prompts:
+            if prompt.row.slot in ("bad", "good"):
+                yield from super().complete([prompt])
+                continue
+            text = "".join(f"- {thing} {prompt.row.index}\n" for thing in THINGS)
+            yield Completion(row=prompt.row, text=text, finish_reason="stop", completion_tokens=9)
 
 
 class Backwards(Slow):
@@ -152,3 +169,15 @@ class Guess:
         said = run.mix.labels.index(rows.examples[0].label)
         predictions = {split: [said] * len(own.examples) for split, own in scored.items()}
         return Trained(predictions=predictions, seconds=0.0)
+
+
+class Kept(Guess):
+    """The same; the label that it says can be kept."""
+
+    def train(self, run, rows, scored, how):
+        said = rows.examples[0].label
+
+        def save(folder):
+            (folder / "label").write_text(said, encoding="utf-8")
+
+        return replace(super().train(run, rows, scored, how), save=save)

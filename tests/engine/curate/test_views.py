@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import datasets
 import pytest
+from kept import snapshot
 
 from engine.curate.stage import curate_slot, is_current, tally_of
 from engine.generate.stage import Want, generate
@@ -73,7 +76,7 @@ def test_rows_already_judged_do_not_change_as_the_pool_grows(repeating, store, r
     view = planned(repeating, store)
     extend(view, store, 40)
     judge(view, store)
-    before = {path: path.read_bytes() for path in store.files(view.folder)}
+    before = snapshot(store.root, [view.folder])
     extend(view, store, 120)
     judge(view, store)
     assert {path: path.read_bytes() for path in before} == before
@@ -86,7 +89,7 @@ def test_a_lost_view_segment_is_judged_again_with_memory_of_those_before(repeati
     before = rows_of(view, store)
     segments = view.segments(store)["bad"]
     for place in (3, 6):
-        (store.root / view.folder / segments[place].name).unlink()
+        (Path(store.root) / view.folder / segments[place].name).unlink()
     assert not is_current(store, view, "bad")
     judge(view, store)
     assert rows_of(view, store) == before
@@ -100,7 +103,7 @@ def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(
     judge(view, store)
     before = rows_of(view, store)
     segment = view.pool.segments(store)["good"][2]
-    path = store.root / view.pool.folder / segment.name
+    path = Path(store.root) / view.pool.folder / segment.name
     path.write_bytes(path.read_bytes()[:-7])
     damaged = [name for one in judge(view, store) for name in one.damaged]
     assert damaged == [f"{view.pool.folder}/{segment.name}"]
@@ -114,7 +117,7 @@ def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(
 def test_a_view_ends_at_the_first_row_without_an_outcome(toy, store, ray_up):
     view = planned(toy, store)
     extend(view, store, 64)
-    path = store.root / view.pool.folder / view.pool.segments(store)["good"][1].name
+    path = Path(store.root) / view.pool.folder / view.pool.segments(store)["good"][1].name
     path.unlink()
     judge(view, store)
     assert tally_of(store, view, "good").rows == 16
@@ -140,7 +143,7 @@ def test_datasets_reads_a_view(toy, store, ray_up, tmp_path):
     judge(view, store)
     rows = datasets.load_dataset(
         "parquet",
-        data_dir=str(store.root / view.folder / "rows"),
+        data_dir=str(Path(store.root) / view.folder / "rows"),
         split="train",
         cache_dir=str(tmp_path / "cache"),
     )

@@ -15,7 +15,7 @@ def planned(toy, *overrides, rows=8):
     """Return a plan, and the file of the examination of some rows of its view."""
     plan = make_plan(load_study(toy / "study.toml", [*BASE, *overrides]))
     real = ordered_rows(plan.gold["toy"]["train"].table, 0)
-    some = TrainingSet([*real[20 : 20 + rows], *real[:5]], rows, 0)
+    some = TrainingSet([*real[20 : 20 + rows], *real[:5]], rows, 0).outline
     (view,) = plan.views
     return plan, examination(view, plan.cells[0].mix, some, real, plan.encoder).name
 
@@ -73,7 +73,7 @@ def test_trivial_words_count_for_the_diagnosis_alone(toy):
     def prints():
         plan, found = planned(toy)
         pools, views = ([one.fingerprint for one in own] for own in (plan.pools, plan.views))
-        rows = TrainingSet(ordered_rows(plan.gold["toy"]["train"].table, 0)[:13], 8, 0)
+        rows = TrainingSet(ordered_rows(plan.gold["toy"]["train"].table, 0)[:13], 8, 0).outline
         runs = [run.name for cell in plan.cells for run in plan.runs(cell, cell.mix, rows)]
         return (pools, views, runs), found
 

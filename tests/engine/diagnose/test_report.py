@@ -1,5 +1,7 @@
 """The table of a report, without a study."""
 
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,7 +26,7 @@ def written(tmp_path):
             drawless=[], diagnostics=diagnostics, encoder="the-encoder",
         )  # fmt: skip
         write_report(found, store)
-        return store.root / "studies" / "x"
+        return Path(store.root) / "studies" / "x"
 
     return write
 

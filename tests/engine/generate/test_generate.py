@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from kept import snapshot
 from ray.exceptions import RayTaskError
 from rude_server import RudeServer
 
@@ -125,7 +126,7 @@ def test_a_text_with_quotes_and_names_survives_as_a_pair(toy, store, ray_up):
 def test_what_is_there_stays_as_it_is_when_a_pool_grows(toy, store, ray_up):
     pool = planned(toy, store)
     generate(wanted(pool, 16), store, Resources(), lambda _: None)
-    before = {path: path.read_bytes() for path in store.files(pool.folder)}
+    before = snapshot(store.root, [pool.folder])
     made = []
     generate(wanted(pool, 60), store, Resources(rows_per_call=20), made.append)
     assert {path: path.read_bytes() for path in before} == before

@@ -16,7 +16,7 @@ from engine.generate.ledger import (
 )
 from engine.segments import Segment
 
-TERMS = Terms(room=1000, least=16, most=64, ways=1)
+TERMS = Terms(replicas=1, room=1000, spare=0, least=16, most=64, ways=1)
 
 
 def driven(test):
@@ -335,3 +335,26 @@ async def test_what_still_waits_for_a_pass_that_ended_takes_nothing_from_the_nex
     await ledger.want("a", parts(4))
     assert await orphan is None
     assert await ledger.next("a", await ledger.begin("a")) == parts(4)
+
+
+@driven
+async def test_engines_that_are_let_go_are_not_waited_for():
+    ledger = await wanting(4)
+    for replica in ("first", "second", "third"):
+        await ledger.start("a", replica)
+    await lose(ledger, "first")
+    await lose(ledger, "second")
+    assert not of_kind(GivenUp, await ledger.hear(0.01))
+    await ledger.leave("a", "third")
+    assert [event.group for event in of_kind(GivenUp, await ledger.hear(0.01))] == ["a"]
+
+
+@driven
+async def test_calls_are_for_as_many_engines_as_there_are():
+    ledger = await wanting(16, least=16, most=256)
+    for replica in ("first", "second", "third", "fourth"):
+        await ledger.start("a", replica)
+    assert await sizes(ledger, 1) == [64]
+    for replica in ("second", "third", "fourth"):
+        await ledger.leave("a", replica)
+    assert await sizes(ledger, 1) == [192]

@@ -334,7 +334,7 @@ def test_a_call_that_is_given_up_leaves_its_room_to_others(asking, rude):
     ask = asking(server.url, {"max_num_seqs": 2, "request_timeout_s": 4})
     for _ in range(2):
         answers = ask.engine.complete(ask.prompts("ab"))
-        assert next(answers).row.index == 1  # the other hangs
+        next(answers)  # the other hangs, whichever of them came first
         answers.close()
     assert len(server.asked) == 4  # and none was asked again
 

@@ -375,7 +375,7 @@ def killing(find, store, pool, before):
                 {
                     path: path.read_bytes()
                     for event in made
-                    for path in [store.root / pool.folder / event.part.segment.name]
+                    for path in [Path(store.root) / pool.folder / event.part.segment.name]
                 }
             )
             os.kill(find(), signal.SIGKILL)
@@ -411,6 +411,7 @@ def core_of(pid):
     return core
 
 
+@pytest.mark.long
 def test_an_engine_whose_core_is_killed_is_replaced(planned, store, tmp_path):
     engine = "noted_vllm:InProcessesOfItsOwn"
     pool = planned(store, engine=engine, engine_args=float32(notes=tmp_path))

@@ -157,7 +157,7 @@ def run_prints(toy, *overrides):
     real = ["factors.quantity=[0]", "factors.real=[10]", "repeats=1"]
     plan = make_plan(load_study(toy / "study.toml", [*real, *overrides]))
     train = ordered_rows(plan.gold["toy"]["train"].table, 0)
-    rows = TrainingSet(train[:10], 0, 0)
+    rows = TrainingSet(train[:10], 0, 0).outline
     return {run.fingerprint for cell in plan.cells for run in plan.runs(cell, cell.mix, rows)}
 
 

@@ -131,7 +131,7 @@ def test_workers_that_train_a_run_together_come_to_the_same(toy, store, tmp_path
 def test_classifiers_are_kept_when_asked_for(toy, store, ray_up):
     runs = missing(toy, store, "factors.real=[10]", "repeats=1")
     train_fleet(runs, store, Resources(keep_models=True), lambda one: None)
-    folder = store.root / runs[0].model_folder
+    folder = Path(store.root) / runs[0].model_folder
     classify = pipeline("text-classification", str(folder), device="cpu")
     tests = [json.loads(line) for line in (toy / "test.jsonl").read_text().splitlines()]
     said = [one["label"] for one in classify([row["text"] for row in tests])]
@@ -156,7 +156,7 @@ def test_a_rehearsal_leaves_nothing_behind(toy, store):
 def test_what_does_not_fit_the_cluster_is_refused_and_not_waited_for(toy, store, ray_up):
     runs = missing(toy, store)
     for where in (Resources(fleet_cpus=64), Resources(fleet_gpus=1)):
-        with pytest.raises(ConfigError, match=r"resources\.fleet_cpus and fleet_gpus ask for"):
+        with pytest.raises(ConfigError, match=r"resources\.fleet_cpus, .* ask for"):
             train_fleet(runs, store, where, print)
     with pytest.raises(ConfigError, match="so many workers must fit on one node"):
         train_fleet(runs, store, Resources(data_parallel=3), print)

@@ -149,6 +149,7 @@ def test_lora_trains_whole_what_a_models_files_lack(tiny_model, tmp_path, target
     assert done.predictions["test"] == [0, 1] * 10
 
 
+@pytest.mark.long
 def test_a_compiled_classifier_learns_the_same(tiny_model):
     if shutil.which("g++") is None:
         pytest.skip("there is no compiler")

@@ -1,5 +1,7 @@
 """What holds for every trainer, through the worker that runs it."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 
@@ -74,7 +76,7 @@ def test_repeats_of_a_trainer_without_draws_are_one_run_and_have_no_interval(toy
     assert (finetuned.repeats, head.repeats, head.low) == (3, 1, None)
     steps = results_table(found)["steps_done"]
     assert (steps.type, set(steps.to_pylist())) == (pa.int64(), {6, None})
-    report = (store.root / "studies" / "toy" / "report.md").read_text()
+    report = (Path(store.root) / "studies" / "toy" / "report.md").read_text()
     assert report.count("The trainer head has no random draws") == 1
 
 
@@ -83,6 +85,6 @@ def test_a_study_of_a_trainer_without_draws_is_shown_as_one_of_one_repeat(toy, s
     done(plan, store)
     found = write_results(plan, store)
     assert (found.repeats, found.runs, found.runs_made) == (1, 1, 1)
-    report = (store.root / "studies" / "toy" / "report.md").read_text()
+    report = (Path(store.root) / "studies" / "toy" / "report.md").read_text()
     assert "over 1 repeat; this pool" in report
     assert "steps" not in report

@@ -1,4 +1,4 @@
-"""The driver is killed at random moments, or two drivers work at once: the result is the same."""
+"""Processes are killed at random, paused or interrupted, or meet others: the result is the same."""
 
 import random
 import shutil
@@ -6,15 +6,15 @@ import signal
 import subprocess
 import time
 
-import pyarrow.parquet as pq
+import psutil
 import pytest
 from command import COMMAND, environment, textmill
+from kept import outcome, snapshot
 from toy_study import make_toy
 
-from engine.store import Store, is_leftover
-
-LIMIT_S = 240
-KILLS, LONG_KILLS = 1, 3  # in each stage
+LIMIT_S = 900  # of a study, beside another one, on a machine that is busy with other tests
+PAUSE_S, LONG_PAUSE_S = 0, 70  # of a paused command, beside what its replacement takes
+KILLS = 3  # in each stage
 TRIES = 9  # to hit a stage so often; a driver may have gone on to the next one
 STAGES = {"generate": "pools", "curate": "views", "train": "runs"}
 SLOW_STUDY = """
@@ -55,11 +55,11 @@ def undisturbed(slow_toy):
     return outcome(slow_toy / "undisturbed")
 
 
-def start(folder, root, log):
-    """Start the study in a process of its own, which says what it does in the file ``log``."""
+def start(folder, root, log, study="study.toml"):
+    """Start a study in a process of its own, which says what it does in the file ``log``."""
     with (folder / log).open("wb") as sink:
         return subprocess.Popen(
-            [*COMMAND, "run", "study.toml", "--root", root],
+            [*COMMAND, "run", study, "--root", root],
             cwd=folder,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -73,27 +73,9 @@ def finish(folder, root):
     assert process.wait(LIMIT_S) == 0, (folder / f"{root}.log").read_text()
 
 
-def outcome(root):
-    """Return all generated and judged rows, and all scores: what must not depend on any fault."""
-    store = Store.open(str(root))
-    tables = {}
-    for stage in ("pools", "views"):
-        for path in store.files(stage):
-            if path.suffix == ".parquet" and not is_leftover(path):
-                name = path.relative_to(root).as_posix()
-                tables[name] = store.table(name).table.to_pylist()
-    results = pq.read_table(root / "studies" / "toy" / "results.parquet").to_pylist()
-    predictions = {
-        f"runs/{name}": store.document(f"runs/{name}")["splits"] for name in store.names("runs")
-    }
-    return tables, [{**row, "train_seconds": None} for row in results], predictions
-
-
 def committed(root, *folders):
     """Return every file that is never to change, with its bytes."""
-    store = Store.open(str(root))
-    paths = [path for folder in folders for path in store.files(folder) if not is_leftover(path)]
-    return {path: path.read_bytes() for path in paths}
+    return snapshot(root, folders)
 
 
 def ahead_of(stage, done, root):
@@ -130,9 +112,10 @@ def kill_during(stage, folder, root):
     return is_on
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_driver_loses_and_doubles_nothing(slow_toy, undisturbed, stage, pytestconfig):
-    root, kills = slow_toy / stage, LONG_KILLS if pytestconfig.getoption("--long") else KILLS
+def test_a_killed_driver_loses_and_doubles_nothing(slow_toy, undisturbed, stage):
+    root = slow_toy / stage
     ahead_of(stage, slow_toy / "undisturbed", root)
     hits, seen = 0, committed(root, *STAGES.values())
     for _ in range(TRIES):
@@ -144,9 +127,9 @@ def test_a_killed_driver_loses_and_doubles_nothing(slow_toy, undisturbed, stage,
         now = committed(root, *STAGES.values())
         assert {path: now.get(path) for path in seen} == seen
         seen = now
-        if hits == kills:
+        if hits == KILLS:
             break
-    assert hits == kills
+    assert hits == KILLS
     if stage == "train":  # what an unfinished study has made is referred to, and so no orphan
         textmill("clean", "--root", stage, "--yes", "--older-than", "0", folder=slow_toy)
     finish(slow_toy, stage)
@@ -175,3 +158,69 @@ def test_an_interrupted_command_says_how_to_go_on(slow_toy, undisturbed, stage):
     assert process.wait(LIMIT_S) == 130, log.read_text()
     assert log.read_text().rstrip().endswith("interrupted; run the same command to continue")
     assert "Traceback" not in log.read_text()
+
+
+def begun(folder, root):
+    """Start the study, and return it once it has committed something."""
+    process = start(folder, root, f"{root}.log")
+    while not committed(folder / root, "pools"):
+        assert process.poll() is None, (folder / f"{root}.log").read_text()
+        time.sleep(0.02)
+    return process
+
+
+def family(process):
+    """Return a command and all that it has started."""
+    command = psutil.Process(process.pid)
+    return [command, *command.children(recursive=True)]
+
+
+def test_a_command_that_was_paused_beside_its_replacement_does_no_harm(
+    slow_toy, undisturbed, pytestconfig
+):
+    process = begun(slow_toy, "paused")
+    for one in family(process):
+        one.suspend()
+    seen = committed(slow_toy / "paused", *STAGES.values())
+    time.sleep(LONG_PAUSE_S if pytestconfig.getoption("--long") else PAUSE_S)
+    again = start(slow_toy, "paused", "replacement.log")
+    assert again.wait(LIMIT_S) == 0, (slow_toy / "replacement.log").read_text()
+    for one in family(process):
+        one.resume()
+    assert process.wait(LIMIT_S) == 0, (slow_toy / "paused.log").read_text()
+    now = committed(slow_toy / "paused", *STAGES.values())
+    assert {path: now.get(path) for path in seen} == seen
+    assert outcome(slow_toy / "paused") == undisturbed
+
+
+@pytest.mark.parametrize("part", ["gcs_server", pytest.param("raylet", marks=pytest.mark.long)])
+def test_a_ray_of_which_a_part_is_killed_ends_the_command_with_a_word(slow_toy, undisturbed, part):
+    process = begun(slow_toy, part)
+    (victim,) = [one for one in family(process) if one.name() == part]
+    victim.kill()
+    assert process.wait(LIMIT_S) == 1, (slow_toy / f"{part}.log").read_text()
+    time.sleep(1)  # the last word is another process's
+    said = (slow_toy / f"{part}.log").read_text()
+    assert "Traceback" not in said
+    assert "Run the same command to go on." in said
+    finish(slow_toy, part)
+    assert outcome(slow_toy / part) == undisturbed
+
+
+def test_studies_that_share_a_pool_come_to_the_same_at_once(slow_toy, undisturbed):
+    """One of them knows the folder by another name, as another machine does."""
+    other = SLOW_STUDY.replace('"toy"\ntask', '"other"\ntask').replace("400]", "200, 300]")
+    (slow_toy / "other.toml").write_text(other)
+    (slow_toy / "shared").mkdir()
+    (slow_toy / "by-another-name").symlink_to("shared")
+    logs = ("one.log", "other.log")
+    processes = [
+        start(slow_toy, "shared", logs[0]),
+        start(slow_toy, "by-another-name", logs[1], "other.toml"),
+    ]
+    for process, log in zip(processes, logs, strict=True):
+        assert process.wait(LIMIT_S) == 0, (slow_toy / log).read_text()
+    tables, results, runs = outcome(slow_toy / "shared")
+    assert (tables, results) == undisturbed[:2]
+    assert {name: runs[name] for name in undisturbed[2]} == undisturbed[2]
+    assert len(runs) > len(undisturbed[2])

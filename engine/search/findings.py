@@ -1,0 +1,304 @@
+"""What a search found: its winner, what it cost beside the whole grid, and which factors matter."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from engine.evaluate.intervals import Mean, mean_interval
+from engine.search.course import Measured, Trial
+from engine.search.dimension import Dimension
+from engine.search.sampler import quieten_optuna
+from engine.search.stage import Searched
+from engine.study.factors import Level
+
+PARTS = 3  # into which a range is cut to show how its values did
+FEW = 10  # trials, below which a factor's importance says nothing
+TREES_SEED = 0
+
+
+class Amounts(NamedTuple):
+    """What some trials took, or would.
+
+    Attributes:
+        trials: How many.
+        generated: Accepted synthetic rows asked for, each pool counted once.
+        trained: Synthetic rows trained on, all rungs and repeats together.
+        tokens: Tokens of prompts and completions; 0 where the engine counts none.
+        seconds: Of engines, without starts, and of training.
+    """
+
+    trials: int
+    generated: float
+    trained: float
+    tokens: float
+    seconds: float
+
+
+class Part(NamedTuple):
+    """How the trials did that have one level, or a value in one part of a range.
+
+    Attributes:
+        level: The level, or the part in words.
+        trials: How many.
+        score: Mean on validation at the first rung.
+    """
+
+    level: str
+    trials: int
+    score: float
+
+
+class FactorFound(NamedTuple):
+    """What trials at the first rung, which all have seen, say of a factor.
+
+    Attributes:
+        name: The factor.
+        trials: How many it applies to.
+        share: Its share of the variance of scores, 0 to 1, by fANOVA; None if too few trials vary.
+        parts: How its levels did.
+    """
+
+    name: str
+    trials: int
+    share: float | None
+    parts: list[Part]
+
+
+class OnFront(NamedTuple):
+    """A measurement than which no other is both better and cheaper.
+
+    Attributes:
+        trial: The trial.
+        measured: What it came to.
+        test: The metric on test.
+    """
+
+    trial: Trial
+    measured: Measured
+    test: Mean
+
+
+def winner(found: Searched) -> tuple[Trial, Measured] | None:
+    """Return the trial that is best on validation at the highest rung that any came to.
+
+    Of equals the first. Test scores have no say, so that the winner's is no selected one.
+    """
+    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    if not measured:
+        return None
+    top = max(last.rows for _, last in measured)
+    best = [(one, last) for one, last in measured if last.rows == top]
+    return min(best, key=lambda pair: (-pair[1].score, pair[0].number))
+
+
+def test_score(measured: Measured) -> Mean:
+    """Return the metric on test with its interval over independent draws."""
+    return mean_interval(measured.test)
+
+
+def took(found: Searched) -> Amounts:
+    """Return what the search took.
+
+    Trials that differ in training alone share a pool, whose rows count once.
+    """
+    pools = _pools(found)
+    generated: dict[str, float] = {}
+    tokens: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    trained = train_s = 0.0
+    for trial in found.trials.values():
+        for one in trial.rungs:
+            trained += one.rows * one.runs
+            train_s += one.train_s
+            pool = pools[trial.number]
+            generated[pool] = max(generated.get(pool, 0), one.rows * len(pool.split()))
+            tokens[pool] = max(tokens.get(pool, 0), one.tokens)
+            seconds[pool] = max(seconds.get(pool, 0), one.engine_s)
+    return Amounts(
+        trials=sum(bool(one.rungs) for one in found.trials.values()),
+        generated=sum(generated.values()),
+        trained=trained,
+        tokens=sum(tokens.values()),
+        seconds=sum(seconds.values()) + train_s,
+    )
+
+
+def would_take(found: Searched) -> Amounts:
+    """Return what the same trials would take if each were measured at the last rung alone.
+
+    Rows are counted; tokens and seconds are reckoned from what each trial's rows and runs took at
+    the highest rung that it came to.
+    """
+    pools, top = _pools(found), found.space.rungs[-1]
+    tokens: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    trained = train_s = 0.0
+    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    for trial, last in measured:
+        pool, times = pools[trial.number], top / last.rows
+        tokens[pool] = max(tokens.get(pool, 0), times * last.tokens)
+        seconds[pool] = max(seconds.get(pool, 0), times * last.engine_s)
+        trained += top * last.runs
+        train_s += last.train_s
+    return Amounts(
+        trials=len(measured),
+        generated=float(sum(top * len(pool.split()) for pool in tokens)),
+        trained=trained,
+        tokens=sum(tokens.values()),
+        seconds=sum(seconds.values()) + train_s,
+    )
+
+
+def grid_size(found: Searched) -> int | None:
+    """Return how many trials there could be; None if a factor has a range, or they are many."""
+    return sum(1 for _ in found.space.points()) if found.space.is_small else None
+
+
+def _pools(found: Searched) -> dict[int, str]:
+    """Return what tells the pools of each trial from those of others."""
+    by_condition: dict[int, set[str]] = {}
+    for cell in found.plan.cells if found.plan else ():
+        if cell.mix.view:
+            own = by_condition.setdefault(id(cell.condition), set())
+            own.add(cell.mix.view.pool.fingerprint)
+    return {
+        number: " ".join(sorted(by_condition.get(id(condition), {"none"})))
+        for (number, _), condition in found.asked.items()
+    }
+
+
+def fates(found: Searched) -> list[tuple[int, dict[str, int]]]:
+    """Return, for each rung, how many trials were measured there and what became of them.
+
+    Returns:
+        Each rung with counts of "measured", "went on", and the standings of those that did not.
+    """
+    table = []
+    for at, rows in enumerate(found.space.rungs):
+        there = [one for one in found.trials.values() if len(one.rungs) > at]
+        ended = [one for one in there if len(one.rungs) == at + 1]
+        counts = {"measured": len(there), "went on": len(there) - len(ended)}
+        for one in ended:
+            counts[one.standing] = counts.get(one.standing, 0) + 1
+        table.append((rows, counts))
+    return table
+
+
+def unmeasured(found: Searched) -> list[Trial]:
+    """Return the trials that came to nothing, or ended for another reason than their score."""
+    return [one for one in found.trials.values() if one.standing in ("failed", "short", "cut off")]
+
+
+def front(found: Searched, price: Callable[[Trial, Measured], float]) -> list[OnFront]:
+    """Return the measurements that no other is both at least as good and cheaper than.
+
+    A trial has a measurement at each of its rungs, so that its fewer rows are a choice as well.
+
+    Args:
+        found: What the search came to.
+        price: What a measurement took.
+    """
+    known = [(price(trial, one), one, trial) for trial, one in measurements(found)]
+    known.sort(key=lambda own: (own[0], -own[1].score, own[2].number))
+    best, kept = -math.inf, []
+    for _, one, trial in known:
+        if one.score > best:
+            best = one.score
+            kept.append(OnFront(trial, one, test_score(one)))
+    return kept
+
+
+def measurements(found: Searched) -> Iterator[tuple[Trial, Measured]]:
+    """Yield every measurement with its trial."""
+    for trial in found.trials.values():
+        for one in trial.rungs:
+            yield trial, one
+
+
+def tokens_of(trial: Trial, measured: Measured) -> float:
+    """Return the tokens that a measurement's rows took."""
+    return measured.tokens
+
+
+def seconds_of(trial: Trial, measured: Measured) -> float:
+    """Return the seconds of engines and training that a measurement took, those below it too."""
+    runs = sum(one.train_s for one in trial.rungs if one.rows <= measured.rows)
+    return measured.engine_s + runs
+
+
+@cache
+def factors_found(found: Searched) -> list[FactorFound]:
+    """Return what the first rung says of each factor.
+
+    Shares are those of fANOVA (Hutter et al. 2014, ICML; Optuna's, which has a random forest learn
+    scores from levels), main effects alone, of the trials that a factor applies to. Trials are
+    where the sampler went, and so mostly near what did well.
+    """
+    there = [one for one in found.trials.values() if one.rungs]
+    made = []
+    for name in found.file.study.factors:
+        one = next((own for own in found.space.dimensions if own.name == name), None)
+        if one is not None:
+            own = [trial for trial in there if name in trial.point]
+            made.append(FactorFound(name, len(own), _share(one, own, found), _parts(one, own)))
+    return made
+
+
+def _parts(one: Dimension, trials: Sequence[Trial]) -> list[Part]:
+    groups: dict[str, list[float]] = {}
+    for trial in sorted(trials, key=lambda own: _order(one, own.point[one.name])):
+        name = _part_name(one, trial.point[one.name])
+        groups.setdefault(name, []).append(trial.rungs[0].score)
+    return [Part(name, len(own), sum(own) / len(own)) for name, own in groups.items()]
+
+
+def _order(one: Dimension, level: Level) -> float:
+    if one.range:
+        return float(level or 0)
+    return [choice.level for choice in one.choices].index(level)
+
+
+def _part_name(one: Dimension, level: Level) -> str:
+    if not one.range:
+        return str(level)
+    low, high, is_log = one.range.low, one.range.high, one.range.log
+    ends = [
+        low * (high / low) ** (at / PARTS) if is_log else low + (high - low) * at / PARTS
+        for at in range(PARTS + 1)
+    ]
+    value = float(level or 0)
+    at = next(at for at in range(PARTS) if value <= ends[at + 1] or at == PARTS - 1)
+    return f"{ends[at]:.3g} to {ends[at + 1]:.3g}"
+
+
+def _share(one: Dimension, trials: Sequence[Trial], found: Searched) -> float | None:
+    import optuna
+    from optuna.distributions import (
+        BaseDistribution,
+        CategoricalDistribution,
+        FloatDistribution,
+    )
+
+    shared = [
+        own for own in found.space.dimensions if all(own.name in trial.point for trial in trials)
+    ]
+    varied = [own for own in shared if len({str(trial.point[own.name]) for trial in trials}) > 1]
+    scores = [trial.rungs[0].score for trial in trials]
+    if len(trials) < FEW or one not in varied or len(set(scores)) < 2:
+        return None
+    spaces: dict[str, BaseDistribution] = {
+        own.name: FloatDistribution(own.range.low, own.range.high, log=own.range.log)
+        if own.range
+        else CategoricalDistribution([choice.level for choice in own.choices])
+        for own in varied
+    }
+    quieten_optuna()
+    study = optuna.create_study(direction="maximize")
+    for trial, score in zip(trials, scores, strict=True):
+        params = {own.name: trial.point[own.name] for own in varied}
+        made = optuna.trial.create_trial(params=params, distributions=spaces, value=score)
+        study.add_trial(made)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
+    shares: Mapping[str, float] = evaluator.evaluate(study, params=[own.name for own in varied])
+    return float(shares[one.name])

@@ -1,0 +1,276 @@
+"""Measure trials: their conditions are made as those of any study, and read off the runs."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
+from types import TracebackType
+from typing import Any
+
+from engine.errors import InputError
+from engine.generate.pool import Pool
+from engine.making import Filled, Kept, Making, make, mend, mending
+from engine.plan import Cell, Plan, make_plan
+from engine.progress import Watch
+from engine.search.cost import cost, extents
+from engine.search.course import Measured, Trial, Unmeasured
+from engine.search.space import Space
+from engine.shares import shares
+from engine.spending import Taken, taken
+from engine.store import Store
+from engine.study.factors import Condition
+from engine.study.file import StudyFile
+from engine.survey import Ready, Survey, damaged_files, files_of, survey
+from engine.training import Training
+
+
+class Workshop:
+    """Measures the trials of one phase after another; use it as a context manager.
+
+    What is made for all of them are the steps of one plan, which grows from phase to phase. Where
+    there is room for engines and workers beside each other they stay up until the end; else they
+    take turns, phase by phase.
+
+    Args:
+        file: The study.
+        space: What trials can be.
+        store: The root.
+        watch: Told of all progress.
+        cover: A plan with every level of every factor, whose engines must find room.
+
+    Attributes:
+        asked: The conditions that were measured, by trial and rung.
+        plan: Their steps; None before the first phase.
+        troubles: What went wrong with engines in the last phase, a sentence each.
+        is_spent: Whether the budget bore no more rows then.
+    """
+
+    def __init__(
+        self, file: StudyFile, space: Space, store: Store, watch: Watch, cover: Plan
+    ) -> None:
+        self._file, self._space, self._store, self._watch = file, space, store, watch
+        self._cover = cover
+        self._trials: dict[int, Trial] = {}
+        self._given_up: dict[str, Pool] = {}  # of trials that failed, by fingerprint
+        self.asked: dict[tuple[int, int], Condition] = {}
+        self._stack = contextlib.ExitStack()
+        self._kept: tuple[Kept, Training] | None = None
+        self._is_begun = False
+        self._checked: set[str] = set()
+        self.plan: Plan | None = None
+        self.troubles: list[str] = []
+        self.is_spent = False
+
+    def __enter__(self) -> "Workshop":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def measure(
+        self, asked: Sequence[tuple[Trial, int]], ray_needed: Callable[[], None]
+    ) -> dict[int, Measured | Unmeasured]:
+        """Measure trials at their rungs.
+
+        Args:
+            asked: The trials, each with the rung.
+            ray_needed: Called before Ray is used.
+
+        Returns:
+            What each came to, by its number.
+
+        Raises:
+            InputError: Levels do not go together, or an engine cannot do what is asked of it.
+            DamagedError: A file is damaged again that was made anew.
+        """
+        refused = self._plan(asked)
+        left = [(trial, rows) for trial, rows in asked if trial.number not in refused]
+        if not left or self.plan is None:
+            return dict(refused)
+        plan = self.plan
+        self._check(plan)
+
+        def attempt() -> dict[int, Measured | Unmeasured]:
+            made = self._make(plan, ray_needed)
+            self.troubles, self.is_spent = made.filled.troubles, made.filled.is_spent
+            return self._readings(
+                left, _Readings(plan, survey(plan, self._store), made, self._store)
+            )
+
+        found = mending(self._store, self._watch, attempt)
+        self._checked |= set(files_of(plan, self._store))
+        return {**refused, **found}
+
+    def read_off(
+        self, asked: Sequence[tuple[Trial, int]], why: str
+    ) -> dict[int, Measured | Unmeasured]:
+        """Return what trials came to of which all is there; of the others, why they are cut off."""
+        plan = self.plan
+        if plan is None:
+            return {trial.number: Unmeasured(rows, why, is_cut_off=True) for trial, rows in asked}
+        made = Making([], Filled([why], is_spent=True))
+        planned = [(trial, rows) for trial, rows in asked if (trial.number, rows) in self.asked]
+        found = self._readings(
+            planned, _Readings(plan, survey(plan, self._store), made, self._store)
+        )
+        cut = {trial.number: Unmeasured(rows, why, is_cut_off=True) for trial, rows in asked}
+        return {**cut, **{at: one for at, one in found.items() if isinstance(one, Measured)}}
+
+    def _readings(
+        self, asked: Sequence[tuple[Trial, int]], readings: "_Readings"
+    ) -> dict[int, Measured | Unmeasured]:
+        return {
+            trial.number: readings.of(self.asked[trial.number, rows], rows) for trial, rows in asked
+        }
+
+    def _plan(self, asked: Sequence[tuple[Trial, int]]) -> dict[int, Unmeasured]:
+        """Plan these beside all that was measured before; return those that cannot be planned.
+
+        Trials that failed are left out: they would be made again in each phase, and if one came to
+        something in the end, a search that is resumed would take another course.
+        """
+        trials = {trial.number: trial for trial, _ in asked}
+        self._trials |= trials
+        refused: dict[int, Unmeasured] = {}
+        for trial, rows in asked:
+            self.asked[trial.number, rows] = self._space.condition(trial.point, rows)
+        try:
+            self.plan = make_plan(self._within_budget(), self._going())
+        except InputError:
+            for trial, rows in asked:
+                condition = self.asked[trial.number, rows]
+                try:
+                    make_plan(self._file, [condition])
+                except InputError as error:
+                    refused[trial.number] = Unmeasured(rows, str(error))
+                    del self.asked[trial.number, rows]
+            if not refused:
+                raise
+            going = self._going()
+            self.plan = make_plan(self._within_budget(), going) if going else None
+        return refused
+
+    def _within_budget(self) -> StudyFile:
+        """Return the study with the tokens that are left, those of trials that failed taken off."""
+        study = self._file.study
+        if self.plan:
+            by_condition = {id(own): number for (number, _), own in self.asked.items()}
+            failed: list[Pool] = []
+            going: list[Pool] = []
+            for cell in self.plan.cells:
+                standing = self._trials[by_condition[id(cell.condition)]].standing
+                if cell.mix.view:
+                    (failed if standing == "failed" else going).append(cell.mix.view.pool)
+            self._given_up |= {pool.fingerprint: pool for pool in self.plan.with_sources(failed)}
+            for pool in self.plan.with_sources(going):  # which the plan itself counts
+                self._given_up.pop(pool.fingerprint, None)
+        limit = study.budget.max_tokens
+        lost = taken(self._given_up.values(), self._store, study.name)
+        if limit is None or not lost.rows:
+            return self._file
+        left = max(0, limit - int(lost.prompt_tokens + lost.tokens))
+        budget = study.budget.model_copy(update={"max_tokens": left})
+        own = study.model_copy(update={"budget": budget})
+        return StudyFile(own, self._file.tasks, self._file.path)
+
+    def _going(self) -> list[Condition]:
+        return [
+            condition
+            for (number, _), condition in self.asked.items()
+            if self._trials[number].standing != "failed"
+        ]
+
+    def _check(self, plan: Plan) -> None:
+        """Set aside what is damaged of what was there before this sitting, each file once."""
+        new = set(files_of(plan, self._store)) - self._checked
+        for found in list(damaged_files(sorted(new), self._store)):
+            mend(found, self._store, self._watch)
+
+    def _make(self, plan: Plan, ray_needed: Callable[[], None]) -> Making:
+        self._begin(plan, ray_needed)
+        if self._kept is None:
+            with Training(plan, self._store, self._watch) as training:
+                return make(plan, self._store, self._watch, ray_needed, training)
+        kept, training = self._kept
+        training.turn_to(plan)
+        return make(plan, self._store, self._watch, ray_needed, training, kept)
+
+    def _begin(self, plan: Plan, ray_needed: Callable[[], None]) -> None:
+        """Find out, once, whether there is room for engines and workers that stay up."""
+        if self._is_begun:
+            return
+        self._is_begun = True
+        ray_needed()
+        study = self._file.study
+        whole = {pool.fingerprint: pool for pool in (*self._cover.pools, *plan.pools)}
+        room, beside = shares(study.resources, whole.values())
+        if room and beside:
+            kept = Kept(self._store, study.resources, study.name, room)
+            training = Training(plan, self._store, self._watch, beside)
+            self._kept = self._stack.enter_context(kept), self._stack.enter_context(training)
+
+
+class _Readings:
+    """What conditions came to, as the files tell."""
+
+    def __init__(self, plan: Plan, now: Survey, made: Making, store: Store) -> None:
+        self._plan, self._now, self._store = plan, now, store
+        self._failures = {one.name: one.failure for one in made.failed}
+        self._filled = made.filled
+        self._ready = {id(ready.cell): ready for ready in now.ready}
+        self._given_up = {id(cell): why for cell, why in now.given_up}
+
+    def of(self, condition: Condition, rows: int) -> Measured | Unmeasured:
+        cells = [cell for cell in self._plan.cells if cell.condition is condition]
+        for cell in cells:
+            if why := self._given_up.get(id(cell)):
+                return Unmeasured(rows, why)
+            if id(cell) not in self._ready:
+                told = self._filled.troubles
+                why = told[0] if told else "its rows could not be made"
+                return Unmeasured(rows, why, is_cut_off=self._filled.is_spent)
+        ready = [self._ready[id(cell)] for cell in cells]
+        for one in ready:
+            for run in one.runs:
+                if run.name not in self._now.made:
+                    return Unmeasured(rows, self._failures.get(run.name) or "it was not trained")
+        return self._measured(ready, rows)
+
+    def _measured(self, ready: Sequence[Ready], rows: int) -> Measured:
+        # replicates that came to the very same runs, such as those of recorded rows, are one draw
+        distinct = {frozenset(run.name for run in one.runs): one.runs for one in ready}
+        bodies = [[self._store.document(run.name) for run in runs] for runs in distinct.values()]
+        validation, test = (self._draws(bodies, split) for split in ("validation", "test"))
+        took = [self._took(one.cell) for one in ready]
+        return Measured(
+            rows=rows,
+            score=mean(validation),
+            test=tuple(test),
+            runs=sum(len(own) for own in bodies),
+            tokens=sum(one.prompt_tokens + one.tokens for one in took),
+            engine_s=sum(one.engine_s - one.start_s for one in took),
+            train_s=sum(body["train_seconds"] for own in bodies for body in own),
+            is_short=any(one.rows.short for one in ready),
+        )
+
+    def _draws(self, bodies: Sequence[Sequence[Mapping[str, Any]]], split: str) -> list[float]:
+        """Return a metric of each replicate's mean; where there is one alone, of each repeat."""
+        metric = self._plan.file.study.metric
+        scores = [[float(body["splits"][split][metric]) for body in own] for own in bodies]
+        return [mean(own) for own in scores] if len(scores) > 1 else scores[0]
+
+    def _took(self, cell: Cell) -> Taken:
+        total = Taken()
+        if cell.mix.view is None:
+            return total
+        looks = self._now.outlooks[cell.mix.view.fingerprint]
+        quotas = {
+            label: min(wanted, looks[label].tally.accepted) for label, wanted in cell.quotas.items()
+        }
+        for extent in extents(self._plan, cell.mix.view, quotas, self._store):
+            total = total.plus(cost(extent, self._store))
+        return total

@@ -1,0 +1,233 @@
+"""Search a study's factors: what ``textmill search`` does.
+
+    space -> sampler -> Ray Tune's trials -> board -> phase: plan, make, read -> course -> report
+
+Ray Tune holds the trials, and this process measures them, all those of a phase together. Nothing
+that is decided depends on which was faster. So a search that was killed is resumed by searching
+again: what was measured is in the store, and is found there at once, in the same order.
+"""
+
+import contextlib
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple
+
+from engine.errors import TextmillError
+from engine.pipeline import Lazily
+from engine.plan import Plan, make_plan
+from engine.progress import Progress, Watch
+from engine.search.board import Board
+from engine.search.clock import Clock, OutOfTimeError
+from engine.search.course import Course, Measured, Trial, Unmeasured
+from engine.search.measure import Workshop
+from engine.search.space import Space
+from engine.search.trial import Point, Told
+from engine.session import at_home
+from engine.store import Store
+from engine.study.factors import Condition
+from engine.study.file import StudyFile
+
+POLL_S = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What a search came to.
+
+    Attributes:
+        file: The study.
+        space: What could be tried.
+        trials: The trials, by number.
+        plan: The steps of all that was measured; None if nothing was.
+        asked: The conditions that were measured, by trial and rung.
+        phases: How many phases there were.
+        hours: How long it was at work, all sittings together.
+        troubles: What went wrong with engines, and limits that were reached, a sentence each.
+    """
+
+    file: StudyFile
+    space: Space
+    trials: dict[int, Trial]
+    plan: Plan | None
+    asked: dict[tuple[int, int], Condition]
+    phases: int
+    hours: float
+    troubles: list[str]
+
+
+class Prepared(NamedTuple):
+    """A search of which nothing is found wrong.
+
+    Attributes:
+        file: The study as it is searched, with the search's limit of tokens among its own.
+        space: What trials can be.
+        cover: A plan with every level of every factor.
+    """
+
+    file: StudyFile
+    space: Space
+    cover: Plan
+
+
+def prepare(file: StudyFile) -> Prepared:
+    """Check a search before anything starts.
+
+    Raises:
+        InputError: The space, a level, the data or a model is wrong.
+    """
+    study = file.study
+    if study.search.max_tokens is not None:
+        own = study.budget.max_tokens
+        least = min(study.search.max_tokens, own) if own is not None else study.search.max_tokens
+        budget = study.budget.model_copy(update={"max_tokens": least})
+        file = StudyFile(study.model_copy(update={"budget": budget}), file.tasks, file.path)
+    space = Space(file)
+    return Prepared(file, space, cover_plan(file, space))
+
+
+def cover_plan(file: StudyFile, space: Space) -> Plan:
+    """Return a plan with every level of every factor, at the last rung.
+
+    Raises:
+        InputError: A level, the data or a model is wrong.
+    """
+    top = space.rungs[-1]
+    return make_plan(file, [space.condition(point, top) for point in space.cover()])
+
+
+def search_study(file: StudyFile, store: Store, watch: Watch) -> Searched:
+    """Search, or go on with it.
+
+    Args:
+        file: The study.
+        store: The root.
+        watch: Told of all progress.
+
+    Raises:
+        InputError: The space, a level, the data or a model is wrong.
+        TextmillError: The trials' processes died again and again.
+    """
+    bounded, space, whole = prepare(file)
+    store.probe()
+    config = file.study.search
+    clock = Clock(search_folder(file), store, config.max_hours)
+    course = Course(config, space.rungs)
+    with contextlib.ExitStack() as stack:
+        ray_needed = Lazily(stack, file.study.resources)
+        ray_needed()
+        workshop = stack.enter_context(
+            Workshop(bounded, space, store, clock.watching(watch), whole)
+        )
+        points = islice(space.points(), config.max_trials) if space.is_small else None
+        most = config.max_trials if points is None else sum(1 for _ in points)
+        searching = _Searching(course, workshop, clock, ray_needed, watch, most)
+        searching.run(file)
+    clock.note()
+    return Searched(
+        file=file,
+        space=space,
+        trials=course.trials,
+        plan=workshop.plan,
+        asked=dict(workshop.asked),
+        phases=course.phases,
+        hours=clock.hours,
+        troubles=searching.troubles,
+    )
+
+
+def search_folder(file: StudyFile) -> str:
+    """Return the folder of a search's results in the store."""
+    return f"studies/{file.study.name}/search"
+
+
+class _Searching:
+    """The loop of ``search_study``: a phase after another, until Ray Tune has no trial left."""
+
+    def __init__(  # noqa: PLR0913 - it joins these
+        self,
+        course: Course,
+        workshop: Workshop,
+        clock: Clock,
+        ray_needed: Lazily,
+        watch: Watch,
+        most: int,
+    ) -> None:
+        self._course, self._workshop, self._clock = course, workshop, clock
+        self._ray_needed, self._watch, self._most = ray_needed, watch, most
+        self.troubles: list[str] = []
+
+    def run(self, file: StudyFile) -> None:
+        import ray
+
+        actor: Any = ray.remote(Board)
+        board = actor.options(num_cpus=0, label_selector=at_home()).remote()
+        task: Any = ray.remote(_run_trials)
+        here = task.options(num_cpus=0, max_retries=0, label_selector=at_home())
+        tuning = here.remote(file, board)
+        try:
+            while not ray.wait([tuning], timeout=0)[0]:
+                if (points := ray.get(board.phase.remote(POLL_S))) is not None:
+                    ray.get(board.tell.remote(self._phase(points)))
+            errors = ray.get(tuning)
+        except ray.exceptions.RayError as error:
+            raise TextmillError(
+                f"The search's trials are lost ({error.__class__.__name__}: "
+                f"{str(error).strip().splitlines()[-1]}). Run the same command to go on."
+            ) from error
+        finally:
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.cancel(tuning, force=True)
+                ray.kill(board)
+        if errors or not self._course.is_settled:
+            cause = errors[0] if errors else "Ray Tune ended before they did"
+            raise TextmillError(
+                f"The trials of the search came to no end: {cause} Run the same command to go on."
+            )
+
+    def _phase(self, points: dict[int, Point]) -> dict[int, Told]:
+        """Measure all trials that are at work at their next rung, and say what becomes of them."""
+        asked = self._course.begin(points)
+        self._show()
+        came_to = self._measure(asked)
+        told = self._course.end(came_to, is_over=self._is_over(came_to))
+        self._clock.note()
+        self._say(asked)
+        return told
+
+    def _measure(self, asked: list[tuple[Trial, int]]) -> dict[int, Measured | Unmeasured]:
+        try:
+            found = self._workshop.measure(asked, self._ray_needed)
+        except OutOfTimeError as over:
+            if str(over) not in self.troubles:
+                self.troubles.append(f"{str(over)[0].upper()}{str(over)[1:]}: see max_hours.")
+            found = self._workshop.read_off(asked, str(over))
+        self.troubles += [one for one in self._workshop.troubles if one not in self.troubles]
+        return found
+
+    def _is_over(self, came_to: dict[int, Measured | Unmeasured]) -> bool:
+        """Say whether a limit is reached, or nothing ever came of anything."""
+        is_cut_off = any(isinstance(one, Unmeasured) and one.is_cut_off for one in came_to.values())
+        has_some = any(isinstance(one, Measured) for one in came_to.values())
+        is_hopeless = not has_some and not any(one.rungs for one in self._course.trials.values())
+        return is_cut_off or is_hopeless
+
+    def _show(self, note: str = "") -> None:
+        trials = self._course.trials.values()
+        ended = sum(trial.standing != "at work" for trial in trials)
+        self._watch(Progress("search", self._most, ended, note=note))
+
+    def _say(self, asked: list[tuple[Trial, int]]) -> None:
+        """Say what came of a phase."""
+        trials = self._course.trials.values()
+        rungs = Counter(rows for _, rows in asked)
+        told = ", ".join(f"{count} at {rows:,} rows" for rows, count in sorted(rungs.items()))
+        best = max((one.last.score for one in trials if one.last), default=None)
+        known = f"; best so far {100 * best:.1f} on validation" if best is not None else ""
+        self._show(f"phase {self._course.phases}: measured {told}{known}")
+
+
+def _run_trials(file: StudyFile, board: Any) -> list[str]:  # noqa: ANN401 - an actor's handle
+    from engine.search.tuning import run_trials  # here: Tune takes seconds to load
+
+    return run_trials(file, board)

@@ -1,0 +1,110 @@
+"""What was made under another VERSION of its stage: it is there, has another name, and is not used.
+
+Why is said in ``engine/study/identity.py``: code of another VERSION would make something else of
+the same fields.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from engine.curate.view import View
+from engine.errors import DamagedError, FormatError
+from engine.fingerprint import canonical
+from engine.generate.pool import Pool
+from engine.names import run_key
+from engine.plan import Plan
+from engine.references import reference_file
+from engine.store import Store
+from engine.study.identity import VERSIONS, version_of
+from engine.survey import Survey
+
+_OF_STEPS = {"pool", "parent", "topics"}  # inputs that are fingerprints, which have VERSIONs too
+_PLURALS = {"topics": "lists of topics", "diagnosis": "diagnoses", "baseline": "pools of baselines"}
+
+
+class Other(NamedTuple):
+    """Something that is there under another VERSION than this textmill's.
+
+    Attributes:
+        kind: "pool", "topics", "baseline", "view" or "run".
+        version: Its VERSION.
+    """
+
+    kind: str
+    version: int
+
+
+def recipes(stage: str, store: Store) -> list[dict[str, Any]]:
+    """Return what the recipes of "pools" or "views" say, as far as they can be read."""
+    found = (document(f"{stage}/{folder}/recipe.json", store) for folder in store.names(stage))
+    return [one for one in found if one]
+
+
+def document(name: str, store: Store) -> dict[str, Any] | None:
+    """Return what a document says; None if it is not there, or cannot be read."""
+    try:
+        return store.document(name)
+    except (DamagedError, FormatError):
+        return None
+
+
+def other_recipe(recipe: Mapping[str, Any], there: Iterable[Mapping[str, Any]]) -> Other | None:
+    """Return what is there of the same recipe under another VERSION, if there is something.
+
+    Args:
+        recipe: What the recipe of a pool or a view says.
+        there: What those say that are there.
+    """
+    for one in there:
+        is_same = one["fingerprint"] != recipe["fingerprint"] and _bare(one) == _bare(recipe)
+        if is_same and (other := other_version(one)):
+            return other
+    return None
+
+
+def other_version(body: Mapping[str, Any]) -> Other | None:
+    """Return the VERSION of a recipe or a result, if it is known and not this textmill's."""
+    kind, version = str(body["kind"]), version_of(body)
+    return Other(kind, version) if version not in (None, VERSIONS[kind]) else None
+
+
+def other_rows(plan: Plan, store: Store) -> list[Other]:
+    """Return what is there under other VERSIONs of the pools and views that have no rows yet."""
+    found = [*_others(plan.pools, "pools", store), *_others(plan.views, "views", store)]
+    return [one for one in found if one]
+
+
+def _others(made: Iterable[Pool | View], stage: str, store: Store) -> list[Other | None]:
+    without = [one for one in made if not store.names(f"{one.folder}/rows")]
+    there = recipes(stage, store) if without else []
+    return [other_recipe(one.recipe(), there) for one in without]
+
+
+def other_runs(plan: Plan, now: Survey, store: Store) -> list[Other]:
+    """Return what stood, when the study last ran, in the place of runs that are not there."""
+    before = (document(reference_file(plan.file.study.name), store) or {}).get("runs", {})
+    missing = [(one.cell, run) for one in now.ready for run in one.runs if run.name not in now.made]
+    keys = [run_key(cell, run.repeat) for cell, run in missing]
+    bodies = [document(before[key], store) for key in keys if key in before]
+    return [other for body in bodies if body and (other := other_version(body))]
+
+
+def told(others: Iterable[Other]) -> list[str]:
+    """Return a sentence for each kind and VERSION."""
+    return [_sentence(other, count) for other, count in Counter(others).items()]
+
+
+def _sentence(other: Other, count: int) -> str:
+    kind, version = other
+    many = _PLURALS.get(kind, f"{kind}s")
+    whose = "an older" if version < VERSIONS[kind] else "a newer"
+    return (
+        f"Not used: {count} {many} of VERSION {version}, which {whose} textmill made for the same "
+        f"study. This one writes VERSION {VERSIONS[kind]}, and makes them anew."
+    )
+
+
+def _bare(recipe: Mapping[str, Any]) -> bytes:
+    inputs = {name: one for name, one in recipe["inputs"].items() if name not in _OF_STEPS}
+    return canonical([recipe["kind"], recipe["reads"], inputs])

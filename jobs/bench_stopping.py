@@ -1,0 +1,100 @@
+"""What stopping trials early saves a search, and what it costs: the same trials, all to the end."""
+
+import json as jsonlib
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from engine.errors import DataError
+from engine.progress import Watch
+from engine.search.course import Measured, Trial
+from engine.search.findings import fates, took, winner
+from engine.search.findings import test_score as on_test
+from engine.search.stage import Searched, search_study
+from engine.store import Store
+from engine.study.file import StudyFile
+from engine.study.load import load_study
+from jobs.bench import machine
+from jobs.screen import Screen
+
+
+def bench_stopping(study: Path, overrides: list[str], root: str | None, json: bool) -> str:
+    """Do a search, then measure each of its trials at the last rung alone, and compare.
+
+    Args:
+        study: The search's study file.
+        overrides: ``--set`` flags.
+        root: Where its rows are kept; if None they are not.
+        json: Whether figures are returned as JSON.
+    """
+    with ExitStack() as stack:
+        root = root or stack.enter_context(tempfile.TemporaryDirectory())
+        screen = stack.enter_context(Screen(Console(stderr=True)))
+        found = _measured(load_study(study, overrides), Store.open(root), screen)
+    if json:
+        return jsonlib.dumps(found, indent=1)
+    return "\n".join(f"{name:<24} {value}" for name, value in found.items())
+
+
+def _measured(file: StudyFile, store: Store, watch: Watch) -> dict[str, Any]:
+    began = time.monotonic()
+    stopped = search_study(file, store, watch)
+    middle = time.monotonic()
+    whole = search_study(_to_the_end(stopped), store, watch)
+    own, most = took(stopped), took(whole)
+    best, (trial, measured) = _winner(stopped), _winner(whole)
+    return {
+        "trials": own.trials,
+        "measured_at_rungs": {rows: counts["measured"] for rows, counts in fates(stopped)},
+        "search_s": round(middle - began),
+        "whole_s_what_was_left": round(time.monotonic() - middle),
+        "tokens": round(own.tokens),
+        "tokens_whole": round(most.tokens),
+        "tokens_share": round(own.tokens / most.tokens, 3) if most.tokens else None,
+        "rows_generated_share": round(own.generated / most.generated, 3),
+        "rows_trained_share": round(own.trained / most.trained, 3),
+        "winner": best[0].number,
+        "winner_validation": _points(best[1].score),
+        "winner_test": _points(on_test(best[1]).value),
+        "best_of_all": _number(stopped, trial),
+        "best_of_all_validation": _points(measured.score),
+        "best_of_all_test": _points(on_test(measured).value),
+        "machine": machine(),
+    }
+
+
+def _to_the_end(found: Searched) -> StudyFile:
+    """Return the study of the same trials, each measured at the last rung alone."""
+    study = found.file.study
+    changes = {
+        "rungs": found.space.rungs[-1:],
+        "stopping": "none",
+        "sampler": "random",
+        "start_from": [trial.point for trial in found.trials.values()],
+        "max_trials": len(found.trials),
+        "max_tokens": None,
+        "max_hours": None,
+    }
+    search = study.search.model_copy(update=changes)
+    own = study.model_copy(update={"name": f"{study.name}-whole", "search": search})
+    return StudyFile(own, found.file.tasks, found.file.path)
+
+
+def _winner(found: Searched) -> tuple[Trial, Measured]:
+    best = winner(found)
+    if best is None:
+        raise DataError(f"The search {found.file.study.name!r} came to nothing.")
+    return best
+
+
+def _number(found: Searched, trial: Trial) -> int:
+    """Return what number a trial of the same point has in the search."""
+    return next(own.number for own in found.trials.values() if own.point == trial.point)
+
+
+def _points(score: float) -> float:
+    return round(100 * score, 1)

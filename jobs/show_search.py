@@ -1,0 +1,50 @@
+"""What a search says on the terminal when it ends; apart, for its statistics load slowly."""
+
+from textwrap import fill
+
+from engine.outcome import caveat
+from engine.report.stage import show_score
+from engine.report.words import METRIC_NAMES
+from engine.search.findings import test_score, winner
+from engine.search.report import write_search
+from engine.search.stage import Searched, search_folder
+from engine.search.words import in_the_study_s_order, named, problems, scope, summary
+from engine.store import Store
+from jobs.show_findings import WIDTH
+
+MOST = 10  # trials that the terminal lists; the report has all
+
+
+def show_search(found: Searched, store: Store) -> tuple[str, bool]:
+    """Write a search's report; return what the terminal is told, and whether all went well."""
+    write_search(found, store)
+    folder, metric = search_folder(found.file), METRIC_NAMES[found.file.study.metric]
+    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    measured.sort(key=lambda pair: (-pair[1].rows, -pair[1].score, pair[0].number))
+    lines = [
+        f"{len(found.trials)} trials, the best first, by {metric} on validation at the last rung "
+        f"that each came to; test with 95% t-intervals ({scope(found)}):",
+        f"  {'rows':>7}  validation  {'test':<20} trial",
+    ]
+    for trial, last in measured[:MOST]:
+        point = named(in_the_study_s_order(trial.point, found))
+        test = show_score(test_score(last))
+        lines.append(
+            f"  {last.rows:>7,}  {100 * last.score:>10.1f}  {test:<20} {trial.number}: {point}"
+        )
+    lines += [f"  and {len(measured) - MOST} more"] if len(measured) > MOST else []
+    lines += ["", "In short:"]
+    lines += [
+        fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
+        for sentence in summary(found)
+    ]
+    lines.append("")
+    told = caveat(found.plan) if found.plan else ""
+    lines += [told] if told else []
+    wrong = problems(found)
+    lines += [f"  {one}" for one in wrong]
+    if winner(found):
+        best = store.where(f"{folder}/best.toml")
+        lines.append(f"The winner, as a study: textmill run {best}")
+    lines.append(f"Report: {store.where(folder)}/report.html")
+    return "\n".join(lines), not wrong

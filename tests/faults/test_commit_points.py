@@ -1,0 +1,211 @@
+"""The command is killed before and after every commit point: what it comes to is the same.
+
+One root lives through all of it: every command goes on from where the one before was killed.
+"""
+
+import os
+import subprocess
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+from command import COMMAND, environment
+from kept import final_trials, outcome, snapshot
+from toy_study import make_toy
+
+from engine.commits import CommitPoint
+from engine.seal import open_table, seal_table
+from engine.store import Store, is_leftover
+
+LIMIT_S = 300  # of each command, beside whatever else the machine does
+STUDY = """
+name = "toy"
+task = "task.toml"
+repeats = 1
+[generate]
+engine = "plugged:Listing"
+strategy = "topic"
+topics = {write = 8}
+[curate]
+filters = ["duplicate"]
+[train]
+trainer = "plugged:Kept"
+[diagnose]
+model = "./model"
+real = 10
+[resources]
+rows_per_call = 16
+fleet = 1
+keep_models = true
+[factors]
+quantity = [24, 64]
+real = [0, 10]
+"""
+SEARCH = """
+name = "toy"
+task = "task.toml"
+repeats = 1
+[generate]
+engine = "plugged:Slow"
+[train]
+trainer = "plugged:Kept"
+[resources]
+rows_per_call = 16
+fleet = 1
+[search]
+rungs = [16, 32]
+max_trials = 3
+[factors]
+real = [0, 10, 20]
+"""
+RUN, REPORT, SEARCHING = (
+    ["run", "study.toml"],
+    ["report", "study.toml"],
+    ["search", "search.toml"],
+)
+# every commit point, with a command that comes to it, in the order in which a study does
+PLACES = {
+    CommitPoint.PROBE: RUN,
+    CommitPoint.GOLD: RUN,
+    CommitPoint.POOL_RECIPE: RUN,
+    CommitPoint.REFERENCES: RUN,
+    CommitPoint.POOL_ROWS: RUN,
+    CommitPoint.TOPICS: RUN,
+    CommitPoint.VIEW_RECIPE: RUN,
+    CommitPoint.VIEW_ROWS: RUN,
+    CommitPoint.MODEL: RUN,
+    CommitPoint.RUN: RUN,
+    CommitPoint.EMBEDDINGS: RUN,
+    CommitPoint.DIAGNOSIS: RUN,
+    CommitPoint.PAGE: REPORT,
+    CommitPoint.ASIDE: RUN,
+    CommitPoint.STALE: RUN,
+    CommitPoint.SITTING: SEARCHING,
+    CommitPoint.SEARCH_PAGE: SEARCHING,
+}
+ELSEWHERE = {CommitPoint.RECORDS}  # committed by the same lines as gold rows
+FOR_EVER = ("gold", "pools", "topics", "views", "embeddings", "models", "runs", "diagnoses")
+
+
+def test_no_commit_point_is_left_out():
+    assert set(PLACES) | ELSEWHERE == set(CommitPoint)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory, tiny_model):
+    """A folder with both studies, what they come to undisturbed, and a Ray that outlives commands.
+
+    A command that is killed would take its own Ray with it; another takes seconds to start.
+    """
+    from ray.cluster_utils import Cluster
+
+    folder = make_toy(tmp_path_factory.mktemp("killed"), tiny_model)
+    (folder / "study.toml").write_text(STUDY)
+    (folder / "search.toml").write_text(SEARCH)
+    killing = folder / "killing"
+    killing.mkdir()
+    mine = environment(KILLING=str(killing))
+    plugin = next(path for path in mine["PYTHONPATH"].split(os.pathsep) if path.endswith("plugins"))
+    mine["PYTHONPATH"] = os.pathsep.join([f"{plugin}/killing", mine["PYTHONPATH"]])
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("PYTHONPATH", "KILLING"):  # what starts on a node has the node's environment
+            patch.setenv(name, mine[name])
+        head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 2 * 10**8}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        mine["RAY_ADDRESS"] = cluster.address
+        made = SimpleNamespace(folder=folder, killing=killing, environment=mine, original={})
+        for words in (RUN, SEARCHING):
+            assert command(made, words, "undisturbed") == 0, said(made)
+        yield made
+        cluster.shutdown()
+
+
+def command(here, words, root="root"):
+    """Do a command to its end, be it a violent one; return its status."""
+    with (here.folder / "log").open("wb") as log:
+        done = subprocess.run(
+            [*COMMAND, *words, "--root", root],
+            cwd=here.folder,
+            env={**here.environment, "COMMAND": "yes"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    return done.returncode
+
+
+def said(here):
+    return (here.folder / "log").read_text()
+
+
+def some(here, stage):
+    """Return a committed segment of the rows that have labels."""
+    found = sorted((here.folder / "root" / stage).glob("*/rows/*.parquet"))
+    labelled = [path for path in found if path.name.startswith(("bad-", "good-"))]
+    return next(path for path in labelled if not is_leftover(path.name))
+
+
+def alter(here):
+    """Put other rows into a segment, as an engine that does not repeat itself would make them."""
+    path = some(here, "pools")
+    here.original[path] = path.read_bytes()
+    table, notes, _ = open_table(path.read_bytes(), path.name)
+    texts = [text.replace("soup", "bread") for text in table["completion"].to_pylist()]
+    at = table.schema.get_field_index("completion")
+    path.write_bytes(seal_table(table.set_column(at, "completion", pa.array(texts)), notes))
+
+
+def restore(here):
+    for path, data in here.original.items():
+        path.write_bytes(data)
+
+
+def damage(here):
+    path = some(here, "views")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+# what befalls the root before a command is killed there
+BEFORE = {
+    (CommitPoint.VIEW_ROWS, "before"): alter,
+    (CommitPoint.ASIDE, "before"): damage,
+    (CommitPoint.STALE, "before"): restore,
+}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("point", PLACES, ids=lambda point: point.name)
+def test_a_command_that_is_killed_there_changes_nothing_that_is_committed(here, point, moment):
+    if befalls := BEFORE.get((point, moment)):
+        befalls(here)
+    seen = snapshot(here.folder / "root", FOR_EVER)
+    (here.killing / "wanted").write_text(f"{point.name} {moment}")
+    assert command(here, PLACES[point]) == -9, said(here)
+    assert (here.killing / "done").exists()
+    (here.killing / "done").unlink()
+    now = snapshot(here.folder / "root", FOR_EVER)
+    moved = {path for path in seen if path not in now}
+    assert {path: now[path] for path in seen if path in now} == {
+        path: data for path, data in seen.items() if path not in moved
+    }
+    assert len(moved) == (point in (CommitPoint.ASIDE, CommitPoint.STALE) and moment == "after")
+
+
+def test_in_the_end_all_is_as_if_nothing_had_been(here):
+    (here.killing / "wanted").unlink(missing_ok=True)
+    for words in (RUN, SEARCHING):
+        assert command(here, words) == 0, said(here)
+    tables, results, runs = outcome(here.folder / "undisturbed")
+    now_tables, now_results, now_runs = outcome(here.folder / "root")
+    assert now_tables == tables
+    assert now_results == results
+    assert {name: now_runs[name] for name in runs} == runs  # others were made of altered rows
+    trials = [final_trials(here.folder / root) for root in ("undisturbed", "root")]
+    assert trials[0] == trials[1]
+    store = Store.open(str(here.folder / "root"))
+    assert command(here, ["clean", "--yes", "--older-than", "0"]) == 0, said(here)
+    assert not [one.name for one in store.entries(".") if is_leftover(one.name)]

@@ -1,0 +1,135 @@
+"""What would break a study is named before it costs, with what helps."""
+
+import json
+
+import pytest
+from command import textmill
+
+from engine.errors import RootError
+from engine.plan import make_plan
+from engine.store import Store
+from engine.study.load import load_study
+from jobs.doctor import judge, look_at_nodes, versions
+from jobs.show_nodes import Facts, Gpu, Node
+
+GIB = 2**30
+SOUND = Facts(
+    host="one",
+    versions=versions(),
+    gpus=[],
+    memory=(8 * GIB, 16 * GIB),
+    shm=4 * GIB,
+    disk=100 * GIB,
+    root_error=None,
+    sees_mark=True,
+    unreachable={},
+    clock=0.0,
+)
+
+
+def node(gpus=0.0, skew_s=0.0, name="10.0.0.1", **facts):
+    return Node(name, False, gpus, SOUND._replace(**facts), skew_s)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.open(str(tmp_path / "root"))
+
+
+@pytest.fixture
+def said(store):
+    """Return what is found about nodes, a line each."""
+
+    def find(*nodes, plan=None):
+        return [f"{one.weight}: {one.text}" for one in judge(nodes, versions(), plan, store)]
+
+    return find
+
+
+def test_a_sound_cluster_is_ready(said):
+    assert said(node(), node(name="10.0.0.2")) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            {"versions": {**SOUND.versions, "ray": "2.9.0"}},
+            "problem: 10.0.0.1 has ray 2.9.0; it is",
+        ),
+        ({"versions": {**SOUND.versions, "python": "3.9.1"}}, "problem: 10.0.0.1 has python"),
+        ({"versions": {**SOUND.versions, "torch": "2.1.0"}}, "note: 10.0.0.1 has torch 2.1.0"),
+        ({"versions": {**SOUND.versions, "datasets": None}}, "datasets not at all"),
+        ({"root_error": "The root /x cannot be written"}, "problem: From 10.0.0.1: The root /x"),
+        ({"sees_mark": False}, "another folder of that name"),
+        ({"disk": GIB // 2}, "0.5 GiB of disk left"),
+        ({"skew_s": -70.0}, "note: The clock of 10.0.0.1 is off by -70 s"),
+        ({"gpus": 2.0}, "counts 2 GPUs, but nvidia-smi shows none"),
+    ],
+)
+def test_what_is_wrong_with_a_node_is_named(said, wrong, words):
+    (line,) = said(node(**wrong))
+    assert words in line
+
+
+def test_a_patch_of_python_and_packages_that_not_all_need_may_differ(said):
+    older = {**SOUND.versions, "python": "3.11.0", "vllm": None, "s3fs": None}
+    assert said(node(versions=older)) == []
+
+
+def test_a_study_says_what_its_nodes_need(said, toy):
+    changes = ['generate.engine="vllm"', 'generate.model="textmill-demo"']
+    changes += ["resources.tensor_parallel=2"]
+    study = toy / "study.toml"
+    study.write_text(study.read_text().replace('task = "task.toml"', 'task = "demo-reviews"'))
+    plan = make_plan(load_study(study, changes))
+    lacking = {**SOUND.versions, "vllm": None}
+    gpu = [Gpu("H100", 80_000, 81_559)]
+    # engines go to the nodes with GPUs; the other needs no vllm
+    found = said(
+        node(versions=lacking),
+        Node("10.0.0.2", False, 1.0, SOUND._replace(versions=lacking, gpus=gpu, shm=0)),
+        plan=plan,
+    )
+    assert [line.split(". ")[0] for line in found] == [
+        "problem: 10.0.0.2 has no vllm, which the study's engine is",
+        "problem: 10.0.0.2 has 0.0 GiB in /dev/shm, through which the parts of an engine talk",
+    ]
+
+
+def test_this_machine_is_looked_at(toy, ray_up):
+    done = textmill("doctor", "study.toml", "--root", "root", folder=toy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 node, root" in done.stdout
+    assert "shared" in done.stdout
+    assert done.stdout.rstrip().endswith("Ready.")
+    assert not list((toy / "root").iterdir())  # it leaves nothing behind
+
+
+def test_what_is_wrong_ends_in_status_1(toy, ray_up):
+    words = ["doctor", "study.toml", "--root", "root", "--json"]
+    words += ["--set", "resources.fleet_cpus=64"]
+    done = textmill(*words, "--against", '{"ray": "2.9.0"}', folder=toy)
+    assert done.returncode == 1, done.stdout
+    found = json.loads(done.stdout)
+    assert [one["weight"] for one in found["findings"]] == ["problem", "problem"]
+    assert "it is 2.9.0 here" in found["findings"][0]["text"]
+    assert "64 CPU" in found["findings"][1]["text"]
+    assert found["nodes"][0]["facts"]["sees_mark"]
+
+
+def test_no_node_is_blamed_for_what_the_driver_could_not_write(store, monkeypatch, ray_up):
+    def refuse(self):
+        raise RootError("The root cannot be written")
+
+    monkeypatch.setattr(Store, "probe", refuse)  # of this process alone
+    found = []
+    (one,) = look_at_nodes(store, {}, found)
+    assert one.facts.sees_mark
+    assert [finding.text for finding in found] == ["From the driver: The root cannot be written"]
+
+
+def test_a_study_that_is_wrong_is_a_problem_among_others(toy, ray_up):
+    done = textmill("doctor", "none.toml", "--root", "root", folder=toy)
+    assert done.returncode == 1
+    assert "problem: The study cannot be planned" in done.stdout
