@@ -1,4 +1,4 @@
-"""How many examples a property is tried with: a few, and with ``--long`` many."""
+"""With how many examples a property is tried: a few, always the same; with ``--long`` many, drawn."""
 
 from hypothesis import HealthCheck, settings
 
@@ -9,4 +9,9 @@ def examples(count):
     """Return settings that try so many examples, whatever they take."""
     # what a test is lent here are folders and the like, which examples may share
     unaffected = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-    return settings(max_examples=count * FACTOR, deadline=None, suppress_health_check=unaffected)
+    return settings(
+        max_examples=count * FACTOR,
+        deadline=None,
+        derandomize=FACTOR == 1,
+        suppress_health_check=unaffected,
+    )

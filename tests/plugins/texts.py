@@ -27,7 +27,7 @@ def commit_rows(store, pool, slot, rows, *, start=0):
         if start <= segment.start and segment.stop <= len(rows):
             own = islice(enumerate(rows), segment.start, segment.stop)
             table = pa.Table.from_pylist([_row(pool, slot, *one) for one in own], schema=POOL)
-            notes = {"rows": table.num_rows, "tokens": 1, "study": "x"}
+            notes = {"rows": table.num_rows, "tokens": 1, "seconds": 1.0, "study": "x"}
             store.commit(f"{pool.folder}/{segment.name}", seal_table(table, notes))
 
 
