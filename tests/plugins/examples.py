@@ -1,4 +1,4 @@
-"""With how many examples a property is tried: a few, always the same; with ``--long`` many, drawn."""
+"""With how many examples a property is tried: a few, the same each time; with ``--long`` many."""
 
 from hypothesis import HealthCheck, settings
 
