@@ -55,11 +55,11 @@ def test_a_trial_that_begins_anew_is_told_again_and_asked_for_once():
 def test_sittings_add_up_and_a_limit_ends_the_work(tmp_path):
     store = Store.open(str(tmp_path))
     heard = []
-    first = Clock("search", store, None)
+    first = Clock("studies/toy/search", store, None)
     first._began -= 1800
     first.watching(heard.append)(Progress("train", 1, 1))
     first.note()
-    second = Clock("search", store, 0.75)
+    second = Clock("studies/toy/search", store, 0.75)
     assert second.hours == pytest.approx(0.5, abs=0.01)
     assert not second.is_over
     second.watching(heard.append)(Progress("train", 2, 2))
@@ -69,6 +69,10 @@ def test_sittings_add_up_and_a_limit_ends_the_work(tmp_path):
         second.watching(heard.append)(Progress("train", 3, 3))
     assert [one.done for one in heard] == [1, 2, 3]
     second.note()
-    assert Clock("search", store, None).hours == pytest.approx(0.5 + 1000 / 3600, abs=0.01)
-    (tmp_path / "search" / "sittings" / "cut.json").write_text('{"sec')
-    assert Clock("search", store, None).hours == pytest.approx(0.5 + 1000 / 3600, abs=0.01)
+    assert Clock("studies/toy/search", store, None).hours == pytest.approx(
+        0.5 + 1000 / 3600, abs=0.01
+    )
+    (tmp_path / "studies" / "toy" / "search" / "sittings" / "cut.json").write_text('{"sec')
+    assert Clock("studies/toy/search", store, None).hours == pytest.approx(
+        0.5 + 1000 / 3600, abs=0.01
+    )
