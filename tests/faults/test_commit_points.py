@@ -54,9 +54,9 @@ rows_per_call = 16
 fleet = 1
 [search]
 rungs = [16, 32]
-max_trials = 3
+max_trials = 2
 [factors]
-real = [0, 10, 20]
+real = [0, 10]
 """
 RUN, REPORT, SEARCHING = (
     ["run", "study.toml"],

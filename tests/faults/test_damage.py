@@ -191,6 +191,7 @@ def test_each_kind_of_file_can_be_damaged_alone_in_each_way(copy, done, kind, wa
     mended(copy, damage(copy / "root", {kind}, [way]), done[1])
 
 
+@pytest.mark.long
 def test_a_classifier_goes_with_its_run_since_they_come_from_one_training(copy, done):
     root = copy / "root"
     weights = next(iter(sorted(root.glob("models/*/model.safetensors"))))
@@ -233,6 +234,7 @@ def wrongly_counted(root):
     }
 
 
+@pytest.mark.long
 def test_what_a_wrong_hand_sealed_is_found_by_what_it_counts_and_made_again(copy, done):
     root = copy / "root"
     wrong = {str(path.relative_to(root)): why for path, why in wrongly_counted(root).items()}

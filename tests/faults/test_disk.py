@@ -136,6 +136,7 @@ def test_a_disk_that_is_full_already_is_refused_at_once(disk):
     assert [path.name for path in (disk / "root").iterdir()] == ["ballast"]
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_before_training_ends_the_study_at_its_first_run(disk, done):
     root = disk / "root"
     for stage in ("gold", "pools", "views"):
@@ -192,6 +193,7 @@ def test_a_clock_that_was_set_back_or_ahead_changes_nothing_that_is_decided(tmp_
     assert outcome(root) == done[1]
 
 
+@pytest.mark.long
 def test_a_clock_that_jumps_back_while_a_command_works_changes_nothing(
     tmp_path, model, done, monkeypatch
 ):

@@ -303,6 +303,7 @@ def save_adapter(folder):
     return folder
 
 
+@pytest.mark.long
 def test_pools_with_and_without_an_adapter_share_an_engine(planned, store, tmp_path, at_once):
     adapter = save_adapter(tmp_path / "adapter")
     plain = planned(store, temperature=0)

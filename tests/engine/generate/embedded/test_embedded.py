@@ -93,8 +93,21 @@ def test_another_model_is_asked_anything(study, tiny_llm):
     assert study(*asked, f"generate.model={tiny_llm}").pools
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("strategy", ["zero_shot", "topic", "one_shot", "few_shot"])
+WAYS = [
+    (strategy, task)
+    for strategy in ("zero_shot", "topic", "one_shot", "few_shot")
+    for task in TASKS
+]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "task"),
+    # each strategy and each task has its turn
+    [
+        way if number in (0, 3, 4, 7) else pytest.param(*way, marks=pytest.mark.long)
+        for number, way in enumerate(WAYS)
+    ],
+)
 def test_its_rows_are_the_same_in_batches_of_any_size(study, tmp_path, task, strategy):
     pool = study(f"generate.strategy={strategy}", task=task).pools[0]
     store = Store.open(str(tmp_path / "root"))
