@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from engine.store import Store
 from engine.study.resources import Resources
 from engine.train.run import Run
 from engine.train.trainer import How, NoMemoryError, RunFailedError
+from engine.train.workbench import Workbench
 
 SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
 MOST = 8  # workers on a GPU; more keep each other waiting
@@ -58,7 +58,7 @@ def _measured(store: Store, where: Resources, runs: Sequence[Run]) -> tuple[int,
     """
     import torch
 
-    bench = _workbench(store)
+    bench = Workbench(store)
     how = How("cuda", where.micro_batch)
     total = torch.cuda.mem_get_info()[1]
     for run in runs:
@@ -70,9 +70,3 @@ def _measured(store: Store, where: Resources, runs: Sequence[Run]) -> tuple[int,
             continue
     free, total = torch.cuda.mem_get_info()
     return total - free, total
-
-
-def _workbench(store: Store) -> Any:  # noqa: ANN401 - needs torch
-    from engine.train.workbench import Workbench
-
-    return Workbench(store)

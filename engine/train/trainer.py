@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from engine.mix.stage import Example
 from engine.plugins import load
@@ -12,9 +12,7 @@ from engine.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 from engine.train.run import Run
-
-if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
-    from engine.train.world import World
+from engine.train.world import World
 
 TRAINERS: Mapping[str, str] = {
     "finetune": "engine.train.finetune:Finetune",
@@ -44,12 +42,6 @@ class RowSet(NamedTuple):
     synthetic: int = 0
 
 
-def _alone() -> "World":
-    from engine.train.world import World
-
-    return World()
-
-
 @dataclass(frozen=True)
 class How:
     """How runs are trained, which changes nothing about what they come to but rounding.
@@ -64,7 +56,7 @@ class How:
     device: str = "cpu"
     micro_batch: int | None = None
     is_compiled: bool = False
-    world: "World" = field(default_factory=_alone)
+    world: World = field(default_factory=World)
 
 
 @dataclass(frozen=True, kw_only=True)

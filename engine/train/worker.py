@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from engine.errors import DamagedError, UnwritableError
 from engine.store import Store
 from engine.train.queue import Given, Outcome, Worker
-from engine.train.trainer import NoMemoryError, RunFailedError
+from engine.train.trainer import How, NoMemoryError, RunFailedError
+from engine.train.workbench import Workbench
+from engine.train.world import World
 
 POLL_S = 0.2
 DIED = 1  # exit status of a worker whose group is to start anew
@@ -44,13 +47,9 @@ def work(config: dict[str, Duty]) -> None:
     """Do runs until the queue says that there will be no more."""
     import ray
     import ray.train
-    import transformers
 
-    from engine.train.workbench import Workbench
-    from engine.train.world import World
-
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # transformers would tell of the new head; whether it is loaded at all is up to the trainer
+    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     duty = config["duty"]
     context = ray.train.get_context()
     rank = context.get_world_rank()
@@ -82,11 +81,12 @@ def work(config: dict[str, Duty]) -> None:
 
 def _device(duty: Duty) -> str:
     """Set up this process to compute; return where, as torch names it."""
-    import torch
-
-    torch.set_num_threads(duty.threads)
+    os.environ["OMP_NUM_THREADS"] = str(duty.threads)  # which torch obeys when it is loaded
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(duty.threads)
     if not duty.uses_gpu:
         return "cpu"
+    import torch
     from ray.train.torch import get_device
 
     device = get_device()
@@ -95,15 +95,13 @@ def _device(duty: Duty) -> str:
 
 
 def _attempt(  # noqa: PLR0913 - an attempt has these parts
-    bench: Any,  # noqa: ANN401 - needs torch
+    bench: Workbench,
     duty: Duty,
     me: Worker,
     given: Given,
     device: str,
-    world: Any,  # noqa: ANN401 - as above
+    world: World,
 ) -> Outcome:
-    from engine.train.trainer import How
-
     how = How(device, given.micro_batch, duty.is_compiled, world)
     try:
         return Outcome(bench.do(given.run, how, keeps_model=duty.keeps_models))
@@ -126,10 +124,10 @@ def _attempt(  # noqa: PLR0913 - an attempt has these parts
 
 def _works(device: str) -> bool:
     """Give a GPU's memory back; False if it fails this process for good, as after some errors."""
-    import torch
-
     if device == "cpu":
         return True
+    import torch
+
     try:
         torch.cuda.empty_cache()
         torch.cuda.synchronize()

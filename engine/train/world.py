@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-import torch.distributed as dist
+if TYPE_CHECKING:  # one by itself has no need to load torch
+    import torch
 
 T = TypeVar("T")
 
@@ -28,9 +28,11 @@ class World:
         """Return this worker's part of a batch; it may be empty."""
         return places[self.rank :: self.size]
 
-    def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
+    def add_up(self, tensors: "Iterable[torch.Tensor]") -> None:
         """Replace each tensor by its sum over the workers."""
         if self.size > 1:
+            import torch.distributed as dist
+
             pending = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
             for one in pending:
                 one.wait()
@@ -39,6 +41,8 @@ class World:
         """Return every worker's value, by rank."""
         if self.size == 1:
             return [value]
+        import torch.distributed as dist
+
         values: list[T] = [value] * self.size
         dist.all_gather_object(values, value)
         return values
@@ -47,6 +51,8 @@ class World:
         """Return the first worker's value."""
         if self.size == 1:
             return value
+        import torch.distributed as dist
+
         values = [value]
         dist.broadcast_object_list(values)
         return values[0]
