@@ -223,7 +223,7 @@ def test_a_ray_of_which_a_part_is_killed_ends_the_command_with_a_word(
 
 def test_studies_that_share_a_pool_come_to_the_same_at_once(slow_toy, undisturbed):
     """One of them knows the folder by another name, as another machine does."""
-    other = SLOW_STUDY.replace('"toy"\ntask', '"other"\ntask').replace("100]", "60, 140]")
+    other = SLOW_STUDY.replace('"toy"\ntask', '"other"\ntask').replace("100]", "60, 90]")
     (slow_toy / "other.toml").write_text(other)
     (slow_toy / "shared").mkdir()
     (slow_toy / "by-another-name").symlink_to("shared")
