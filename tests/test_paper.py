@@ -116,7 +116,7 @@ def store(tmp_path_factory):
     return Store.open(str(tmp_path_factory.mktemp("paper-root")))
 
 
-LONG = {"main-grid", "raw-amounts", "steps-or-epochs"}  # which differ from the others in numbers alone
+LONG = {"main-grid", "raw-amounts", "steps-or-epochs"}  # whose parts others have in common
 
 
 @pytest.mark.parametrize(
