@@ -1,9 +1,12 @@
 """What holds for every trainer, through the worker that runs it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from command import environment
 
 from engine.errors import PluginError
 from engine.pipeline import write_results
@@ -88,3 +91,23 @@ def test_a_study_of_a_trainer_without_draws_is_shown_as_one_of_one_repeat(toy, s
     report = (Path(store.root) / "studies" / "toy" / "report.md").read_text()
     assert "over 1 repeat; this pool" in report
     assert "steps" not in report
+
+
+LOADS = """
+import sys
+from engine.train.worker import Duty, World, _device
+duty = Duty(None, None, 0, {threads}, uses_gpu=False, trains_together=False, is_compiled=False,
+            keeps_models=False)
+assert _device(duty) == World().hear("cpu") == "cpu"
+assert not {{"torch", "transformers"}} & set(sys.modules)
+import torch
+assert torch.get_num_threads() == {threads}
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_by_itself_leaves_torch_to_its_trainer_and_sets_its_threads(threads):
+    code = LOADS.format(threads=threads)
+    started_with = environment(OMP_NUM_THREADS=str(3 - threads))
+    done = subprocess.run([sys.executable, "-c", code], env=started_with, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
