@@ -44,7 +44,7 @@ class ByHand:
     def make(self, want):
         pool, slot = want.pool, want.segment.slot
         assert pool.fingerprint in self.started, f"no engine was started for {pool.label}"
-        strategy, engine = pool.strategy(self.store), engine_class(pool.config.engine)(None)
+        strategy, engine = pool.strategy(self.store), self.engine_of(pool)
         prompts, drawn = [], []
         for index in range(want.segment.start, want.segment.stop):
             row = pool.row(slot, index)
@@ -69,6 +69,9 @@ class ByHand:
         notes = {"rows": len(rows), "tokens": 9 * len(rows), "seconds": 1.0, "study": "x"}
         self.store.commit(f"{pool.folder}/{want.segment.name}", seal_table(table, notes))
         self.demand.made(Part(pool.fingerprint, want.segment))
+
+    def engine_of(self, pool):
+        return engine_class(pool.config.engine)(None)
 
     def pool(self, label):
         (found,) = [pool for pool in self.plan.pools if pool.label == label]
