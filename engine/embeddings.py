@@ -16,18 +16,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from engine.errors import DamagedError
+from engine.errors import DamagedError, RunFailedError
 from engine.fingerprint import SHORT, digest
 from engine.models import Model
-from engine.seal import seal_table
-from engine.store import Store
-from engine.train.trainer import RunFailedError
+from engine.store.seal import seal_table
+from engine.store.store import Store
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+
 EMBEDDING_VERSION = 1  # raised by hand when the same text would get another vector
+
+
 COMMITTED_AT_ONCE = 512  # texts to a file: what a killed worker loses, or two make at once
+
+
 EMBEDDED_AT_ONCE = 64  # texts per batch
 
 

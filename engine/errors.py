@@ -92,3 +92,11 @@ class EngineLostError(TextmillError):
 
 class TrainingError(TextmillError):
     """The training fleet ended before its runs did."""
+
+
+class RunFailedError(Exception):
+    """A run came to nothing by itself; the message says why."""
+
+
+class NoMemoryError(RunFailedError):
+    """A run took more memory than there is; with fewer rows at a time it may not."""

@@ -10,25 +10,26 @@ killed process would lose: each round looks at the store anew and makes what is 
 import contextlib
 from collections.abc import Callable, Sequence
 
-from engine.diagnose.stage import Examination, Examined, examine_all
+from engine.diagnose.examine import Examined, examine_all
 from engine.errors import EngineLostError
-from engine.making import fill_views, make, mend, mending
-from engine.outcome import find
-from engine.plan import Plan
+from engine.findings.findings import Findings
+from engine.findings.gather import find
+from engine.make.fill import fill_views
+from engine.make.make import Lazily, make
+from engine.make.mend import mend, mending
+from engine.make.references import write_references
+from engine.make.training import Training
+from engine.plan.plan import Plan
 from engine.progress import Progress, Watch
-from engine.references import write_references
-from engine.report.findings import Findings
-from engine.report.stage import write_report
-from engine.segments import SMALLEST
-from engine.session import ray_session
-from engine.spending import taken
-from engine.store import Store
-from engine.study.resources import Resources
-from engine.survey import damaged_files, files_of, survey
-from engine.train.layout import check_fleet
+from engine.report.write import write_report
+from engine.status.files import damaged_files, files_of
+from engine.status.spent import taken
+from engine.status.survey import survey
+from engine.status.versions import other_rows, told
+from engine.steps.examination import Examination
+from engine.store.segments import SMALLEST
+from engine.store.store import Store
 from engine.train.queue import Finished
-from engine.training import Training
-from engine.versions import other_rows, told
 
 
 def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
@@ -60,20 +61,6 @@ def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None
         failed, filled = make(plan, store, watch, ray_needed, training)
     undiagnosed = diagnose(survey(plan, store).unexamined(), store, watch, ray_needed)
     return write_results(plan, store, [*failed, *undiagnosed], filled.troubles)
-
-
-class Lazily:
-    """Starts Ray when it is first needed: a study that is done already needs none."""
-
-    def __init__(self, stack: contextlib.ExitStack, where: Resources) -> None:
-        self._stack, self._where, self._is_up = stack, where, False
-
-    def __call__(self) -> None:
-        """Start it, unless it is up."""
-        if not self._is_up:
-            self._stack.enter_context(ray_session())
-            check_fleet(self._where)
-            self._is_up = True
 
 
 def write_results(

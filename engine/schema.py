@@ -11,11 +11,15 @@ import pyarrow as pa
 from engine.fingerprint import SHORT
 
 Item = TypeVar("Item")
+
+
 Metric = Literal["accuracy", "macro_f1"]  # what conditions are compared by
+
 
 GOLD = pa.schema(
     [("id", pa.string()), ("label", pa.string()), ("text", pa.string()), ("text_pair", pa.string())]
 )
+
 
 POOL = pa.schema(
     [
@@ -33,6 +37,7 @@ POOL = pa.schema(
     ]
 )
 
+
 VIEW = pa.schema(
     [
         ("id", pa.string()),
@@ -45,10 +50,13 @@ VIEW = pa.schema(
     ]
 )
 
+
 EMBEDDING_COLUMNS = ("key", "vector")
+
 
 # of a result: what published numbers know it by, and what its comparisons need to know
 KNOWN_BY = ("task", "method", "is_rephrased", "is_random", "took")
+
 
 RESULT_COLUMNS = (
     "quantity",
@@ -129,3 +137,6 @@ class Draws:
     def seed(self) -> int:
         """Return a number from 0 to 2**31 - 1, for libraries that want a seed."""
         return self.below(2**31)
+
+
+NONE = "-"  # the slot of rows that are asked without a label, and the label of those that have none

@@ -14,7 +14,7 @@ import examples
 from hypothesis import settings
 from toy_study import BAD, GOOD, THINGS, make_toy
 
-from engine.session import QUIET
+from engine.nodes.session import QUIET
 
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)

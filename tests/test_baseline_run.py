@@ -10,16 +10,18 @@ from command import textmill
 from kept import snapshot
 from toy_study import make_toy
 
-from engine.forecast import forecast
-from engine.generate.stage import generate
-from engine.making import fill_views, publish_inputs
-from engine.outcome import find
+from engine.findings.gather import find
+from engine.generate.generation import generate
+from engine.make.fill import fill_views
+from engine.make.make import publish_inputs
 from engine.pipeline import make_pilot, run_study
-from engine.plan import make_plan
-from engine.report.baseline import COLUMNS
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.report.tables import BASELINE_COLUMNS
+from engine.status.forecast import forecast
+from engine.status.survey import survey
+from engine.status.wants import wants
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import survey, wants
 from engine.tasks.task import builtin_tasks
 
 pytestmark = pytest.mark.usefixtures("ray_up")
@@ -57,7 +59,7 @@ def copy(done, tmp_path):
 
 def test_scores_are_those_of_the_answers_that_the_engine_gave(done):
     rows = table(done[0] / "root", "baselines.parquet").to_pylist()
-    assert list(rows[0]) == list(COLUMNS)
+    assert list(rows[0]) == list(BASELINE_COLUMNS)
     found = {(row["shots"], row["replicate"], row["split"]): row for row in rows}
     assert len(found) == 3 * 2
     for (shots, _, split), row in found.items():

@@ -10,17 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from toy_study import make_toy, toy_rows
 
-from engine.clean import orphans
-from engine.diagnose.stage import Examined, examine
-from engine.mix.stage import ordered_rows
+from engine.diagnose.examine import Examined, examine
+from engine.embeddings import Embeddings
+from engine.mix.training_set import ordered_rows
 from engine.models import resolve_model
 from engine.pipeline import run_study, write_results
-from engine.plan import make_plan
-from engine.steps import steps
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.status.files import damaged_files, files_of
+from engine.status.steps import steps
+from engine.status.survey import survey
+from engine.store.orphans import orphans
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import damaged_files, files_of, survey
-from engine.train.embeddings import Embeddings
 
 STUDY = [
     "train.trainer=plugged:Guess",

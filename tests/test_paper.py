@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from toy_study import write_jsonl
 
+from engine.findings.findings import Diagnosis, Findings, TaskFacts
+from engine.findings.published.compare import compare
 from engine.generate.engine import method_of
 from engine.pipeline import run_study
-from engine.plan import make_plan
-from engine.report.findings import Diagnosis, Findings, TaskFacts
-from engine.report.published.compare import compare
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.tasks.task import load_task
 

@@ -15,16 +15,16 @@ from toy_study import toy_rows, write_jsonl
 
 from engine.errors import ConfigError, ModelError, PluginError
 from engine.generate.engine import Setup
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
 from engine.schema import RowId
+from engine.search.search import prepare
 from engine.search.space import Space
-from engine.search.stage import prepare
-from engine.store import Store
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
 from engine.study.resources import Resources
 from engine.tasks.task import load_task
-from jobs import show
+from jobs.terminal import tasks as show_tasks
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 OWN = "Your own task, strategy, row filter, engine"
@@ -255,7 +255,7 @@ def test_a_study_without_personas_or_a_program_is_refused(mine, copied):
 
 
 def test_its_task_has_the_prompts_of_every_optional_wording(copied):
-    shown = show.task("task.toml")
+    shown = show_tasks.task("task.toml")
     for title in ("topic", "one_shot", "zero_shot, left to right", "rephrase", "topics = {write"):
         assert f"\n{title}" in shown
     assert "reasons to write to a bicycle shop" in shown

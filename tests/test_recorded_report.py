@@ -12,7 +12,7 @@ import pytest
 from command import REPOSITORY, textmill
 from scipy import stats
 
-from engine.store import Store
+from engine.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_up")
 

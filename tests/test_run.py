@@ -12,7 +12,7 @@ from kept import snapshot
 from toy_study import make_toy
 
 from engine.schema import RESULT_COLUMNS
-from engine.store import Store
+from engine.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_up")
 
@@ -285,8 +285,8 @@ def test_published_numbers_stand_beside_those_of_the_study_that_names_them(copy)
 
 
 def test_generated_text_cannot_break_the_report(toy):
-    from engine.report.findings import Findings, TaskFacts
-    from engine.report.stage import write_report
+    from engine.findings.findings import Findings, TaskFacts
+    from engine.report.write import write_report
 
     store = Store.open(str(toy / "root"))
     nasty = "<script>alert(1)</script>"

@@ -10,9 +10,9 @@ import pytest
 from command import REPOSITORY, environment, textmill
 from toy_study import make_toy
 
-from engine.generate.causal_lm import CausalLM
+from engine.generate.engines.transformers_lm import CausalLM
 from engine.models import resolve_model
-from engine.train.classifier import Classifiers
+from engine.train.trainers.classifier import Classifiers
 
 SECRETS = {
     "HF_TOKEN": "hf_0123456789abcdef",
@@ -22,7 +22,7 @@ SECRETS = {
 }
 LISTENING = """
 import psutil
-from engine.session import ray_session
+from engine.nodes.session import ray_session
 with ray_session():
     import ray
     ray.get(ray.remote(lambda: 1).remote())

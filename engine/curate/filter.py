@@ -9,12 +9,12 @@ from engine.study.config import CurateConfig
 from engine.tasks.task import Split, Task
 
 FILTERS: Mapping[str, str] = {
-    "refusal": "engine.curate.refusal:Refusal",
-    "length": "engine.curate.length:Length",
-    "duplicate": "engine.curate.copies:Duplicate",
-    "shot_copy": "engine.curate.copies:ShotCopy",
-    "gold_copy": "engine.curate.copies:GoldCopy",
-    "label_name": "engine.curate.label_name:LabelName",
+    "refusal": "engine.curate.filters.refusal:Refusal",
+    "length": "engine.curate.filters.length:Length",
+    "duplicate": "engine.curate.filters.copies:Duplicate",
+    "shot_copy": "engine.curate.filters.copies:ShotCopy",
+    "gold_copy": "engine.curate.filters.copies:GoldCopy",
+    "label_name": "engine.curate.filters.label_name:LabelName",
 }
 
 

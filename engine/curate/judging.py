@@ -1,6 +1,5 @@
 """Bring views up to date with their pools: one Ray task for each label of each view."""
 
-import hashlib
 import logging
 import traceback
 from collections import Counter
@@ -9,21 +8,22 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
 
-from engine.accepted import NONE
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
-from engine.curate.view import Tally, View
 from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain
-from engine.generate.stage import given_in, shots_of
-from engine.schema import VIEW, storable
-from engine.seal import seal_table
-from engine.segments import Segment, commit_recipe, unbroken
-from engine.store import Store
+from engine.schema import NONE, VIEW, storable
+from engine.steps.pool import given_in, shots_of
+from engine.steps.view import Tally, View, _chained, tally_of
+from engine.store.seal import seal_table
+from engine.store.segments import Segment, commit_recipe, unbroken
+from engine.store.store import Store
 from engine.tasks.gold import load_rows
 
 Given = ParamSpec("Given")
+
+
 Found = TypeVar("Found")
 
 
@@ -128,38 +128,6 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
         kept.append(segment)
         rows += found.rows
     return Curated(view, slot, rows, tally_of(store, view, slot), [])
-
-
-def tally_of(store: Store, view: View, slot: str) -> Tally:
-    """Count a slot's outcomes from the footers, up to the first row without one.
-
-    Raises:
-        DamagedError: A footer cannot be read.
-    """
-    tally = Tally()
-    for segment in unbroken(view.segments(store)[slot]):
-        notes, _ = store.notes(f"{view.folder}/{segment.name}")
-        tally += Tally(notes["rows"], notes["labels"], notes["refused"])
-    return tally
-
-
-def is_current(store: Store, view: View, slot: str) -> bool:
-    """Say whether a view has judged every row of a label that its pool has, as it is now."""
-    there, chain = set(view.segments(store)[slot]), ""
-    for segment in unbroken(view.pool.segments(store)[slot]):
-        try:
-            chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
-            judged = f"{view.folder}/{segment.name}"
-            if segment not in there or store.notes(judged)[0]["chain"] != chain:
-                return False
-        except DamagedError:
-            return False
-    return True
-
-
-def _chained(chain: str, store: Store, name: str) -> str:
-    """Return the hash of the pool segments up to this one: what its judged rows depend on."""
-    return hashlib.sha256((chain + store.notes(name)[1]).encode()).hexdigest()
 
 
 def _agrees(store: Store, target: str, chain: str) -> bool:

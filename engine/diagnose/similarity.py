@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.mix.stage import Example
+from engine.steps.mix import Example
 
 
 def as_texts(examples: Sequence[Example]) -> list[str]:

@@ -7,7 +7,7 @@ gives the answer away, by words such as "not" or "only".
 import re
 from collections.abc import Iterable, Sequence
 
-from engine.mix.stage import Example
+from engine.steps.mix import Example
 
 
 def trivial_rows(examples: Iterable[Example], words: Sequence[str]) -> int | None:

@@ -11,7 +11,7 @@ from engine.evaluate.curve import Curve, Reach, equivalent, knee
 from engine.evaluate.family import Tested, against, holm
 from engine.evaluate.importance import Importance, importance
 from engine.evaluate.trials import Arm, Estimate, Trials
-from engine.report.findings import (
+from engine.findings.findings import (
     ConditionScore,
     Findings,
     Level,
@@ -21,6 +21,8 @@ from engine.report.findings import (
 )
 
 AMOUNTS = ("quantity", "real", "mix.quantity", "mix.real")  # factors that are numbers of rows
+
+
 Pairs = Mapping[Level, Sequence[tuple[int, int]]]  # of conditions, by the level of the first
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.curate.view import View
-from engine.diagnose.stage import Examination
 from engine.errors import DamagedError
+from engine.findings.findings import Diagnosis
 from engine.generate.engine import method_of
-from engine.plan import Plan
-from engine.report.findings import Diagnosis
-from engine.store import Store
-from engine.survey import Survey
+from engine.plan.plan import Plan
+from engine.status.survey import Survey
+from engine.steps.examination import Examination
+from engine.steps.view import View
+from engine.store.store import Store
 
 
 def diagnoses(

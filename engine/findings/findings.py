@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 from engine.evaluate.bootstrap import Numbers
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.report.published.written import Published
 from engine.schema import Metric
+from engine.study.published.reading import Published
 from engine.study.resources import Annotation
 
 METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
+
+
 Level = str | int | float | bool | None
 
 

@@ -4,32 +4,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.accepted import NONE
-from engine.baselines import baseline_results
-from engine.curate.stage import tally_of
-from engine.curate.view import Tally, View
-from engine.diagnose.stage import Examined
-from engine.diagnostics import diagnoses
+from engine.diagnose.examine import Examined
+from engine.findings.baselines import baseline_results
+from engine.findings.diagnoses import diagnoses
+from engine.findings.findings import Findings, Source, TaskFacts
+from engine.findings.results import gold_numbers, made_runs, predictions, results
+from engine.generate.embedded.scope import load_scope
 from engine.generate.engine import recipe_fields
-from engine.generate.pool import Pool
-from engine.generate.scope import load_scope
 from engine.models import resolve_precision
-from engine.names import cell_name, pool_name, view_name
-from engine.plan import Plan
-from engine.report.findings import Findings, Source, TaskFacts
-from engine.results import gold_numbers, made_runs, predictions, results
-from engine.spending import taken
-from engine.store import Store
-from engine.survey import Survey
+from engine.plan.names import cell_name, pool_name, view_name
+from engine.plan.plan import Plan
+from engine.schema import NONE
+from engine.status.spent import taken
+from engine.status.survey import Survey
+from engine.steps.pool import Pool
+from engine.steps.view import Tally, View, tally_of
+from engine.store.store import Store
 from engine.tasks.task import Task
 from engine.train.queue import Finished
 from engine.train.trainer import trainer_class, training_fields
 
 LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
+
+
 CAVEAT = (
     "Synthetic rows were written by a toy, which knows the sentences of a small grammar: these "
     "scores show how textmill works, and say nothing about LLMs or the method."
 )
+
+
 LLM_CAVEAT = (
     "The LLM that is asked for labels is a toy, which was only taught to write: its answers are no "
     "labels but by chance."

@@ -6,18 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.curate.stage import tally_of
-from engine.curate.view import View
 from engine.errors import DamagedError
 from engine.evaluate.bootstrap import Numbers
+from engine.findings.findings import NOTHING, Took
 from engine.generate.engine import method_of
-from engine.plan import Plan
-from engine.report.findings import NOTHING, Took
-from engine.spending import taken
-from engine.store import Store
-from engine.survey import Ready, Survey
+from engine.plan.plan import Plan
+from engine.status.spent import taken
+from engine.status.survey import Ready, Survey
+from engine.steps.run import SCORED
+from engine.steps.view import View, tally_of
+from engine.store.store import Store
 from engine.tasks.task import Task
-from engine.train.run import SCORED
 from engine.train.trainer import trainer_class
 
 

@@ -4,15 +4,11 @@ from dataclasses import dataclass
 from math import inf, isinf
 
 from engine.evaluate.curve import Reach
-from engine.report.analysis import Worth
-from engine.report.findings import Findings, Took
+from engine.findings.analysis import Worth
+from engine.findings.findings import Took
 from engine.study.resources import Annotation
 
 HOUR_S = 3600
-PUBLISHED = (
-    "Published: people labelled SST-2 rows at 0.07 to 0.10 USD and 20 s each (Ding et al. 2023, as "
-    "Li et al. 2024, arXiv:2407.12813, section 1 has it)."
-)
 
 
 @dataclass(frozen=True)
@@ -78,41 +74,3 @@ def _bound(rows: float, tried: float, beyond: float) -> float | None:
     if rows == beyond:
         return tried
     return None if isinf(rows) else rows
-
-
-def in_money(one: Worth, findings: Findings) -> str:
-    """Return a sentence or more on whether a condition's synthetic rows pay off."""
-    own = bill(one, findings.annotation)
-    told = [_spent(own.took), _labelling(own), _break_even(own)]
-    if findings.annotation.price_row is None and own.price is not None:
-        told.append(PUBLISHED)
-    return " ".join(sentence for sentence in told if sentence)
-
-
-def _spent(took: Took) -> str:
-    parts = [f"{took.tokens:,.0f} tokens"] if took.tokens else []
-    parts += [f"{took.engine_s / HOUR_S:.2g} engine hours"] if took.engine_s else []
-    if not parts:
-        return ""
-    cost = "" if took.cost is None else f", which cost {took.cost:,.2f}"
-    return f"Its synthetic rows took {' and '.join(parts)}{cost}."
-
-
-def _labelling(own: Bill) -> str:
-    parts = [] if own.labelling is None else [f"would cost {own.labelling:,.2f}"]
-    parts += [] if own.hours is None else [f"would take {own.hours:,.1f} hours of an annotator"]
-    return f"Labelling as many real rows as they are worth {' and '.join(parts)}." if parts else ""
-
-
-def _break_even(own: Bill) -> str:
-    if own.affords is not None:
-        verdict = {
-            True: "so they pay off",
-            False: "so they do not pay off",
-            None: "and whether they are worth more is not shown",
-        }[own.pays_off]
-        return f"For what they cost, {own.affords:,.0f} real rows could be labelled, {verdict}."
-    if own.price is not None:
-        least = "at least " if own.further.rows == inf else ""
-        return f"They pay off {least}where labelling a row costs more than {own.price:.2g}."
-    return ""

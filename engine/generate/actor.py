@@ -1,131 +1,24 @@
-"""What runs in a pass: its source, the wording of prompts, and the actor around an engine.
-
-A row of the dataset is a call: whole segments, and then their prompts. (As one nested row it passes
-through Ray Data whole, however small blocks are.)
-"""
+"""The actor around one engine."""
 
 import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as OutOfTime
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from engine.errors import EngineLostError, InputError, UnwritableError
-from engine.fingerprint import Plain, canonical
-from engine.generate.asking import Asking
-from engine.generate.engine import Completion, Prompt, Setup, engine_class
-from engine.generate.ledger import Event, Lost, Made, Part, Refused, Started
-from engine.generate.pool import Pool
-from engine.schema import POOL, RowId, storable
-from engine.seal import seal_table
-from engine.segments import Segment
-from engine.store import Store
+from engine.generate.calls import Desk, Pools, _part
+from engine.generate.engine import Setup, engine_class
+from engine.generate.events import Lost, Made, Part, Refused, Started
+from engine.generate.filling import Filling, _Clock
+from engine.generate.halving import Asking
+from engine.steps.pool import Pool
 
-PART = pa.struct(
-    [
-        ("pool", pa.string()),
-        ("slot", pa.string()),
-        ("start", pa.int64()),
-        ("stop", pa.int64()),
-        ("prompts", pa.list_(pa.string())),
-        ("attributes", pa.list_(pa.string())),
-    ]
-)
-CALL = pa.schema([("parts", pa.list_(PART))])
 REPLACED = 1  # exit status of an actor that Ray is to start again
-
-
-@dataclass(frozen=True)
-class Desk:
-    """A group's place at the ledger.
-
-    Attributes:
-        ledger: The handle of the Ledger actor.
-        group: The group.
-    """
-
-    ledger: Any
-    group: str
-
-    def call(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - whatever the method returns
-        """Call a method of the ledger and wait for its answer."""
-        import ray
-
-        return ray.get(self.send(method, *args))
-
-    def send(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - a reference of Ray's
-        """Call a method of the ledger; return a reference to its answer."""
-        return getattr(self.ledger, method).remote(self.group, *args)
-
-    def tell(self, event: Event) -> Any:  # noqa: ANN401 - as above
-        """Report an event; return a reference to wait for."""
-        return self.ledger.tell.remote(event)
-
-
-class Pools:
-    """The pools of a group: those that it began with, and those that joined since.
-
-    Args:
-        desk: The group's place at the ledger, which knows the others.
-        known: Those that it began with, by fingerprint.
-    """
-
-    def __init__(self, desk: Desk, known: Mapping[str, Pool]) -> None:
-        self._desk, self._known = desk, dict(known)
-
-    def __getitem__(self, fingerprint: str) -> Pool:
-        if fingerprint not in self._known:
-            self._known[fingerprint] = self._desk.call("pool", fingerprint)
-        return self._known[fingerprint]
-
-
-def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
-    """Yield calls as the ledger hands them out, until it is told that there are no more.
-
-    Raises:
-        EngineLostError: It was killed, and Ray tries it again: the pass must be begun anew.
-    """
-    if not (number := desk.call("begin")):
-        raise EngineLostError("The source of a pass was killed.")
-    while (parts := desk.call("next", number)) is not None:
-        call = [{"pool": part.pool, **part.segment._asdict()} for part in parts]
-        yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
-
-
-def ask(calls: pa.Table, desk: Desk, known: dict[str, Pool], store: Store) -> pa.Table:
-    """Word the prompts of calls; those of one label of a pool stay next to each other."""
-    strategies: dict[str, Any] = {}
-    pools = Pools(desk, known)
-
-    def worded(part: dict[str, Any]) -> dict[str, Any]:
-        pool = pools[part["pool"]]
-        rows = range(part["start"], part["stop"])
-        if not engine_class(pool.config.engine).asks:
-            return {**part, "prompts": [""] * len(rows), "attributes": ["{}"] * len(rows)}
-        if pool.fingerprint not in strategies:
-            strategies[pool.fingerprint] = pool.strategy(store)
-        strategy = strategies[pool.fingerprint]
-        asked = [strategy.ask(pool.row(part["slot"], index)) for index in rows]
-        return {
-            **part,
-            "prompts": [one.text for one in asked],
-            "attributes": [canonical(one.attributes).decode() for one in asked],
-        }
-
-    def place(part: dict[str, Any]) -> tuple[str, str, int]:
-        return part["pool"], part["slot"], part["start"]
-
-    worded_calls = [
-        {"parts": [worded(part) for part in sorted(call["parts"], key=place)]}
-        for call in calls.to_pylist()
-    ]
-    return pa.Table.from_pylist(worded_calls, schema=CALL)
 
 
 class EngineActor:
@@ -243,136 +136,3 @@ class EngineActor:
         with self._dying:  # never released: the first thread's word is the last
             ray.get(self._desk.tell(Lost(self._desk.group, self._replica, cause)))
             os._exit(REPLACED)
-
-
-def _part(part: dict[str, Any]) -> Part:
-    return Part(part["pool"], Segment(part["slot"], part["start"], part["stop"]))
-
-
-class _Clock:
-    """Deals an actor's time to the segments that it makes, so that their seconds add up."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._since, self._start_s = time.monotonic(), 0.0
-        self._calls = 0  # that are being answered
-
-    def started(self, seconds: float) -> None:
-        """Say that the engine is ready, and how long that took."""
-        with self._lock:
-            self._since, self._start_s = time.monotonic(), seconds
-
-    @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """Count the body's time; while no call is answered an engine waits, for nobody's rows."""
-        with self._lock:
-            if not self._calls:
-                self._since = time.monotonic()
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls -= 1
-
-    def lap(self) -> dict[str, float]:
-        """Return the seconds since the last segment, and the first time those of the start."""
-        with self._lock:
-            now = time.monotonic()
-            lap = {"seconds": round(now - self._since, 3), "start_s": round(self._start_s, 3)}
-            self._since, self._start_s = now, 0.0
-        return lap
-
-
-class Filling:
-    """The segments of one call, as their rows are answered in whatever order.
-
-    Args:
-        setup: Where they are committed, and what for.
-        pools: The pools, by fingerprint.
-        parts: The segments, with their prompts; see ``CALL``.
-        clock: What tells the time that each took.
-
-    Attributes:
-        there: Those that are there already, made by a try before this one or by another command.
-    """
-
-    def __init__(
-        self, setup: Setup, pools: Pools, parts: list[dict[str, Any]], clock: _Clock
-    ) -> None:
-        self._store, self._made_for = setup.store, setup.made_for
-        self._pools, self._clock = pools, clock
-        self._open: dict[RowId, tuple[Part, str, str]] = {}
-        self._done: dict[Part, dict[int, tuple[dict[str, Any], Completion]]] = {}
-        self.there: list[Part] = []
-        for asked in parts:
-            part = _part(asked)
-            if self._store.has(_file(pools[part.pool], part.segment)):
-                self.there.append(part)
-                continue
-            rows = range(part.segment.start, part.segment.stop)
-            for index, prompt, drawn in zip(
-                rows, asked["prompts"], asked["attributes"], strict=True
-            ):
-                self._open[RowId(part.pool, part.segment.slot, index)] = (part, prompt, drawn)
-
-    def prompts(self) -> Iterator[Prompt]:
-        """Yield the prompts."""
-        for row, (part, prompt, _) in list(self._open.items()):
-            yield Prompt(row, prompt, self._pools[part.pool])
-
-    def add(self, completion: Completion) -> tuple[Part, dict[str, Any]] | None:
-        """Take an answer; commit its segment if that was the last one it lacked.
-
-        Returns:
-            The segment that was committed, and its counts.
-        """
-        asked = self._open.pop(completion.row, None)
-        if asked is None:
-            raise RuntimeError(f"the engine answered row {completion.row} twice, or unasked")
-        part, prompt, drawn = asked
-        rows = self._done.setdefault(part, {})
-        rows[completion.row.index] = (_pool_row(prompt, drawn, completion), completion)
-        if len(rows) < part.rows:
-            return None
-        return part, self._commit(part)
-
-    def check_complete(self) -> None:
-        """Make sure that every prompt was answered."""
-        if self._open:
-            raise RuntimeError(f"the engine left {len(self._open)} prompts unanswered")
-
-    def _commit(self, part: Part) -> dict[str, Plain]:
-        answered = [row for _, row in sorted(self._done.pop(part).items())]
-        completions = [completion for _, completion in answered]
-        table = pa.Table.from_pylist([row for row, _ in answered], schema=POOL)
-        counts: dict[str, Plain] = {
-            "errors": sum(one.error is not None for one in completions),
-            "prompt_tokens": sum(one.prompt_tokens or 0 for one in completions),
-            "tokens": sum(one.completion_tokens or 0 for one in completions),
-            "cached_tokens": sum(one.cached_tokens or 0 for one in completions),
-            **self._clock.lap(),
-        }
-        notes = {"rows": len(answered), "study": self._made_for, **counts}
-        self._store.commit(_file(self._pools[part.pool], part.segment), seal_table(table, notes))
-        return counts
-
-
-def _file(pool: Pool, segment: Segment) -> str:
-    return f"{pool.folder}/{segment.name}"
-
-
-def _pool_row(prompt: str, drawn: str, completion: Completion) -> dict[str, Any]:
-    return {
-        "id": str(completion.row),
-        "slot": completion.row.slot,
-        "index": completion.row.index,
-        "prompt": prompt,
-        "completion": storable(completion.text),
-        "prompt_tokens": completion.prompt_tokens,
-        "completion_tokens": completion.completion_tokens,
-        "finish_reason": completion.finish_reason,
-        "mean_logprob": completion.mean_logprob,
-        "attributes": drawn,
-        "error": None if completion.error is None else storable(completion.error),
-    }

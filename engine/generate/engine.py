@@ -4,22 +4,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
-from engine.generate.pool import Pool
 from engine.models import Model
 from engine.plugins import load
 from engine.prompts.strategy import strategy_class
 from engine.schema import RowId
-from engine.store import Store
+from engine.steps.pool import Pool
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.resources import Resources
 from engine.tasks.task import Task
 
 ENGINES: Mapping[str, str] = {
-    "vllm": "engine.generate.vllm_engine:VllmEngine",
-    "openai": "engine.generate.openai_engine:OpenAIEngine",
-    "transformers": "engine.generate.transformers_engine:TransformersEngine",
-    "recorded": "engine.generate.recorded_engine:RecordedEngine",
-    "verbatim": "engine.generate.verbatim_engine:VerbatimEngine",
+    "vllm": "engine.generate.engines.vllm_engine:VllmEngine",
+    "openai": "engine.generate.engines.openai_engine:OpenAIEngine",
+    "transformers": "engine.generate.engines.transformers_engine:TransformersEngine",
+    "recorded": "engine.generate.engines.recorded_engine:RecordedEngine",
+    "verbatim": "engine.generate.engines.verbatim_engine:VerbatimEngine",
 }
 
 

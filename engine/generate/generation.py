@@ -1,44 +1,38 @@
 """Make segments of pools: passes of Ray Data over engine actors, fed while they run."""
 
 import gc
-import json
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.errors import EngineLostError, InputError
 from engine.fingerprint import digest
-from engine.generate.actor import Desk, EngineActor, ask, hand_out
+from engine.generate.actor import EngineActor
+from engine.generate.calls import Desk, ask, hand_out
 from engine.generate.engine import Setup, engine_class
-from engine.generate.failure import forget_frames, is_rays, refusal, said
-from engine.generate.ledger import Event, GivenUp, Ledger, Lost, Made, Part, Refused, Terms
-from engine.generate.pool import Pool, by_fingerprint
+from engine.generate.events import Event, GivenUp, Lost, Made, Part, Refused
+from engine.generate.ledger import Ledger, Terms
+from engine.generate.needs import FIELDS, JUDGING_CPUS, engine_needs
+from engine.generate.pass_errors import forget_frames, is_rays, refusal, said
 from engine.models import Model
-from engine.segments import SMALLEST, Segment, commit_recipe
-from engine.session import OWN, Room, at_home, custom_needs
-from engine.store import Store
+from engine.nodes.room import OWN, Room, at_home
+from engine.steps.pool import Pool, Want, by_fingerprint
+from engine.store.segments import SMALLEST, commit_recipe
+from engine.store.store import Store
 from engine.study.resources import Resources
 
-JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
 POLL_S = 0.2  # longest wait for news
+
+
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
+
+
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
-FIELDS = "resources.engine_cpus, engine_gpus, engine_accelerator and engine_resources"
+
+
 TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
-
-
-class Want(NamedTuple):
-    """A segment of a pool that is not there yet."""
-
-    pool: Pool
-    segment: Segment
-
-    @property
-    def rows(self) -> int:
-        """How many rows it will hold."""
-        return self.segment.stop - self.segment.start
 
 
 def generate(
@@ -409,28 +403,7 @@ class Generation:
         return Desk(self._ledger, group.name)
 
 
-def engine_needs(where: Resources, engine: str, room: Room) -> dict[str, float]:
-    """Return what one actor of an engine takes, by resource."""
-    split = where.tensor_parallel * where.pipeline_parallel
-    gpus = float(split) if where.engine_gpus is None else where.engine_gpus
-    has_any = engine_class(engine).uses_gpu and (where.engine_gpus is not None or room.has_gpu)
-    places = custom_needs(where.engine_accelerator if has_any else None, where.engine_resources)
-    return {"CPU": where.engine_cpus, "GPU": gpus if has_any else 0.0, **places}
-
-
 def _engine_key(pool: Pool) -> str:
     starts_with = set(engine_class(pool.config.engine).starts_with)
     model = pool.model.identity if pool.model else None
     return digest([pool.config.model_dump(include={"engine"} | starts_with), model])
-
-
-def given_in(attributes: str) -> dict[str, str]:
-    """Return the fields that a pool row had before its prompt was asked, by name."""
-    drawn: dict[str, Any] = json.loads(attributes)
-    return dict(drawn.get("given", {}))
-
-
-def shots_of(attributes: str) -> list[str]:
-    """Return the ids of the real rows that a pool row's prompt showed."""
-    drawn: dict[str, Any] = json.loads(attributes)
-    return list(drawn.get("shots", []))

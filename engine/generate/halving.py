@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from engine.errors import EngineLostError, InputError
 from engine.generate.engine import Completion, Prompt, TextEngine
-from engine.generate.failure import said
+from engine.generate.pass_errors import said
 from engine.schema import RowId, storable
 
 

@@ -6,19 +6,18 @@ It is read from the store's files when it begins, and follows what is reported a
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from engine.accepted import NONE
-from engine.curate.stage import Curated, is_current, tally_of
-from engine.curate.view import Tally, View
+from engine.curate.judging import Curated
 from engine.errors import DamagedError
-from engine.generate.ledger import Part
-from engine.generate.pool import Pool
-from engine.generate.stage import Want
-from engine.generate.topics import TopicPool
-from engine.outlook import Looks, look_over, whole_rows
-from engine.plan import Plan
-from engine.segments import Segment, unbroken
-from engine.store import Store
-from engine.survey import in_turn, lacking
+from engine.generate.events import Part
+from engine.plan.plan import Plan
+from engine.schema import NONE
+from engine.status.quotas import Looks, look_over, whole_rows
+from engine.status.wants import in_turn, lacking
+from engine.steps.pool import Pool, Want
+from engine.steps.topics import TopicPool
+from engine.steps.view import Tally, View, is_current, tally_of
+from engine.store.segments import Segment, unbroken
+from engine.store.store import Store
 
 AT_LEAST = 64  # rows of a slot that are judged at a time, while more are being made
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.fingerprint import Plain
-from engine.names import run_key
-from engine.plan import Plan
-from engine.seal import seal_document
-from engine.store import Store
-from engine.survey import Survey
+from engine.plan.names import run_key
+from engine.plan.plan import Plan
+from engine.status.survey import Survey
+from engine.store.references import reference_file
+from engine.store.seal import seal_document
+from engine.store.store import Store
 
 
 def write_references(plan: Plan, now: Survey, store: Store) -> None:
@@ -46,8 +47,3 @@ def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str
     """Return the runs that stood for the cells which are waiting for their rows now."""
     keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(plan.repeats(cell))}
     return {key: run for key, run in before.get("runs", {}).items() if key in keys}
-
-
-def reference_file(study: str) -> str:
-    """Return the name of the file with what a study refers to."""
-    return f"studies/{study}/references.json"

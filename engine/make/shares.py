@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from engine.errors import ConfigError
-from engine.generate.pool import Pool
-from engine.generate.stage import JUDGING_CPUS, engine_needs
-from engine.session import Room
+from engine.generate.needs import JUDGING_CPUS, engine_needs
+from engine.nodes.room import Room
+from engine.steps.pool import Pool
 from engine.study.resources import Resources
-from engine.train.layout import set_aside
+from engine.train.placement import set_aside
 
 FEW_CORES = 8  # with less, and no accelerator, each of the two would only slow the other down
 

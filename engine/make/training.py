@@ -5,17 +5,19 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from engine.errors import UnwritableError
-from engine.plan import Plan
+from engine.make.references import write_references
+from engine.nodes.room import Room
+from engine.plan.plan import Plan
 from engine.progress import Progress, Watch
-from engine.references import write_references
-from engine.session import Room
-from engine.store import Store
-from engine.survey import survey
+from engine.status.survey import survey
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
-from engine.train.run import Run
 
 LOOK_S = 2.0  # between two looks which conditions are ready, at least
+
+
 LOOK_SHARE = 0.1  # of the time that looking may take
 
 

@@ -5,20 +5,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.accepted import NONE
 from engine.curate.filter import filter_class
-from engine.curate.view import View
 from engine.errors import ConfigError
 from engine.fingerprint import Plain, content_hash, digest
 from engine.generate.engine import engine_class, recipe_fields
-from engine.generate.parent import Parent
-from engine.generate.pool import Pool, shot_rows
-from engine.generate.topics import TopicPool
 from engine.models import Model, resolve_adapter
 from engine.prompts.call import Call, as_asked
 from engine.prompts.strategy import strategy_class, words_of
-from engine.study.config import CurateConfig, GenerateConfig, WrittenTopics
-from engine.study.identity import (
+from engine.schema import NONE
+from engine.steps.identity import (
     pool_fingerprint,
     pool_reads,
     topics_fingerprint,
@@ -26,6 +21,11 @@ from engine.study.identity import (
     view_fingerprint,
     view_reads,
 )
+from engine.steps.parent import Parent
+from engine.steps.pool import Pool, shot_rows
+from engine.steps.topics import TopicPool
+from engine.steps.view import View
+from engine.study.config import CurateConfig, GenerateConfig, WrittenTopics
 from engine.tasks.gold import Rows
 from engine.tasks.task import Split, Task
 

@@ -1,11 +1,18 @@
 """What the parts of a study are called, by its factors' levels: in messages, plans and reports."""
 
-from engine.baselines import baseline_names
-from engine.curate.view import View
-from engine.generate.baseline import Baseline
-from engine.generate.pool import Pool
-from engine.generate.topics import TopicPool
-from engine.plan import Cell, Plan
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.fingerprint import Plain, canonical, digest
+from engine.generate.engine import engine_class
+from engine.plan.cell import Cell
+from engine.plan.plan import Plan
+from engine.steps.baseline import Baseline
+from engine.steps.pool import Pool
+from engine.steps.topics import TopicPool
+from engine.steps.view import View
 
 
 def view_name(plan: Plan, view: View) -> str:
@@ -51,3 +58,71 @@ def cell_name(cell: Cell) -> str:
 def run_key(cell: Cell, repeat: int) -> str:
     """Return what a run is called in a study, whatever its content is."""
     return f"{cell_name(cell)}, replicate {cell.replicate}, repeat {repeat}"
+
+
+ASKED = ("model", "revision", "adapter", "engine", "engine_args")  # what tells LLMs apart
+
+
+def baseline_names(baselines: Sequence[Baseline]) -> dict[str, str]:
+    """Return what tells a study's baselines apart, by fingerprint: LLM, shots, replicate."""
+    llms = llm_names(baselines)
+    is_one = len(set(llms.values())) == 1
+    has_draws = len({one.replicate for one in baselines}) > 1
+    has_tasks = len({one.task.name for one in baselines}) > 1
+    return {
+        one.fingerprint: ", ".join(
+            [
+                *([one.task.name] if has_tasks else []),
+                *([] if is_one else [llms[one.fingerprint]]),
+                f"{one.shots} shot{'' if one.shots == 1 else 's'}",
+                *([f"replicate {one.replicate}"] if has_draws and one.shots else []),
+            ]
+        )
+        for one in baselines
+    }
+
+
+def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
+    """Return the LLM that each baseline asks, by fingerprint, with what tells it from the others.
+
+    Models in folders are called by the folder's name alone: a report says nothing of its machine.
+    """
+    asked = {one.fingerprint: _identified(one) for one in baselines}
+    varied = [name for name in ASKED if len({canonical(own[name]) for own in asked.values()}) > 1]
+    names = {
+        fingerprint: ", ".join(
+            [
+                str(own["model"] or own["engine"]),
+                *(f"{name} {_brief(own[name])}" for name in varied if name != "model"),
+            ]
+        )
+        for fingerprint, own in asked.items()
+    }
+    contents = {one.fingerprint: _content(one) for one in baselines}
+    known = {(names[one], content) for one, content in contents.items()}
+    shared = Counter(name for name, _ in known)
+    return {
+        one: f"{name} {contents[one][:6]}" if shared[name] > 1 else name
+        for one, name in names.items()
+    }
+
+
+def _content(one: Baseline) -> str:
+    """Return a digest of the model and adapter themselves: folders may be called alike."""
+    return digest([one.inputs["model"], one.inputs.get("adapter")])
+
+
+def _identified(one: Baseline) -> dict[str, Any]:
+    """Return what an LLM is known by; what its engine does not read is None."""
+    reads = {"engine", *engine_class(one.config.engine).reads}
+    own: dict[str, Any] = {
+        name: value if name in reads else None for name, value in one.config if name in ASKED
+    }
+    for name in ("model", "adapter"):
+        if own[name] and Path(own[name]).is_absolute():
+            own[name] = Path(own[name]).name
+    return own
+
+
+def _brief(value: Plain) -> str:
+    return value if isinstance(value, str) else canonical(value).decode()

@@ -7,50 +7,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from engine.baselines import plan_baselines
 from engine.curate.filter import filter_class
-from engine.curate.view import View
-from engine.diagnose.stage import Encoder
-from engine.errors import ConfigError, DataError
+from engine.errors import ConfigError
 from engine.fingerprint import Plain
-from engine.generate.baseline import Baseline
 from engine.generate.engine import engine_class, recipe_fields
-from engine.generate.pool import Pool
-from engine.generate.topics import TopicPool
-from engine.graph import Graph, source_key
 from engine.mix.prior import quotas
-from engine.mix.stage import Mix, Outline
 from engine.models import Model, resolve_model, resolve_precision
-from engine.plugins import did_you_mean
+from engine.plan.baselines import plan_baselines
+from engine.plan.cell import Cell
+from engine.plan.checks import _check_amounts, _check_labels
+from engine.plan.graph import Graph, source_key
 from engine.prompts.strategy import strategy_class
-from engine.report.published.written import Published, load_published
+from engine.steps.baseline import Baseline
+from engine.steps.examination import Encoder
+from engine.steps.identity import run_fingerprint, run_reads
+from engine.steps.mix import Mix, Outline
+from engine.steps.pool import Pool
+from engine.steps.run import SCORED, Run
+from engine.steps.topics import TopicPool
+from engine.steps.view import View
 from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Condition, Readers, conditions
-from engine.study.file import StudyFile
-from engine.study.identity import run_fingerprint, run_reads
+from engine.study.published.reading import Published, load_published
+from engine.study.study import StudyFile
 from engine.tasks.gold import Rows, load_gold, load_records
 from engine.tasks.task import Split
-from engine.train.run import SCORED, Run
 from engine.train.trainer import trainer_class, training_fields
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One condition under one replicate: one training set, and its runs.
-
-    Attributes:
-        condition: The condition.
-        replicate: Number of the draw, from 0.
-        mix: How to put its training set together.
-        quotas: Accepted synthetic rows wanted of each label.
-        real_seen: Real rows seen, in training or as shots in prompts: the larger of the two.
-    """
-
-    condition: Condition
-    replicate: int
-    mix: Mix
-    quotas: Mapping[str, int]
-    real_seen: int
 
 
 @dataclass(frozen=True)
@@ -292,52 +274,3 @@ def _records(file: StudyFile, grid: list[Condition]) -> dict[tuple[str, str], Ro
         if key not in found:
             found[key] = load_records(config.records, file.tasks[condition.task])
     return found
-
-
-def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
-    for condition in grid:
-        known = file.tasks[condition.task].labels
-        prior, config = condition.mix.prior, condition.generate
-        named = {"mix.prior": list(prior)}
-        named["generate.templates"] = list(config.templates or {}) if config else []
-        weights = condition.train.class_weights
-        named["train.class_weights"] = [] if isinstance(weights, str) else list(weights)
-        for field, labels in named.items():
-            for label in labels:
-                if label not in known:
-                    hint = did_you_mean(label, known)
-                    raise ConfigError(
-                        f"{file.where}: {field} has the unknown label {label!r}.{hint}"
-                    )
-        lacking = [label for label in known if prior and label not in prior]
-        if lacking:
-            raise ConfigError(
-                f"{file.where}: mix.prior gives no weight to the label {lacking[0]!r}."
-            )
-
-
-def _check_amounts(
-    file: StudyFile, cells: list[Cell], gold: Mapping[str, Mapping[Split, Rows]]
-) -> None:
-    for cell in cells:
-        condition, task = cell.condition, file.tasks[cell.condition.task]
-        train = gold[task.name]["train"]
-        lacking = [label for label in task.labels if not train.count(label)]
-        if condition.mix.real and lacking:
-            raise DataError(
-                f"{file.where}: real is {condition.mix.real}, but the train split of "
-                f"{task.name!r} has no rows labelled {lacking[0]!r}."
-            )
-        if condition.mix.real > train.table.num_rows:
-            raise DataError(
-                f"{file.where}: real is {condition.mix.real}, but the train split of "
-                f"{task.name!r} has only {train.table.num_rows} rows."
-            )
-        limits = cell.mix.view.pool.limits if cell.mix.view else {}
-        for label, limit in limits.items():
-            if cell.quotas[label] > limit:
-                raise DataError(
-                    f"{file.where}: quantity {condition.mix.quantity} needs "
-                    f"{cell.quotas[label]} rows of {label!r}, but only {limit} are recorded in "
-                    f"{condition.generate and condition.generate.records}."
-                )

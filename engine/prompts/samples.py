@@ -4,19 +4,22 @@ from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import NamedTuple
 
-from engine.accepted import NONE
 from engine.prompts.call import as_asked
 from engine.prompts.classify import Classify
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.second import Second
 from engine.prompts.strategy import Origin, Shot, strategy_class
 from engine.prompts.topic_list import TopicList
-from engine.schema import RowId
+from engine.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 SAMPLED = ("zero_shot", "topic", "one_shot", "few_shot")
+
+
 ROWS = 6  # real rows that the examples are drawn from, or one for each label where these are more
+
+
 TOPICS = 500  # how many an LLM is asked to list
 
 

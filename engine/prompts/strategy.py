@@ -10,11 +10,11 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 STRATEGIES: Mapping[str, str] = {
-    "zero_shot": "engine.prompts.zero_shot:ZeroShot",
-    "topic": "engine.prompts.topic:Topic",
-    "one_shot": "engine.prompts.one_shot:OneShot",
-    "few_shot": "engine.prompts.few_shot:FewShot",
-    "template": "engine.prompts.template:Template",
+    "zero_shot": "engine.prompts.strategies.zero_shot:ZeroShot",
+    "topic": "engine.prompts.strategies.topic:Topic",
+    "one_shot": "engine.prompts.strategies.one_shot:OneShot",
+    "few_shot": "engine.prompts.strategies.few_shot:FewShot",
+    "template": "engine.prompts.strategies.template:Template",
 }
 
 

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 
 
 def render(
-    package: str,
     template: str,
     filters: Mapping[str, Callable[..., Any]],
     **values: Any,  # noqa: ANN401 - what templates show
@@ -17,13 +16,11 @@ def render(
     """Fill in a template; in HTML what is filled in is escaped.
 
     Args:
-        package: The package that it lies in; those of ``engine.report`` can be included, too.
         template: Its name.
         filters: What its expressions can call, by name.
         values: What they can name.
     """
     from jinja2 import (
-        ChoiceLoader,
         Environment,
         PackageLoader,
         StrictUndefined,
@@ -31,7 +28,7 @@ def render(
     )
 
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("engine.report", "")]),
+        loader=PackageLoader("engine.report", "templates"),
         autoescape=select_autoescape(["html.jinja"]),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,16 +1,16 @@
-"""Comparisons, knees and worth as tables."""
+"""What a study found, as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isinf
 from typing import Any
 
 import pyarrow as pa
 
-from engine.evaluate.curve import Reach
 from engine.evaluate.family import Tested
-from engine.report.analysis import TaskAnalysis
-from engine.report.words import about, level_named, named
-from engine.report.worth import bill
+from engine.findings.analysis import TaskAnalysis
+from engine.findings.findings import Diagnosis, Findings
+from engine.findings.worth import bill
+from engine.report.words import level_named, named
+from engine.schema import RESULT_COLUMNS
 from engine.study.resources import Annotation
 
 COMPARED: Mapping[str, pa.DataType] = {
@@ -26,6 +26,8 @@ COMPARED: Mapping[str, pa.DataType] = {
     "p_adjusted": pa.float64(),  # for the family
     "draws": pa.int64(),
 }
+
+
 WORTH: Mapping[str, pa.DataType] = {
     "task": pa.string(),
     "condition": pa.string(),
@@ -103,34 +105,82 @@ def worth_table(analyses: Sequence[TaskAnalysis], annotation: Annotation) -> pa.
     return pa.Table.from_pylist(rows, schema=pa.schema(WORTH.items()))
 
 
-def show_tested(tested: Tested | None) -> str:
-    """Return a difference in points with its interval, such as ``+3.1 [1.2, 5.0]``."""
-    if tested is None:
-        return "\u2013"
-    value, low, high = (100 * one for one in tested.difference[:3])
-    return f"{value:+.1f} [{low:.1f}, {high:.1f}]"
+BASELINE_COLUMNS: Mapping[str, pa.DataType] = {
+    "task": pa.string(),
+    "llm": pa.string(),
+    "engine": pa.string(),
+    "constrained": pa.bool_(),  # whether answers were held to the labels
+    "shots": pa.int64(),
+    "replicate": pa.int64(),  # null without shots, which is the same in all replicates
+    "split": pa.string(),
+    "rows": pa.int64(),
+    "unanswered": pa.int64(),  # rows without one label in the answer; they count as wrong
+    "errors": pa.int64(),  # those of them that the engine could not answer at all
+    "error": pa.string(),  # the first of these
+    "accuracy": pa.float64(),
+    "macro_f1": pa.float64(),
+    "prompt_tokens": pa.int64(),  # 0 where the engine counts none
+    "completion_tokens": pa.int64(),
+    "pool": pa.string(),
+}
 
 
-def show_p(tested: Tested | None) -> str:
-    """Return an adjusted p, such as ``0.012``."""
-    if tested is None or tested.p is None:
-        return "\u2013"
-    return "< 0.001" if tested.p < 0.001 else f"{tested.p:.3f}"
+def baseline_table(findings: Findings) -> pa.Table:
+    """Return one row per baseline, replicate and split, with the columns of BASELINE_COLUMNS."""
+    return pa.Table.from_pylist(
+        list(findings.baselines), schema=pa.schema(BASELINE_COLUMNS.items())
+    )
 
 
-def show_reach(reach: Reach, fewest: float, most: float) -> str:
-    """Return a number of rows with its interval, such as ``240 [180, 330]``.
+DIAGNOSIS_COLUMNS: Mapping[str, pa.DataType] = {
+    "name": pa.string(),
+    "task": pa.string(),
+    "method": pa.string(),  # null for real rows
+    "is_rephrased": pa.bool_(),
+    "replicate": pa.int64(),
+    "rows": pa.int64(),
+    "inter": pa.float64(),  # null for fewer than two rows
+    "to_real": pa.float64(),  # null for real rows, and without any
+    "trivial": pa.int64(),  # null where the task lists no words
+    "trivial_per_1000": pa.float64(),  # likewise
+}
 
-    Args:
-        reach: The number.
-        fewest: What is said for what lies below the numbers that were tried.
-        most: What is said for what lies above them.
-    """
-    value, low, high = (_end(one, fewest, most) for one in (reach.rows, reach.low, reach.high))
-    return f"{value} [{low}, {high}]"
+
+def diagnostics_table(findings: Findings) -> pa.Table:
+    """Return one row per view, and per replicate's real rows: the columns of DIAGNOSIS_COLUMNS."""
+    rows = [
+        {**one._asdict(), "trivial_per_1000": per_thousand(one)} for one in findings.diagnostics
+    ]
+    return pa.Table.from_pylist(rows, schema=pa.schema(DIAGNOSIS_COLUMNS.items()))
 
 
-def _end(rows: float, fewest: float, most: float) -> str:
-    if isinf(rows):
-        return f"> {most:,.0f}" if rows > 0 else f"< {fewest:,.0f}"
-    return about(rows)
+def per_thousand(one: Diagnosis) -> float | None:
+    """Return how many of 1,000 rows are trivial; None where that is not known."""
+    return None if one.trivial is None or not one.rows else 1000 * one.trivial / one.rows
+
+
+def results_table(findings: Findings) -> pa.Table:
+    """Return one row per run and split; a column per factor, then those of RESULT_COLUMNS."""
+    own = [name for name in findings.factors if name not in RESULT_COLUMNS]
+    columns: dict[str, pa.Array] = {}
+    for name in [*own, *RESULT_COLUMNS]:
+        columns[name] = _column([row[name] for row in findings.results], RESULT_TYPES.get(name))
+    return pa.table(columns)
+
+
+RESULT_TYPES = {
+    **{name: pa.int64() for name in ("quantity", "real", "replicate", "repeat", "steps_done")},
+    **{name: pa.int64() for name in ("rows_synthetic", "rows_real", "rows_real_seen")},
+    **{name: pa.float64() for name in ("accuracy", "macro_f1", "train_seconds")},
+    **{name: pa.string() for name in ("split", "pool", "run")},
+}
+
+
+def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
+    """Return a column; a factor whose levels are of several kinds is written as text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kind is None and len(kinds) > 1 and not kinds <= {int, float}:
+        values = [None if value is None else str(value) for value in values]
+    elif kind is None and kinds == {int, float}:
+        kind = pa.float64()
+    return pa.array(values, kind)

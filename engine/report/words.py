@@ -1,18 +1,24 @@
 """What a study found, in sentences that a person can act on."""
 
 from collections.abc import Mapping, Sequence
-from math import floor, isfinite, isinf, log10
+from math import floor, inf, isfinite, isinf, log10
 
 from engine.evaluate.curve import MARGIN, Reach
 from engine.evaluate.family import Tested
 from engine.evaluate.trials import Estimate
-from engine.report.analysis import Effect, FactorEffects, Knee, TaskAnalysis, Worth
-from engine.report.findings import ConditionScore, Findings, Level
-from engine.report.worth import in_money
+from engine.findings.analysis import Effect, FactorEffects, Knee, TaskAnalysis, Worth
+from engine.findings.findings import ConditionScore, Findings, Level, Took
+from engine.findings.worth import HOUR_S, Bill, bill
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+
+
 MOST_LEVELS = 4  # of a factor that the summary speaks of; the tables show all
+
+
 ABOUT_THE_SAME = (0.95, 1.05)
+
+
 ONE_DRAW = (
     "Recorded rows are the same in every replicate: nothing is known of how other rows of their "
     "generators would come out."
@@ -263,3 +269,47 @@ def _scope(findings: Findings) -> str:
         "All of this is of this pool only: with one replicate nothing is known of how other draws "
         "of the data would come out."
     )
+
+
+PUBLISHED = (
+    "Published: people labelled SST-2 rows at 0.07 to 0.10 USD and 20 s each (Ding et al. 2023, as "
+    "Li et al. 2024, arXiv:2407.12813, section 1 has it)."
+)
+
+
+def in_money(one: Worth, findings: Findings) -> str:
+    """Return a sentence or more on whether a condition's synthetic rows pay off."""
+    own = bill(one, findings.annotation)
+    told = [_spent(own.took), _labelling(own), _break_even(own)]
+    if findings.annotation.price_row is None and own.price is not None:
+        told.append(PUBLISHED)
+    return " ".join(sentence for sentence in told if sentence)
+
+
+def _spent(took: Took) -> str:
+    parts = [f"{took.tokens:,.0f} tokens"] if took.tokens else []
+    parts += [f"{took.engine_s / HOUR_S:.2g} engine hours"] if took.engine_s else []
+    if not parts:
+        return ""
+    cost = "" if took.cost is None else f", which cost {took.cost:,.2f}"
+    return f"Its synthetic rows took {' and '.join(parts)}{cost}."
+
+
+def _labelling(own: Bill) -> str:
+    parts = [] if own.labelling is None else [f"would cost {own.labelling:,.2f}"]
+    parts += [] if own.hours is None else [f"would take {own.hours:,.1f} hours of an annotator"]
+    return f"Labelling as many real rows as they are worth {' and '.join(parts)}." if parts else ""
+
+
+def _break_even(own: Bill) -> str:
+    if own.affords is not None:
+        verdict = {
+            True: "so they pay off",
+            False: "so they do not pay off",
+            None: "and whether they are worth more is not shown",
+        }[own.pays_off]
+        return f"For what they cost, {own.affords:,.0f} real rows could be labelled, {verdict}."
+    if own.price is not None:
+        least = "at least " if own.further.rows == inf else ""
+        return f"They pay off {least}where labelling a row costs more than {own.price:.2g}."
+    return ""

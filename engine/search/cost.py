@@ -7,12 +7,12 @@ would make a cost depend on what else there is.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from engine.accepted import Numbered
-from engine.curate.view import View
-from engine.generate.pool import Pool
-from engine.plan import Plan
-from engine.spending import Taken, noted
-from engine.store import Store
+from engine.plan.plan import Plan
+from engine.status.spent import Taken, noted
+from engine.steps.pool import Pool
+from engine.steps.view import View
+from engine.store.accepted import Numbered
+from engine.store.store import Store
 
 
 class Extent(NamedTuple):

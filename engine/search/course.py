@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from engine.search.stopping import RULES
 from engine.search.trial import Point, Told
-from engine.study.search import SearchConfig
+from engine.study.search_config import SearchConfig
 
 Standing = Literal["at work", "whole", "stopped", "short", "failed", "cut off"]
 

@@ -7,20 +7,25 @@ from types import TracebackType
 from typing import Any
 
 from engine.errors import InputError
-from engine.generate.pool import Pool
-from engine.making import Filled, Kept, Making, make, mend, mending
-from engine.plan import Cell, Plan, make_plan
+from engine.make.fill import Filled
+from engine.make.kept import Kept
+from engine.make.make import Making, make
+from engine.make.mend import mend, mending
+from engine.make.shares import shares
+from engine.make.training import Training
+from engine.plan.cell import Cell
+from engine.plan.plan import Plan, make_plan
 from engine.progress import Watch
 from engine.search.cost import cost, extents
 from engine.search.course import Measured, Trial, Unmeasured
 from engine.search.space import Space
-from engine.shares import shares
-from engine.spending import Taken, taken
-from engine.store import Store
+from engine.status.files import damaged_files, files_of
+from engine.status.spent import Taken, taken
+from engine.status.survey import Ready, Survey, survey
+from engine.steps.pool import Pool
+from engine.store.store import Store
 from engine.study.factors import Condition
-from engine.study.file import StudyFile
-from engine.survey import Ready, Survey, damaged_files, files_of, survey
-from engine.training import Training
+from engine.study.study import StudyFile
 
 
 class Workshop:

@@ -5,18 +5,19 @@ import warnings
 from collections import deque
 from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import optuna
 
 from engine.search.dimension import Dimension
 from engine.search.space import Space, key_of
 from engine.search.trial import Point
 from engine.study.factors import Level
-from engine.study.search import SearchConfig
-
-if TYPE_CHECKING:
-    import optuna
+from engine.study.search_config import SearchConfig
 
 TRIES = 10  # proposals in a row that are no new ones, until one is drawn from those that are
+
+
 DRAWS = 500  # at random in vain, until there is said to be none
 
 

@@ -14,8 +14,9 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.errors import TextmillError
-from engine.pipeline import Lazily
-from engine.plan import Plan, make_plan
+from engine.make.make import Lazily
+from engine.nodes.room import at_home
+from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress, Watch
 from engine.search.board import Board
 from engine.search.clock import Clock, OutOfTimeError
@@ -23,10 +24,9 @@ from engine.search.course import Course, Measured, Trial, Unmeasured
 from engine.search.measure import Workshop
 from engine.search.space import Space
 from engine.search.trial import Point, Told
-from engine.session import at_home
-from engine.store import Store
+from engine.store.store import Store
 from engine.study.factors import Condition
-from engine.study.file import StudyFile
+from engine.study.study import StudyFile
 
 POLL_S = 1.0
 

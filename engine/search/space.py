@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
-from engine.plan import READERS
+from engine.plan.plan import READERS
 from engine.plugins import did_you_mean
 from engine.search.dimension import Dimension, dimension, random_level, some_levels
 from engine.search.trial import Point
@@ -19,18 +19,31 @@ from engine.study.factors import (
     check_exclusions,
     condition_of,
 )
-from engine.study.file import StudyFile
-from engine.study.search import Range, check_rising
-from engine.study.study import SECTIONS
+from engine.study.search_config import Range, check_rising
+from engine.study.study import SECTIONS, StudyFile
 
 QUANTITY = "mix.quantity"
+
+
 QUANTITIES = ("quantity", QUANTITY)  # names that a study may give it
+
+
 # what decides which other factors apply, each behind those that decide about itself
 SWITCHES = [f"generate.{name}" for name in ("engine", "strategy", "labelling", "rephrase")]
+
+
 SWITCHES += ["train.trainer", "train.epochs"]
+
+
 MANY = 5000  # points that are still looked at one by one
+
+
 COMPLETIONS = 100  # ways to complete some levels that are tried, before there is said to be none
+
+
 RUNGS = 3  # where a study gives none
+
+
 COLUMNS = {"trial", "validation", "test", "tokens", "engine_seconds", "standing", "why"}
 
 

@@ -2,20 +2,22 @@
 
 from dataclasses import dataclass
 
-from engine.accepted import NONE
-from engine.generate.baseline import Baseline
-from engine.generate.pool import Pool
-from engine.generate.topics import TopicPool
-from engine.names import pool_name
-from engine.outlook import OnDisk, look_over
-from engine.plan import Plan
+from engine.plan.names import pool_name
+from engine.plan.plan import Plan
 from engine.prompts.strategy import Asker
 from engine.prompts.topic_list import TopicList
-from engine.segments import unbroken
-from engine.spending import HOUR_S, Taken, taken
-from engine.store import Store
+from engine.schema import NONE
+from engine.status.quotas import OnDisk, look_over
+from engine.status.spent import HOUR_S, Taken, taken
+from engine.steps.baseline import Baseline
+from engine.steps.pool import Pool
+from engine.steps.topics import TopicPool
+from engine.store.segments import unbroken
+from engine.store.store import Store
 
 CHARACTERS = 4  # of English text, a token: what tokenizers of today come to, about
+
+
 SAMPLE = 8  # prompts of a slot that are looked at
 
 

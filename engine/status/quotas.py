@@ -5,17 +5,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
-from engine.accepted import NONE
-from engine.curate.stage import tally_of
-from engine.curate.view import Tally, View
-from engine.generate.pool import Pool
-from engine.plan import Plan
-from engine.segments import Segment
-from engine.store import Store
+from engine.plan.plan import Plan
+from engine.schema import NONE
+from engine.steps.pool import Pool
+from engine.steps.view import Tally, View, tally_of
+from engine.store.segments import Segment
+from engine.store.store import Store
 from engine.study.resources import Quota
 
 PILOT = 512  # rows of a label that are made before any is judged: a hopeless recipe costs no more
+
+
 LEAST_SHARE = 0.05  # no forecast asks for more than 20 rows for each row that is wanted
+
 
 Standing = Literal["enough", "wanting", "short", "hopeless"]
 

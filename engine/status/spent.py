@@ -1,19 +1,16 @@
 """What generation took, what it will take as far as can be told, and when to stop it."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from engine.generate.ledger import Made
-from engine.generate.pool import Pool
-from engine.generate.stage import Want
-from engine.plan import Plan
-from engine.store import Store
+from engine.steps.pool import Pool
+from engine.store.store import Store
 from engine.study.resources import Budget
 
 HOUR_S = 3600
+
+
 MILLION = 10**6
-FIRST = 64  # rows that a budget lets be made before it is known what a row takes
 
 
 class Taken(NamedTuple):
@@ -63,20 +60,6 @@ class Taken(NamedTuple):
         return {name: (taken, limit) for name, (taken, limit) in own.items() if limit is not None}
 
 
-def taken_by(made: Made) -> Taken:
-    """Return what a segment took that was just made."""
-    if made.was_there:
-        return Taken()
-    return Taken(
-        made.part.rows,
-        made.prompt_tokens,
-        made.tokens,
-        made.cached_tokens,
-        made.seconds + made.start_s,
-        made.start_s,
-    )
-
-
 def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Taken:
     """Return what the rows of pools took, from the notes of their segments.
 
@@ -109,80 +92,6 @@ def noted(notes: Mapping[str, Any]) -> Taken:
         notes["seconds"] + start_s,
         start_s,
     )
-
-
-class Purse:
-    """Lets rows be made as long as a study's budget has something left.
-
-    Args:
-        plan: The study's steps.
-        store: The root; what the study has had made before is counted.
-    """
-
-    def __init__(self, plan: Plan, store: Store) -> None:
-        study = plan.file.study
-        self.budget = study.budget
-        self._by_pool = {pool.fingerprint: taken([pool], store, study.name) for pool in plan.pools}
-
-    @property
-    def spent(self) -> Taken:
-        """What was taken so far."""
-        total = Taken()
-        for own in self._by_pool.values():
-            total = total.plus(own)
-        return total
-
-    def pay(self, made: Made) -> None:
-        """Count what a segment took."""
-        before = self._by_pool.get(made.part.pool, Taken())
-        self._by_pool[made.part.pool] = before.plus(taken_by(made))
-
-    def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
-        """Return the first of the segments, as many as the budget is likely to bear.
-
-        What a row takes is known from those before it, so with a budget no more rows are made at a
-        time than were made before; rows that are being made count as spent.
-        """
-        bears, step = self._bears() - awaited_rows, self._step() - awaited_rows
-        found: list[Want] = []
-        for want in wants:
-            bears, step = bears - want.rows, step - want.rows
-            is_first = not found and not awaited_rows  # however large a segment is
-            if bears < 0 or (step < 0 and not is_first):
-                break
-            found.append(want)
-        return found
-
-    def _bears(self) -> float:
-        """Return how many rows the limits bear, at what those of the dearest pool take.
-
-        A pool's rows are alike; those of another, such as labels beside whole texts, are not.
-        """
-        limits = self.spent.against(self.budget)
-        if any(used >= limit for used, limit in limits.values()):
-            return 0
-        known = [_running(own).times(1 / own.rows) for own in self._by_pool.values() if own.rows]
-        dearest = {
-            name: max((own.against(self.budget)[name][0] for own in known), default=0.0)
-            for name in limits
-        }
-        left = [
-            (limit - used) / dearest[name]
-            for name, (used, limit) in limits.items()
-            if dearest[name]
-        ]
-        return min(left, default=math.inf)
-
-    def _step(self) -> float:
-        """Return how many rows are made at a time, before it is looked again what they take."""
-        has_limits = bool(self.spent.against(self.budget))
-        return max(FIRST, self.spent.rows) if has_limits else math.inf
-
-    def projected(self, rows: float) -> Taken:
-        """Return what it will have taken when so many more rows are made."""
-        if not self.spent.rows:
-            return self.spent
-        return self.spent.plus(_running(self.spent).times(rows / self.spent.rows))
 
 
 def _running(spent: Taken) -> Taken:

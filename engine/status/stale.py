@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from engine.generate.pool import Pool
-from engine.plan import Plan
+from engine.plan.plan import Plan
 from engine.prompts.strategy import Origin
 from engine.schema import RowId
-from engine.segments import Segment
-from engine.store import Store
+from engine.steps.pool import Pool
+from engine.store.segments import Segment
+from engine.store.store import Store
 
 
 def astray(plan: Plan, store: Store) -> list[str]:

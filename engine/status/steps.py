@@ -5,29 +5,35 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from engine.curate.stage import is_current
-from engine.curate.view import View
 from engine.fingerprint import SHORT, Plain
-from engine.forecast import Forecast
-from engine.generate.baseline import Baseline
-from engine.generate.pool import Pool
-from engine.generate.stage import Want
-from engine.generate.topics import TopicPool
-from engine.names import pool_name, run_key, view_name
-from engine.outlook import Outlook
-from engine.plan import Cell, Plan
-from engine.references import reference_file
-from engine.segments import unbroken
-from engine.spending import HOUR_S
-from engine.store import Store
-from engine.study.identity import VERSIONS
-from engine.survey import Ready, Survey, survey, wants
-from engine.train.run import Run
-from engine.versions import Other, document, other_recipe, other_version, recipes
+from engine.plan.cell import Cell
+from engine.plan.names import pool_name, run_key, view_name
+from engine.plan.plan import Plan
+from engine.status.forecast import Forecast
+from engine.status.quotas import Outlook
+from engine.status.spent import HOUR_S
+from engine.status.survey import Ready, Survey, survey
+from engine.status.versions import Other, document, other_recipe, other_version, recipes
+from engine.status.wants import wants
+from engine.steps.baseline import Baseline
+from engine.steps.identity import VERSIONS
+from engine.steps.pool import Pool, Want
+from engine.steps.run import Run
+from engine.steps.topics import TopicPool
+from engine.steps.view import View, is_current
+from engine.store.references import reference_file
+from engine.store.segments import unbroken
+from engine.store.store import Store
 
 Kind = Literal["topics", "pool", "baseline", "view", "run", "diagnosis"]
+
+
 State = Literal["made", "partly", "missing", "waiting", "given up"]
+
+
 SHOWN_DIFFERENCES = 3
+
+
 MADE_OF_ROWS: tuple[Kind, ...] = ("topics", "pool", "baseline")  # of rows that engines make
 
 

@@ -1,124 +1,19 @@
 """What of a plan is there and what is missing, derived from the store's files alone."""
 
-import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from engine.accepted import NONE
-from engine.curate.view import Tally
-from engine.diagnose.stage import Examination, examination
-from engine.errors import DamagedError
-from engine.generate.pool import Pool
-from engine.generate.stage import Want
-from engine.mix.stage import Example, Mix, Outline, ordered_rows, outlines
-from engine.outlook import Looks, OnDisk, Outlook, look_over
-from engine.plan import Cell, Plan
-from engine.segments import Segment
-from engine.soundness import CHECKSUMS, damage, model_files
-from engine.store import Store
-from engine.train.run import Run
-
-
-def wants(plan: Plan, store: Store) -> list[Want]:
-    """Return the segments that are missing, for quotas and baselines, or in between, in turn.
-
-    Some of them can only be made once others are there, from which they are made.
-    """
-    there = {pool.fingerprint: pool.segments(store) for pool in plan.pools}
-    target: dict[tuple[str, str], int] = {}
-    looks = look_over(plan, OnDisk(plan, store))
-    for view in plan.views:
-        for label, look in looks[view.fingerprint].items():
-            key = (view.pool.fingerprint, view.slot_of(label))
-            target[key] = max(target.get(key, 0), look.upto)
-    for baseline in plan.baselines:
-        target |= {(baseline.fingerprint, split): rows for split, rows in baseline.limits.items()}
-    for listed in plan.topic_pools:
-        own = there[listed.fingerprint][NONE]
-        hopeless = listed.is_hopeless(own, store)
-        target[listed.fingerprint, NONE] = 0 if hopeless else listed.upto(own, store)
-    return in_turn(
-        want
-        for pool in plan.pools
-        for slot in pool.slots
-        for want in lacking(
-            pool, slot, target[pool.fingerprint, slot], there[pool.fingerprint][slot]
-        )
-    )
-
-
-def lacking(pool: Pool, slot: str, upto: int, there: Collection[Segment]) -> list[Want]:
-    """Return the segments of a pool's slot that are not there, of its first ``upto`` rows."""
-    return [Want(pool, one) for one in pool.grid(slot, upto) if one not in there]
-
-
-def in_turn(wants: Iterable[Want]) -> list[Want]:
-    """Return segments so that all labels of all pools come forward together."""
-    return sorted(wants, key=lambda want: want.segment.start)
-
-
-def files_of(plan: Plan, store: Store) -> list[str]:
-    """Return what a plan's commands read of the store, also what must be there and is missing.
-
-    That is what is there of its inputs, pools and views, what its study refers to, all runs,
-    diagnoses and embeddings, and all classifiers if it keeps them: it reads none.
-    """
-    names = _files_of_rows(plan, store) + _documents(store)
-    if plan.file.study.resources.keep_models:
-        names += _kept_models(store)
-    study = f"studies/{plan.file.study.name}"
-    names += [one for one in (f"{study}/references.json",) if store.has(one)]
-    sittings = f"{study}/search/sittings"
-    return [*names, *_in(store, sittings), *_in_folders(store, "embeddings")]
-
-
-def all_files(plan: Plan, store: Store) -> list[str]:
-    """Return the same, and the classifiers that any study keeps."""
-    return list(dict.fromkeys([*files_of(plan, store), *_kept_models(store)]))
-
-
-def _files_of_rows(plan: Plan, store: Store) -> list[str]:
-    folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
-    names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
-    names += [listed.file for listed in plan.topic_pools if store.has(listed.file)]
-    for folder in folders:
-        rows = _in(store, f"{folder}/rows")
-        recipe = f"{folder}/recipe.json"
-        names += [recipe, *rows] if rows or store.has(recipe) else []
-    return names
-
-
-def damaged_files(names: Iterable[str], store: Store) -> Iterator[DamagedError]:
-    """Check files, and yield what is wrong with those that are damaged.
-
-    Raises:
-        FormatError: One was written by another version of textmill.
-    """
-    return (found for name in names if (found := damage(store, name)))
-
-
-def _documents(store: Store) -> list[str]:
-    return [name for stage in ("runs", "diagnoses") for name in _in(store, stage)]
-
-
-def _kept_models(store: Store) -> list[str]:
-    """Return the classifiers' files, also those that are missing and, of any, their checksums."""
-    found: dict[str, None] = {}
-    for folder in _in(store, "models"):
-        own = {f"{folder}/{CHECKSUMS}": None, **dict.fromkeys(_in(store, folder))}
-        with contextlib.suppress(DamagedError):  # which is found when they are checked
-            own |= dict.fromkeys(f"{folder}/{name}" for name in model_files(store, folder))
-        found |= own if store.names(folder) else {}
-    return list(found)
-
-
-def _in_folders(store: Store, stage: str) -> list[str]:
-    return [name for folder in _in(store, stage) for name in _in(store, folder)]
-
-
-def _in(store: Store, folder: str) -> list[str]:
-    return [f"{folder}/{name}" for name in store.names(folder)]
+from engine.mix.training_set import ordered_rows, outlines
+from engine.plan.cell import Cell
+from engine.plan.plan import Plan
+from engine.status.files import _documents
+from engine.status.quotas import Looks, OnDisk, Outlook, look_over
+from engine.steps.examination import Examination, examination
+from engine.steps.mix import Example, Mix, Outline
+from engine.steps.run import Run
+from engine.steps.view import Tally
+from engine.store.store import Store
 
 
 class Ready(NamedTuple):

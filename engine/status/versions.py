@@ -8,18 +8,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from engine.curate.view import View
 from engine.errors import DamagedError, FormatError
 from engine.fingerprint import canonical
-from engine.generate.pool import Pool
-from engine.names import run_key
-from engine.plan import Plan
-from engine.references import reference_file
-from engine.store import Store
-from engine.study.identity import VERSIONS, version_of
-from engine.survey import Survey
+from engine.plan.names import run_key
+from engine.plan.plan import Plan
+from engine.status.survey import Survey
+from engine.steps.identity import VERSIONS, version_of
+from engine.steps.pool import Pool
+from engine.steps.view import View
+from engine.store.references import reference_file
+from engine.store.store import Store
 
 _OF_STEPS = {"pool", "parent", "topics"}  # inputs that are fingerprints, which have VERSIONs too
+
+
 _PLURALS = {"topics": "lists of topics", "diagnosis": "diagnoses", "baseline": "pools of baselines"}
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.generate.pool import Pool, shot_rows
 from engine.prompts.classify import Classify
 from engine.prompts.strategy import Shot
 from engine.schema import RowId
-from engine.segments import Segment
-from engine.store import Store
+from engine.steps.pool import Pool, shot_rows
+from engine.store.segments import Segment
+from engine.store.store import Store
 from engine.tasks.gold import load_rows
 
 

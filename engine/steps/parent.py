@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.accepted import NONE, Numbered
 from engine.prompts.strategy import Origin
-from engine.schema import RowId
-from engine.store import Store
+from engine.schema import NONE, RowId
+from engine.store.accepted import Numbered
+from engine.store.store import Store
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,22 @@
 """A pool: the raw completions of one recipe, and what a worker needs to extend it."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from engine.accepted import NONE
 from engine.fingerprint import SHORT, Plain
-from engine.generate.parent import Parent
 from engine.models import Model
 from engine.prompts.call import Call, as_asked
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.second import Second
 from engine.prompts.strategy import Asker, Shot, strategy_class
-from engine.schema import RowId
-from engine.segments import Segment, grid, present
-from engine.store import Store
+from engine.schema import NONE, RowId
+from engine.steps.parent import Parent
+from engine.store.segments import Segment, grid, present
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.tasks.gold import load_rows
 from engine.tasks.order import real_order
@@ -144,3 +144,27 @@ def shot_rows(train: pa.Table, replicate: int, count: int) -> list[Shot]:
 def by_fingerprint(pools: Iterable[Pool]) -> dict[str, Pool]:
     """Return pools by their full fingerprint."""
     return {pool.fingerprint: pool for pool in pools}
+
+
+class Want(NamedTuple):
+    """A segment of a pool that is not there yet."""
+
+    pool: Pool
+    segment: Segment
+
+    @property
+    def rows(self) -> int:
+        """How many rows it will hold."""
+        return self.segment.stop - self.segment.start
+
+
+def given_in(attributes: str) -> dict[str, str]:
+    """Return the fields that a pool row had before its prompt was asked, by name."""
+    drawn: dict[str, Any] = json.loads(attributes)
+    return dict(drawn.get("given", {}))
+
+
+def shots_of(attributes: str) -> list[str]:
+    """Return the ids of the real rows that a pool row's prompt showed."""
+    drawn: dict[str, Any] = json.loads(attributes)
+    return list(drawn.get("shots", []))

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.fingerprint import SHORT, Plain
-from engine.mix.stage import Mix
 from engine.models import Model
+from engine.steps.mix import Mix
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.accepted import NONE
 from engine.fingerprint import SHORT, Plain
-from engine.generate.pool import Pool
 from engine.prompts.topic_list import AT_ONCE, TopicList, topics_in
-from engine.segments import SMALLEST, Segment, grid, unbroken
-from engine.store import Store
+from engine.schema import NONE
+from engine.steps.pool import Pool
+from engine.store.segments import SMALLEST, Segment, grid, unbroken
+from engine.store.store import Store
 
 ATTEMPTS = 4  # topics asked for, for each that is wanted, before the list is taken as it is
 

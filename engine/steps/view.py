@@ -1,15 +1,17 @@
 """A view: what one curation recipe makes of a pool, row by row."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.accepted import NONE
+from engine.errors import DamagedError
 from engine.fingerprint import SHORT
-from engine.generate.pool import Pool
-from engine.segments import Segment, present
-from engine.store import Store
+from engine.schema import NONE
+from engine.steps.pool import Pool
+from engine.store.segments import Segment, present, unbroken
+from engine.store.store import Store
 from engine.study.config import CurateConfig
 from engine.tasks.task import Split
 
@@ -95,3 +97,35 @@ class Tally:
         labels = Counter(self.labels) + Counter(other.labels)
         refused = Counter(self.refused) + Counter(other.refused)
         return Tally(self.rows + other.rows, dict(labels), dict(refused))
+
+
+def tally_of(store: Store, view: View, slot: str) -> Tally:
+    """Count a slot's outcomes from the footers, up to the first row without one.
+
+    Raises:
+        DamagedError: A footer cannot be read.
+    """
+    tally = Tally()
+    for segment in unbroken(view.segments(store)[slot]):
+        notes, _ = store.notes(f"{view.folder}/{segment.name}")
+        tally += Tally(notes["rows"], notes["labels"], notes["refused"])
+    return tally
+
+
+def is_current(store: Store, view: View, slot: str) -> bool:
+    """Say whether a view has judged every row of a label that its pool has, as it is now."""
+    there, chain = set(view.segments(store)[slot]), ""
+    for segment in unbroken(view.pool.segments(store)[slot]):
+        try:
+            chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
+            judged = f"{view.folder}/{segment.name}"
+            if segment not in there or store.notes(judged)[0]["chain"] != chain:
+                return False
+        except DamagedError:
+            return False
+    return True
+
+
+def _chained(chain: str, store: Store, name: str) -> str:
+    """Return the hash of the pool segments up to this one: what its judged rows depend on."""
+    return hashlib.sha256((chain + store.notes(name)[1]).encode()).hexdigest()

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.segments import Segment, present, unbroken
-from engine.store import Store
+from engine.schema import NONE
+from engine.store.segments import Segment, present, unbroken
+from engine.store.store import Store
 
-NONE = "-"  # the slot of rows that are asked without a label, and the label of those that have none
 _COLUMNS = ["id", "label", "text", "text_pair", "status", "attributes"]
 
 

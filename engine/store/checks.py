@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from engine.commits import CommitPoint, commit_point
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT, content_hash, digest
 from engine.schema import RowId
-from engine.segments import named_range, slot_name
-from engine.store import Store
+from engine.store.kinds import CommitPoint, commit_point
+from engine.store.segments import named_range, slot_name
+from engine.store.store import Store
 
 CHECKSUMS = "checksums.json"  # beside a classifier's files, which others write and read
 

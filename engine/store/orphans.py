@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from engine.errors import DamagedError
-from engine.files import Entry
-from engine.store import Store, is_leftover, is_scratch
+from engine.store.files import Entry
+from engine.store.store import Store, is_leftover, is_scratch
 
 STAGES = (
     "gold",

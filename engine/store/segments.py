@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import DamagedError
-from engine.store import Store
+from engine.store.store import Store
 
 SMALLEST, LARGEST = 16, 512
+
+
 _NAME = re.compile(r"(?P<slot>.*)\.(?P<start>\d{9})-(?P<stop>\d{9})\.parquet")
 
 

@@ -15,15 +15,33 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.commits import ASIDE, PROBE, STALE, commit_point
 from engine.errors import DamagedError, RootError, UnwritableError
-from engine.files import Entry, Files, FolderFiles, is_temporary
 from engine.fingerprint import Plain
-from engine.formats import check_columns, check_notes, check_parts
-from engine.seal import Sealed, check_seal, open_document, open_notes, open_table, seal_document
+from engine.store.files import Entry, Files, FolderFiles, is_temporary
+from engine.store.kinds import (
+    ASIDE,
+    PROBE,
+    STALE,
+    check_columns,
+    check_notes,
+    check_parts,
+    commit_point,
+)
+from engine.store.seal import (
+    Sealed,
+    check_seal,
+    open_document,
+    open_notes,
+    open_table,
+    seal_document,
+)
 
 _SCRATCH = ".train-"
+
+
 _LITTLE = 64 * 1024  # bytes; what has less left is as good as full
+
+
 # what a disk can come to while it is written to, and the remedy
 _NO_MORE = {
     errno.ENOSPC: "is full: make space there (`textmill clean` shows what no study refers to), and "
@@ -73,7 +91,7 @@ class Store:
     def _files(self) -> Files:
         if not is_url(self.root):
             return FolderFiles(self.root)
-        from engine.object_files import ObjectFiles  # here: most roots are folders
+        from engine.store.object_files import ObjectFiles  # here: most roots are folders
 
         return ObjectFiles(self.root)
 

@@ -9,20 +9,15 @@ it is enough, stands in ``resources.py`` and enters none.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from engine.models import EMBEDDED, PACKAGED_ENCODER
-from engine.tasks.reading import Lines, ModelName, Written
 from engine.tasks.source import RecordSource
+from engine.toml_files import Lines, ModelName, Written
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
 LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers
 
 
@@ -33,6 +28,8 @@ def _is_zero_or_large_enough(temperature: float) -> float:
 
 
 Count = Annotated[int, Field(ge=1)]
+
+
 Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(_is_zero_or_large_enough)]
 
 

@@ -11,13 +11,14 @@ from engine.fingerprint import canonical
 from engine.plugins import did_you_mean
 from engine.schema import KNOWN_BY, RESULT_COLUMNS
 from engine.study.config import CurateConfig, GenerateConfig, MixConfig, TrainConfig
-from engine.study.file import StudyFile
-from engine.study.search import Range
-from engine.study.study import SECTIONS, Section, Study
-from engine.tasks.reading import validate
+from engine.study.search_config import Range
+from engine.study.study import SECTIONS, Section, Study, StudyFile
 from engine.tasks.task import builtin_tasks
+from engine.toml_files import validate
 
 Level = str | int | float | bool | None
+
+
 Settings = Mapping[str, Any]  # "section.field" to value
 
 

@@ -8,10 +8,9 @@ from typing import Any
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
 from engine.study.factors import field_of
-from engine.study.file import StudyFile
-from engine.study.study import SECTIONS, Study
-from engine.tasks.reading import read_toml, validate
+from engine.study.study import SECTIONS, Study, StudyFile
 from engine.tasks.task import SPLITS, Task, load_task, placed
+from engine.toml_files import read_toml, validate
 
 BESIDE = (
     "resources",

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from engine.study.config import Count, Share
-from engine.tasks.reading import Written
+from engine.toml_files import Written
 
 Amount = Annotated[float, Field(gt=0)]
 

@@ -1,6 +1,9 @@
 """A study as its file says it: the sections together, with what varies."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
@@ -15,10 +18,10 @@ from engine.study.config import (
     TrainConfig,
 )
 from engine.study.resources import Annotation, Budget, Quota, Resources
-from engine.study.search import Levels, Range, SearchConfig
-from engine.tasks.reading import Written
+from engine.study.search_config import Levels, Range, SearchConfig
 from engine.tasks.source import Source
-from engine.tasks.task import SPLITS, Split
+from engine.tasks.task import SPLITS, Split, Task
+from engine.toml_files import Written
 
 
 def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
@@ -100,10 +103,33 @@ class Study(Written):
 
 
 Section = Literal["generate", "curate", "mix", "train"]
+
+
 SECTIONS: dict[Section, type[Written]] = {
     "generate": GenerateConfig,
     "curate": CurateConfig,
     "mix": MixConfig,
     "train": TrainConfig,
 }
+
+
 assert set(SECTIONS) == set(get_args(Section))
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study with its tasks, by name in the study's order, and the file that it was read from."""
+
+    study: Study
+    tasks: Mapping[str, Task]
+    path: Path
+
+    @property
+    def where(self) -> str:
+        """What to call the file in messages."""
+        return self.path.name
+
+    @property
+    def folder(self) -> Path:
+        """What the study's relative paths are relative to."""
+        return self.path.absolute().parent

@@ -12,10 +12,14 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from engine.errors import DataError
 from engine.plugins import did_you_mean
-from engine.tasks.reading import FilePath, Written
+from engine.toml_files import FilePath, Written
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+
+
 OPTIONS = {".csv": {"keep_default_na": False}}  # "NA", "null" and the like are texts
+
+
 Column = Literal["text", "text_pair", "label"]
 
 
@@ -81,6 +85,8 @@ Source = Annotated[
     Discriminator(_kind),
     BeforeValidator(_as_table),
 ]
+
+
 RecordSource = Annotated[
     Annotated[FileSource, Tag("as-path")] | Annotated[HubSource, Tag("as-hub")],
     Discriminator(_kind),

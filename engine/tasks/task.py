@@ -11,14 +11,18 @@ from pydantic import AfterValidator, Field, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.tasks.reading import Lines, Written, read_toml, resolve, validate
 from engine.tasks.source import Column, Source
+from engine.toml_files import Lines, Written, read_toml, resolve, validate
 
 Split = Literal["train", "validation", "test"]
+
+
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 SIMILAR = "It should resemble the example, but be new."
+
+
 ABOUT = "Consider this topic: {topic}."
 
 
@@ -56,7 +60,11 @@ def _text_is_shown(text: str) -> str:
 
 
 Plain = Annotated[str, _has_only()]
+
+
 Conditioned = Annotated[str, _has_only("label", "description"), AfterValidator(_label_is_named)]
+
+
 About = Annotated[str, AfterValidator(_topic_is_shown)]
 
 

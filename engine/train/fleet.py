@@ -14,18 +14,24 @@ from types import TracebackType
 from typing import Any
 
 from engine.errors import TrainingError
-from engine.session import Room, alive_nodes, at_home
-from engine.store import Store
+from engine.nodes.room import Room, alive_nodes, at_home
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.study.resources import Resources
-from engine.train.layout import Group, groups_on, layout
+from engine.train.placement import Group, groups_on, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
-from engine.train.run import Run
 from engine.train.worker import Duty, work
 
 POLL_S = 0.5
+
+
 DEATHS = 8  # of a group, before another is started in its place
+
+
 TRIES = 3  # times that groups may come to nothing, without a run finished in between
+
+
 PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each other
 
 

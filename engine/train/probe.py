@@ -3,13 +3,16 @@
 import logging
 from collections.abc import Sequence
 
-from engine.store import Store
+from engine.errors import NoMemoryError, RunFailedError
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.study.resources import Resources
-from engine.train.run import Run
-from engine.train.trainer import How, NoMemoryError, RunFailedError
+from engine.train.trainer import How
 from engine.train.workbench import Workbench
 
 SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
+
+
 MOST = 8  # workers on a GPU; more keep each other waiting
 
 

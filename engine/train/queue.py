@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from engine.train.run import Run
+from engine.steps.run import Run
 from engine.train.trainer import trainer_class
 
 DEATHS_ALONE = 3  # of workers that did nothing else, before a run is given up
+
+
 LESS = 4  # the last time, so many times fewer rows are computed at a time
 
 

@@ -6,26 +6,18 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
-from engine.mix.stage import Example
 from engine.plugins import load
-from engine.store import Store
+from engine.steps.mix import Example
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.run import Run
 from engine.train.world import World
 
 TRAINERS: Mapping[str, str] = {
-    "finetune": "engine.train.finetune:Finetune",
-    "head": "engine.train.head:Head",
+    "finetune": "engine.train.trainers.finetune:Finetune",
+    "head": "engine.train.trainers.head:Head",
 }
-
-
-class RunFailedError(Exception):
-    """A run came to nothing by itself; the message says why."""
-
-
-class NoMemoryError(RunFailedError):
-    """A run took more memory than there is; with fewer rows at a time it may not."""
 
 
 class RowSet(NamedTuple):

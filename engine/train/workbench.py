@@ -11,19 +11,24 @@ from typing import Any
 import pyarrow as pa
 from cachetools import LRUCache
 
-from engine.errors import DamagedError
+from engine.errors import DamagedError, RunFailedError
 from engine.evaluate.metric import scores
 from engine.fingerprint import Plain
-from engine.mix.stage import Example, Mix, ordered_rows, training_set
-from engine.soundness import CHECKSUMS
-from engine.store import Store
+from engine.mix.training_set import ordered_rows, training_set
+from engine.steps.mix import Example, Mix
+from engine.steps.run import Run
+from engine.store.checks import CHECKSUMS
+from engine.store.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
-from engine.train.run import Run
-from engine.train.trainer import How, RowSet, RunFailedError, Trained, Trainer, trainer_class
+from engine.train.trainer import How, RowSet, Trained, Trainer, trainer_class
 
 KEPT_ROWS = 200_000  # of training sets that a worker keeps
+
+
 REHEARSED = 3  # steps that show how much memory a run takes
+
+
 LONGEST = 256  # rows that are scored then
 
 

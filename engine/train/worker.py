@@ -7,14 +7,16 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from engine.errors import DamagedError, UnwritableError
-from engine.store import Store
+from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
+from engine.store.store import Store
 from engine.train.queue import Given, Outcome, Worker
-from engine.train.trainer import How, NoMemoryError, RunFailedError
+from engine.train.trainer import How
 from engine.train.workbench import Workbench
 from engine.train.world import World
 
 POLL_S = 0.2
+
+
 DIED = 1  # exit status of a worker whose group is to start anew
 
 

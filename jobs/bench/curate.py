@@ -1,21 +1,19 @@
 """The measurements that the README quotes."""
 
 import json as jsonlib
-import platform
-import resource
-import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from engine.making import fill_views, publish_inputs
-from engine.plan import Plan, make_plan
-from engine.session import ray_session
-from engine.store import Store
+from engine.make.fill import fill_views
+from engine.make.make import publish_inputs
+from engine.nodes.session import ray_session
+from engine.plan.plan import Plan, make_plan
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import survey
+from jobs.bench.machine import machine, peak_mib
 
 TASK = """
 name = "bench"
@@ -32,6 +30,7 @@ train = "gold.jsonl"
 validation = "gold.jsonl"
 test = "gold.jsonl"
 """
+
 
 STUDY = """
 name = "bench"
@@ -79,20 +78,6 @@ def bench_curate(rows: int, json: bool) -> str:
         "machine": machine(),
     }
     return jsonlib.dumps(found, indent=1) if json else _lines(found)
-
-
-def peak_mib() -> float:
-    """Return this process's peak resident memory, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def machine() -> dict[str, Any]:
-    """Return what a figure must be read with: cores and versions."""
-    import os
-
-    versions = {name: version(name) for name in ("ray", "torch", "transformers", "pyarrow")}
-    return {"cores": os.cpu_count(), "python": platform.python_version(), **versions}
 
 
 def _plan(folder: Path, rows: int) -> Plan:

@@ -13,27 +13,34 @@ from engine.curate.text import normalised
 from engine.errors import ConfigError
 from engine.generate.embedded.grammar import grammar
 from engine.generate.embedded.lessons import TASKS, demo_tasks, lessons
+from engine.generate.embedded.scope import load_scope
 from engine.generate.engine import Completion, Prompt, Setup, engine_class
-from engine.generate.pool import Pool
-from engine.generate.scope import load_scope
-from engine.mix.stage import Example
 from engine.models import PACKAGED_ENCODER, resolve_model, resolve_precision
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.steps.mix import Example
+from engine.steps.pool import Pool
+from engine.store.store import Store
 from engine.study.config import GenerateConfig, MixConfig, TrainConfig
-from engine.study.file import StudyFile
 from engine.study.resources import Resources
-from engine.study.study import Study
+from engine.study.study import Study, StudyFile
 from engine.tasks.gold import load_gold
 from engine.tasks.task import Task
-from engine.train.finetune import Finetune
 from engine.train.trainer import How, RowSet
-from jobs.bench import machine
+from engine.train.trainers.finetune import Finetune
+from jobs.bench.machine import machine
 
 STRATEGIES = ("zero_shot", "topic", "one_shot", "few_shot")
+
+
 TEMPERATURES = (0.7, 1.0)
+
+
 TOP_P = 0.9
+
+
 SAMPLES = 12
+
+
 JUDGE = TrainConfig(steps=300, batch_size=16, learning_rate=1e-4, max_length=64)
 
 

@@ -13,19 +13,18 @@ from typing import Any, Literal, cast, get_args
 
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
-from engine.generate.ledger import Made, Started
-from engine.generate.pool import Pool
-from engine.generate.stage import Generation, Want
-from engine.making import publish_inputs
+from engine.generate.events import Made, Started
+from engine.generate.generation import Generation
+from engine.make.make import publish_inputs
 from engine.models import EMBEDDED
-from engine.plan import make_plan
-from engine.segments import SMALLEST, grid
-from engine.session import ray_session
-from engine.store import Store
+from engine.nodes.session import ray_session
+from engine.plan.plan import make_plan
+from engine.steps.pool import Pool, Want
+from engine.store.segments import SMALLEST, grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
-from jobs.bench import machine, peak_mib
-from jobs.bench_rivals import (
+from jobs.bench.generate_rivals import (
     SETTINGS,
     WARM_UP,
     Asked,
@@ -36,13 +35,26 @@ from jobs.bench_rivals import (
     gpu,
     ray_data_llm,
 )
+from jobs.bench.machine import machine, peak_mib
 
 ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
+
+
 Lengths = Literal["equal", "heavy"]
+
+
 EQUAL_TOKENS = 64
+
+
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
+
+
 HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
+
+
 STRATEGIES = ("zero_shot", "few_shot")
+
+
 STUDY = """
 name = "bench"
 task = "demo-reviews"

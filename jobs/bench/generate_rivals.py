@@ -9,11 +9,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
-from engine.session import ray_session
+from engine.nodes.session import ray_session
 from engine.study.resources import Resources
 
 Answer = TypeVar("Answer")
+
+
 WARM_UP = 96  # rows before the clock runs
+
+
 SETTINGS = ((64, 8, False), (128, 16, True))  # see Setting
 
 
@@ -78,7 +82,7 @@ def _send(
 
 
 def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
-    from engine.generate.vllm_engine import sampling
+    from engine.generate.engines.vllm_engine import sampling
 
     return [
         sampling(
@@ -92,7 +96,7 @@ def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
 
 def _prepared(where: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
     """Return vLLM's arguments, with the environment set up as textmill has it, or as it comes."""
-    from engine.generate.vllm_start import arguments, prepare
+    from engine.generate.engines.vllm_start import arguments, prepare
 
     if not is_ours:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"

@@ -6,19 +6,25 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.making import fill_views, publish_inputs
-from engine.plan import Plan, make_plan
+from engine.make.fill import fill_views
+from engine.make.make import publish_inputs
+from engine.nodes.session import ray_session
+from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress
-from engine.segments import Segment
-from engine.session import ray_session
-from engine.spending import taken
-from engine.steps import steps
-from engine.store import Store
+from engine.status.spent import taken
+from engine.status.steps import steps
+from engine.store.segments import Segment
+from engine.store.store import Store
 from engine.study.load import load_study
-from jobs.bench import STUDY, TASK, machine, peak_mib
+from jobs.bench.curate import STUDY, TASK
+from jobs.bench.machine import machine, peak_mib
 
 RECIPES = 10
+
+
 AMOUNTS = 20  # of rows, for each recipe; learning rates make up the rest of the conditions
+
+
 REPEATS = 5
 
 
@@ -119,7 +125,7 @@ def _plan(folder: Path, rows: int, conditions: int, replicas: int, tokens_per_s:
     amounts = [most * number // AMOUNTS for number in range(1, AMOUNTS + 1)]
     temperatures = [round(0.1 * number, 1) for number in range(1, RECIPES + 1)]
     changes = [
-        'generate.engine="engine.generate.delay_engine:DelayEngine"',
+        'generate.engine="jobs.bench.delay_engine:DelayEngine"',
         f"generate.engine_args={{tokens_per_s = {tokens_per_s}}}",
         f"factors.temperature={temperatures}",
         f"factors.quantity={amounts}",

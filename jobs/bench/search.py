@@ -17,24 +17,36 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.embeddings import Embeddings
 from engine.errors import ConfigError, DataError
 from engine.models import PACKAGED_ENCODER, resolve_model
-from engine.search.findings import grid_size, took, winner, would_take
-from engine.search.stage import Searched, search_study
-from engine.session import ray_session
-from engine.spending import HOUR_S
-from engine.store import Store
+from engine.nodes.session import ray_session
+from engine.search.report.findings import grid_size, took, winner, would_take
+from engine.search.search import Searched, search_study
+from engine.status.spent import HOUR_S
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.train.embeddings import Embeddings
-from engine.train.head import fit
-from jobs.bench import machine
+from engine.train.trainers.head import fit
+from jobs.bench.machine import machine
 
 FLIPPED = (0.0, 0.15, 0.3, 0.4)  # shares of rows that are asked for the other label
+
+
 REPEATED = (0.0, 0.5, 0.8, 0.95)  # shares of rows that say what an earlier one said
+
+
 RUNGS = (100, 300, 900)
+
+
 LONGEST = 64  # tokens of a text
+
+
 HELD_OUT = (1000, 1500)  # rows of validation and test
+
+
 FIRST_SEED = 1000  # draws of searches are none of those that say what recipes are worth
+
+
 TASK = """
 name = "planted"
 [labels]
@@ -49,6 +61,8 @@ train = "validation.jsonl"
 validation = "validation.jsonl"
 test = "test.jsonl"
 """
+
+
 STUDY = """
 name = "{name}"
 task = "task.toml"
@@ -68,6 +82,7 @@ share = "split"
 {search}
 {recipes}
 """
+
 
 Row = tuple[str, str]  # text, label
 

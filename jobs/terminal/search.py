@@ -2,15 +2,15 @@
 
 from textwrap import fill
 
-from engine.outcome import caveat
-from engine.report.stage import show_score
+from engine.findings.gather import caveat
+from engine.report.numbers import show_score
 from engine.report.words import METRIC_NAMES
-from engine.search.findings import test_score, winner
-from engine.search.report import write_search
-from engine.search.stage import Searched, search_folder
-from engine.search.words import in_the_study_s_order, named, problems, scope, summary
-from engine.store import Store
-from jobs.show_findings import WIDTH
+from engine.search.report.findings import test_score, winner
+from engine.search.report.page import write_search
+from engine.search.report.words import in_the_study_s_order, named, problems, scope, summary
+from engine.search.search import Searched, search_folder
+from engine.store.store import Store
+from jobs.terminal.findings import WIDTH
 
 MOST = 10  # trials that the terminal lists; the report has all
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from command import REPOSITORY
 
-from jobs.parcel import CODE, SECRET
+from jobs.remote.parcel import CODE, SECRET
 
 # Ray's command line loads what its own models warn of
 pytestmark = pytest.mark.filterwarnings("ignore:Using extra keyword arguments")

@@ -7,21 +7,24 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from engine.baselines import baseline_names, baseline_results, llm_names
-from engine.demand import Demand
 from engine.errors import ConfigError
-from engine.forecast import forecast
-from engine.generate.ledger import Part
-from engine.making import publish_inputs
-from engine.outcome import find
-from engine.plan import make_plan
-from engine.references import write_references
+from engine.findings.baselines import baseline_results
+from engine.findings.gather import find
+from engine.generate.events import Part
+from engine.make.demand import Demand
+from engine.make.make import publish_inputs
+from engine.make.references import write_references
+from engine.plan.names import baseline_names, llm_names
+from engine.plan.plan import make_plan
 from engine.schema import POOL
-from engine.seal import seal_table
-from engine.steps import rows_to_make, steps
-from engine.store import Store
+from engine.status.files import damaged_files, files_of
+from engine.status.forecast import forecast
+from engine.status.steps import rows_to_make, steps
+from engine.status.survey import survey
+from engine.status.wants import wants
+from engine.store.seal import seal_table
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import damaged_files, files_of, survey, wants
 
 LLM = ("generate.engine=plugged:Labelling", "factors.quantity=[8]", "factors.real=[0]")
 BOTH = "baseline.shots=[0, 3]"

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 from by_hand import ByHand
 
-from engine.curate.stage import curate_slot
-from engine.descent import astray
+from engine.curate.judging import curate_slot
 from engine.errors import ConfigError
-from engine.generate.parent import Parent
-from engine.mix.stage import ordered_rows, training_set
-from engine.outcome import _unlisted
-from engine.plan import make_plan
+from engine.findings.gather import _unlisted
+from engine.mix.training_set import ordered_rows, training_set
+from engine.plan.plan import make_plan
 from engine.prompts.topic_list import topics_in
+from engine.status.stale import astray
+from engine.status.survey import survey
+from engine.steps.parent import Parent
 from engine.study.load import load_study
-from engine.survey import survey
 
 TASK = """
 name = "facts"

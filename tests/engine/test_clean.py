@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from engine.clean import orphans, remove
+from engine.embeddings import Embeddings
 from engine.models import resolve_model
-from engine.store import Store
-from engine.train.embeddings import Embeddings
+from engine.store.orphans import orphans, remove
+from engine.store.store import Store
 
 
 @pytest.fixture

@@ -5,15 +5,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from engine.curate.stage import curate_slot
-from engine.demand import AT_LEAST, Demand
-from engine.generate.ledger import Part
-from engine.making import publish_inputs
-from engine.plan import make_plan
+from engine.curate.judging import curate_slot
+from engine.generate.events import Part
+from engine.make.demand import AT_LEAST, Demand
+from engine.make.make import publish_inputs
+from engine.plan.plan import make_plan
 from engine.schema import POOL
-from engine.seal import seal_table
-from engine.segments import grid
-from engine.store import Store
+from engine.store.seal import seal_table
+from engine.store.segments import grid
+from engine.store.store import Store
 from engine.study.load import load_study
 
 REFUSED = "I'm sorry, but I can't help with that."

@@ -2,14 +2,14 @@
 
 import pytest
 
-from engine.diagnose.stage import examination
-from engine.diagnostics import diagnoses
 from engine.errors import DamagedError
-from engine.mix.stage import TrainingSet, ordered_rows
-from engine.plan import make_plan
-from engine.store import Store
+from engine.findings.diagnoses import diagnoses
+from engine.mix.training_set import TrainingSet, ordered_rows
+from engine.plan.plan import make_plan
+from engine.status.survey import Survey
+from engine.steps.examination import examination
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import Survey
 
 BASE = ["diagnose.model=./model", "factors.quantity=[8]", "factors.real=[0]"]
 

@@ -12,7 +12,7 @@ ENDS = {
 }
 PROGRAM = """
 import os, signal
-from engine.lastword import last_word
+from engine.nodes.lastword import last_word
 with last_word("go on"):
     {}
 """

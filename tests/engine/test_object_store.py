@@ -21,9 +21,9 @@ from moto.server import ThreadedMotoServer
 from toy_study import make_toy
 
 from engine.errors import DamagedError, RootError
-from engine.object_files import ObjectFiles
-from engine.seal import open_document, open_table, seal_document, seal_table
-from engine.store import Store, is_leftover
+from engine.store.object_files import ObjectFiles
+from engine.store.seal import open_document, open_table, seal_document, seal_table
+from engine.store.store import Store, is_leftover
 
 TIMES = {"train_seconds", "pool", "run"}
 
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_set_aside_and_a_sound_one_is_not(store):
 
 WRITER = """
 import sys
-from engine.store import Store
+from engine.store.store import Store
 root, names, letter, times = sys.argv[1:]
 store = Store.open(root)
 store.names(".")  # connects
@@ -154,7 +154,7 @@ def test_a_writer_that_is_killed_leaves_whole_files_only(store):
 def test_an_upload_that_is_killed_half_way_is_as_if_it_had_not_begun(store):
     """Its bytes go into a socket that takes no more; then the process is killed."""
     code = (
-        "import sys; from engine.store import Store; "
+        "import sys; from engine.store.store import Store; "
         "print('at it', flush=True); "
         "Store.open(sys.argv[1]).commit('runs/large.json', b'x' * 90_000_000)"
     )

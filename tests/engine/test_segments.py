@@ -1,8 +1,8 @@
 import pytest
 
 from engine.schema import Draws, RowId
-from engine.segments import grid, named_range, present, slot_name, unbroken
-from engine.store import Store
+from engine.store.segments import grid, named_range, present, slot_name, unbroken
+from engine.store.store import Store
 
 
 @pytest.mark.parametrize("count", [1, 16, 17, 100, 1000, 12345])

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.errors import ConfigError
-from engine.session import ray_session
+from engine.nodes.session import ray_session
 
 
 def test_a_cluster_that_is_not_there_is_said_not_to_be(monkeypatch):

@@ -2,17 +2,19 @@ import pyarrow as pa
 import pytest
 from kept import snapshot
 
-from engine.forecast import forecast
-from engine.generate.ledger import Made, Part
-from engine.generate.stage import Want
-from engine.making import fill_views, publish_inputs
+from engine.generate.events import Made, Part
+from engine.make.budget import FIRST, Purse
+from engine.make.fill import fill_views
+from engine.make.make import publish_inputs
 from engine.pipeline import make_pilot
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
 from engine.schema import POOL
-from engine.seal import seal_table
-from engine.segments import Segment, grid
-from engine.spending import FIRST, HOUR_S, Purse, Taken, taken
-from engine.store import Store
+from engine.status.forecast import forecast
+from engine.status.spent import HOUR_S, Taken, taken
+from engine.steps.pool import Want
+from engine.store.seal import seal_table
+from engine.store.segments import Segment, grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Budget
 

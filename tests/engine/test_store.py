@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from engine.errors import DamagedError, RootError
-from engine.seal import open_document, open_table, seal_document, seal_table
-from engine.store import Store, is_leftover
+from engine.store.seal import open_document, open_table, seal_document, seal_table
+from engine.store.store import Store, is_leftover
 
 TABLE = pa.table({"number": [1, 2, 3], "text": ["x", "y", None]})
 

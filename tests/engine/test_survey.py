@@ -2,9 +2,9 @@ from functools import partial
 
 import pytest
 
-from engine.curate.view import Tally
-from engine.outlook import PILOT, outlook
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
+from engine.status.quotas import PILOT, outlook
+from engine.steps.view import Tally
 from engine.study.load import load_study
 from engine.study.resources import Quota
 

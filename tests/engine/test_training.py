@@ -2,16 +2,16 @@
 
 import pytest
 
-from engine import session
-from engine.demand import AT_LEAST
 from engine.errors import ConfigError
+from engine.make.demand import AT_LEAST
+from engine.make.shares import shares
+from engine.nodes import room
 from engine.pipeline import run_study
-from engine.plan import make_plan
-from engine.shares import shares
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
-from engine.survey import survey
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def cluster(monkeypatch, toy):
     pools = planned(toy).pools
 
     def divide(*nodes, engine="vllm", **resources):
-        monkeypatch.setattr(session, "_nodes", lambda: list(nodes))
+        monkeypatch.setattr(room, "_nodes", lambda: list(nodes))
         for pool in pools:
             object.__setattr__(pool, "config", pool.config.model_copy(update={"engine": engine}))
         own, training = shares(Resources(**resources), pools)

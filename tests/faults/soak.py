@@ -26,7 +26,7 @@ import psutil
 from command import COMMAND, environment
 from kept import outcome, snapshot
 
-from engine.store import Store
+from engine.store.store import Store
 
 STUDY = """
 name = "toy"

@@ -13,9 +13,9 @@ from command import COMMAND, environment
 from kept import final_trials, outcome, snapshot
 from toy_study import make_toy
 
-from engine.commits import CommitPoint
-from engine.seal import open_table, seal_table
-from engine.store import Store, is_leftover
+from engine.store.kinds import CommitPoint
+from engine.store.seal import open_table, seal_table
+from engine.store.store import Store, is_leftover
 
 LIMIT_S = 300  # of each command, beside whatever else the machine does
 STUDY = """

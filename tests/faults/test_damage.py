@@ -13,15 +13,15 @@ from command import textmill
 from kept import outcome
 from toy_study import make_toy
 
-from engine.commits import CommitPoint, commit_point
 from engine.errors import DamagedError
-from engine.files import is_temporary
-from engine.plan import make_plan
-from engine.seal import open_document, seal_document, seal_table
+from engine.plan.plan import make_plan
 from engine.search.clock import Clock
-from engine.store import Store, is_leftover
+from engine.status.files import files_of
+from engine.store.files import is_temporary
+from engine.store.kinds import CommitPoint, commit_point
+from engine.store.seal import open_document, seal_document, seal_table
+from engine.store.store import Store, is_leftover
 from engine.study.load import load_study
-from engine.survey import files_of
 
 pytestmark = pytest.mark.usefixtures("ray_up")
 

@@ -10,9 +10,9 @@ from command import textmill
 from kept import outcome, snapshot
 from toy_study import make_toy
 
-from engine.commits import PROBE
-from engine.files import is_temporary
-from engine.store import Store
+from engine.store.files import is_temporary
+from engine.store.kinds import PROBE
+from engine.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_up")
 

@@ -15,17 +15,17 @@ from poisonous import KINDS, MEGABYTE, SAME, STRANGE, BreaksDown, Dislikes, Serv
 from rude_server import RudeServer, Say, answered
 from toy_study import make_toy
 
+from engine.curate.filters.refusal import REFUSAL
 from engine.curate.parse import Parsed, Unparsed, layout, parse
-from engine.curate.refusal import REFUSAL
 from engine.curate.text import normalised
 from engine.errors import EngineLostError
-from engine.generate.asking import Asking
 from engine.generate.engine import Prompt, Setup
+from engine.generate.engines.openai_engine import OpenAIEngine
+from engine.generate.halving import Asking
 from engine.generate.ledger import LOSSES
-from engine.generate.openai_engine import OpenAIEngine
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
 from engine.schema import storable
-from engine.store import Store
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

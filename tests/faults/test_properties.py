@@ -18,18 +18,19 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from texts import commit_rows, judge, rows_of
 
-from engine.accepted import NONE
 from engine.curate.filter import FILTERS
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.evaluate.answer import named_label
-from engine.generate.actor import CALL, ask
-from engine.generate.parent import Parent
-from engine.graph import Graph
-from engine.mix.stage import Mix, ordered_rows, outlines, training_set
+from engine.generate.calls import CALL, ask
+from engine.mix.training_set import ordered_rows, outlines, training_set
+from engine.plan.graph import Graph
 from engine.prompts.call import as_asked
 from engine.prompts.strategy import STRATEGIES
 from engine.prompts.topic_list import topics_in
-from engine.store import Store
+from engine.schema import NONE
+from engine.steps.mix import Mix
+from engine.steps.parent import Parent
+from engine.store.store import Store
 from engine.study.config import CurateConfig, GenerateConfig, MixConfig
 from engine.tasks.gold import as_rows
 from engine.tasks.source import Row

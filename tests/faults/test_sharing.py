@@ -16,12 +16,12 @@ from documents import fields_of
 from texts import commit_rows, judge
 from toy_study import TASK, toy_rows, write_jsonl
 
-from engine.accepted import NONE
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.schema import NONE
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.study import Study
-from engine.survey import survey
 
 KINDS = ("topics", "pool", "view", "set", "run", "baseline", "diagnosis")
 
@@ -367,7 +367,7 @@ def steps(folder):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache"))
-        patch.setattr("engine.plan.load_gold", read_once(make_plan.__globals__["load_gold"]))
+        patch.setattr("engine.plan.plan.load_gold", read_once(make_plan.__globals__["load_gold"]))
         yield found
 
 

@@ -11,11 +11,11 @@ from toy_study import TASK, toy_rows, write_jsonl
 
 from engine.errors import ConfigError, InputError
 from engine.fingerprint import canonical
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.study import Study
-from jobs import show
+from jobs.terminal import plan as show_plan
 
 FIELDS = sorted(fields_of(Study))
 SECTIONS = sorted(Study.model_fields)
@@ -81,7 +81,7 @@ def planned(tmp_path_factory):
 
     plan.folder = folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("engine.plan.load_gold", read_once(make_plan.__globals__["load_gold"]))
+        patch.setattr("engine.plan.plan.load_gold", read_once(make_plan.__globals__["load_gold"]))
         yield plan
 
 
@@ -177,6 +177,6 @@ def test_what_a_plan_says_is_the_same_each_time(planned, base):
     planned(study(base))
     path, root = planned.folder / "study.toml", str(planned.folder / "root")
     for is_json in (False, True):
-        said = {show.plan(path, [], root, json=is_json) for _ in range(2)}
+        said = {show_plan.plan(path, [], root, json=is_json) for _ in range(2)}
         assert len(said) == 1
     assert not list(Store.open(root).entries("pools"))

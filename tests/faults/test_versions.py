@@ -12,13 +12,13 @@ from command import textmill
 from kept import snapshot
 from toy_study import make_toy
 
-from engine.references import write_references
-from engine.seal import seal_document, seal_table
-from engine.store import Store
-from engine.study.identity import VERSIONS, version_of
-from engine.survey import survey
+from engine.make.references import write_references
+from engine.status.survey import survey
+from engine.status.versions import Other, document
+from engine.steps.identity import VERSIONS, version_of
+from engine.store.seal import seal_document, seal_table
+from engine.store.store import Store
 from engine.train.workbench import Workbench
-from engine.versions import Other, document
 
 OVERRIDES = ["generate.engine=plugged:Slow", "train.trainer=plugged:Guess"]
 OVERRIDES += ["factors.quantity=[24]", "repeats=1"]

@@ -1,6 +1,6 @@
 import json
 
-from jobs.bench import bench_curate
+from jobs.bench.curate import bench_curate
 
 
 def test_the_bench_judges_every_row_it_counts(ray_up):

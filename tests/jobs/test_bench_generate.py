@@ -5,7 +5,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.models import EMBEDDED
-from jobs.bench_generate import HEAVY_CAP, HEAVY_LEVELS, HEAVY_MEAN, _lengths, bench_generate, load
+from jobs.bench.generate import HEAVY_CAP, HEAVY_LEVELS, HEAVY_MEAN, _lengths, bench_generate, load
 
 
 def test_heavy_lengths_have_a_long_tail_and_differ_so_that_each_is_a_recipe():

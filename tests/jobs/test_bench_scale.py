@@ -3,15 +3,15 @@ import time
 
 import pytest
 
-from engine.generate.delay_engine import DelayEngine, length
 from engine.generate.engine import Prompt, Setup
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
 from engine.schema import RowId
-from engine.store import Store
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
 from engine.study.resources import Resources
-from jobs.bench_scale import _Pace, bench_scale
+from jobs.bench.delay_engine import DelayEngine, length
+from jobs.bench.scale import _Pace, bench_scale
 
 
 def test_a_small_ablation_is_planned_made_and_counted(ray_up):
@@ -32,7 +32,7 @@ def pool(toy):
 def test_an_engine_takes_the_time_that_its_tokens_take(pool, tmp_path):
     args = {"tokens_per_s": 5000.0}
     where = Resources(max_num_seqs=4)
-    config = GenerateConfig(engine="engine.generate.delay_engine:DelayEngine", engine_args=args)
+    config = GenerateConfig(engine="jobs.bench.delay_engine:DelayEngine", engine_args=args)
     engine = DelayEngine(Setup(Store.open(str(tmp_path)), config, where, None))
     prompts = [Prompt(RowId(pool.fingerprint, "good", at), f"text {at}", pool) for at in range(40)]
     tokens = {prompt.row: length(prompt) for prompt in prompts}

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs import bench_statistics
-from jobs.simulated import World
+from jobs.bench import statistics as bench_statistics
+from jobs.bench.simulated import World
 
 STUDIES = 150
 MORE, NOISY = World(repeats=5, rows=500), World(repeats=3, rows=500, seed=0.3)

@@ -4,7 +4,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.models import PACKAGED_ENCODER
-from jobs.bench_train import Load, bench_train
+from jobs.bench.train import Load, bench_train
 
 
 def test_a_way_that_is_not_known_is_said():

@@ -6,11 +6,11 @@ import pytest
 from command import textmill
 
 from engine.errors import RootError
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.store.store import Store
 from engine.study.load import load_study
-from jobs.doctor import judge, look_at_nodes, versions
-from jobs.show_nodes import Facts, Gpu, Node
+from jobs.doctor.doctor import judge, look_at_nodes, versions
+from jobs.doctor.table import Facts, Gpu, Node
 
 GIB = 2**30
 SOUND = Facts(

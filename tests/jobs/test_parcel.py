@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, RootError
-from jobs import parcel as parcels
-from jobs.cluster import check_root, job_name
-from jobs.parcel import parcel
+from jobs.remote import parcel as parcels
+from jobs.remote.client import check_root, job_name
+from jobs.remote.parcel import parcel
 
 ITS_OWN = {"study.toml", "task.toml", "train.jsonl", "validation.jsonl", "test.jsonl"}
 

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from engine.progress import Progress
-from jobs.screen import Screen
+from jobs.terminal.screen import Screen
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def shown(monkeypatch):
 
     def show(*events):
         now = [0.0]
-        monkeypatch.setattr("jobs.screen.time.monotonic", lambda: now[0])
+        monkeypatch.setattr("jobs.terminal.screen.time.monotonic", lambda: now[0])
         sink = io.StringIO()
         with Screen(Console(file=sink, width=200)) as screen:
             for second, done in events:

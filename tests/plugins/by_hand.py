@@ -4,15 +4,15 @@ import json
 
 import pyarrow as pa
 
-from engine.curate.stage import curate_slot
-from engine.demand import Demand
+from engine.curate.judging import curate_slot
 from engine.generate.engine import Prompt, engine_class
-from engine.generate.ledger import Part
-from engine.making import publish_inputs
-from engine.plan import make_plan
+from engine.generate.events import Part
+from engine.make.demand import Demand
+from engine.make.make import publish_inputs
+from engine.plan.plan import make_plan
 from engine.schema import POOL
-from engine.seal import seal_table
-from engine.store import Store
+from engine.store.seal import seal_table
+from engine.store.store import Store
 from engine.study.load import load_study
 
 

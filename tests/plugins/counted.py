@@ -8,7 +8,7 @@ from pathlib import Path
 
 from plugged import Slow
 
-from engine.train.finetune import Finetune
+from engine.train.trainers.finetune import Finetune
 
 
 def note(variable, what):

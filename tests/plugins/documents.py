@@ -5,7 +5,7 @@ import typing
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from engine.study.search import Range
+from engine.study.search_config import Range
 from engine.tasks.source import CutSource, FileSource, HubSource
 
 WORDS = [

@@ -19,8 +19,8 @@ from standin import StandIn
 from toy_study import write_jsonl
 
 from engine.generate.engine import engine_class
-from engine.names import pool_name, run_key, view_name
-from engine.survey import survey
+from engine.plan.names import pool_name, run_key, view_name
+from engine.status.survey import survey
 from engine.tasks.task import load_task
 
 STUDIES = Path(__file__).parents[2] / "jobs" / "studies"

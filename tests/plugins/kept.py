@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from engine.store import Store, is_leftover
+from engine.store.store import Store, is_leftover
 
 
 def snapshot(root, stages=("gold", "records", "pools", "views", "runs")):

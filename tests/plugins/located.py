@@ -6,7 +6,7 @@ from pathlib import Path
 
 from plugged import Slow
 
-from engine.train.finetune import Finetune
+from engine.train.trainers.finetune import Finetune
 
 
 class Engine(Slow):

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from fragile import alive, note, notes
 
-from engine.generate.vllm_engine import VllmEngine
-from engine.prompts.few_shot import FewShot
-from engine.prompts.topic import Topic
+from engine.generate.engines.vllm_engine import VllmEngine
+from engine.prompts.strategies.few_shot import FewShot
+from engine.prompts.strategies.topic import Topic
 from engine.schema import RowId
 
 

@@ -5,10 +5,10 @@ from itertools import islice
 
 import pyarrow as pa
 
-from engine.curate.stage import curate_slot
+from engine.curate.judging import curate_slot
 from engine.schema import POOL
-from engine.seal import seal_table
-from engine.segments import commit_recipe
+from engine.store.seal import seal_table
+from engine.store.segments import commit_recipe
 
 
 def commit_rows(store, pool, slot, rows, *, start=0):

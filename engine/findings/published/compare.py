@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.report.baseline import BaselineScore, baseline_scores
-from engine.report.findings import Diagnosis, Findings
-from engine.report.published.ours import Family, Key, Ours, apart, best, families, mean_over, ours
-from engine.report.published.written import UNITS, Cell, Group, Measure, Note, Published, notes_for
+from engine.findings.baselines import BaselineScore, baseline_scores
+from engine.findings.findings import Diagnosis, Findings
+from engine.findings.published.ours import Family, Key, Ours, apart, best, families, mean_over, ours
+from engine.study.published.reading import UNITS, Cell, Group, Measure, Note, Published, notes_for
 
 POINTS = 100  # scores are fractions here, and points in what is published
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.report.findings import Findings, Level, draws, level_names
+from engine.findings.findings import Findings, Level, draws, level_names
 
 Row = Mapping[str, Any]
 

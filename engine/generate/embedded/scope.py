@@ -13,8 +13,8 @@ from engine.fingerprint import digest
 from engine.prompts.strategy import Shot, strategy_class
 from engine.schema import RowId
 from engine.study.config import GenerateConfig, WrittenTopics
-from engine.tasks.reading import Written
 from engine.tasks.task import Task
+from engine.toml_files import Written
 
 SCOPE = "textmill.json"
 

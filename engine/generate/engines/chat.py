@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelError
-from engine.generate.scope import check_scope
+from engine.generate.embedded.scope import check_scope
 from engine.models import Model, resolve_model
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task

@@ -11,22 +11,30 @@ from queue import SimpleQueue
 from typing import Any, ClassVar, Literal
 
 from engine.errors import ConfigError, EngineLostError
-from engine.generate.endpoint import Endpoint, Failed, Refused, Reply, Usage
 from engine.generate.engine import Completion, Prompt, Setup
-from engine.generate.pace import Pace
+from engine.generate.engines.openai_endpoint import Endpoint, Failed, Refused, Reply, Usage
+from engine.generate.engines.openai_pace import Pace
 from engine.models import EMBEDDED, Model
 from engine.plugins import did_you_mean
 from engine.study.config import GenerateConfig, Structured
 from engine.tasks.task import Task
 
 ENGINE_ARGS = {"extra_body": dict, "logprobs": bool}
+
+
 OWN = frozenset(
     {"model", "messages", "temperature", "top_p", "presence_penalty", "frequency_penalty"}
     | {"max_tokens", "max_completion_tokens", "stop", "seed", "response_format"}
     | {"structured_outputs", "logprobs", "stream", "n"}
 )
+
+
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0  # between tries, at most; the server may ask for more
+
+
 CLOSING_S = 5.0
+
+
 CHARACTERS_PER_TOKEN = 4  # of English, roughly; the counted tokens correct it
 
 

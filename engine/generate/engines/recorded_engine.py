@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from engine.generate.engine import Completion, Prompt, Setup
-from engine.generate.pool import Pool
+from engine.steps.pool import Pool
 from engine.study.config import GenerateConfig
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Task

@@ -7,15 +7,19 @@ from typing import ClassVar
 
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
-from engine.generate.chat import chat_model
 from engine.generate.engine import Completion, Prompt, Setup
+from engine.generate.engines.chat import chat_model
 from engine.models import Model
 from engine.plugins import did_you_mean
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
 ENGINE_ARGS = ("attn_implementation", "chat_template_kwargs", "dtype", "trust_remote_code")
+
+
 SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_tokens", "max_tokens", "stop"})
 
 
@@ -65,7 +69,7 @@ class TransformersEngine:
     def __init__(self, setup: Setup) -> None:
         import torch  # which a plan does without
 
-        from engine.generate.causal_lm import CausalLM
+        from engine.generate.engines.transformers_lm import CausalLM
 
         if setup.model is None:
             raise ValueError("this engine needs a model")

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from engine.errors import ModelError
-from engine.generate.chat import chat_tokens
+from engine.generate.engines.chat import chat_tokens
 from engine.models import Model
 from engine.study.config import GenerateConfig
 

@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 from engine.errors import ConfigError
-from engine.generate.chat import chat_model, chat_tokens
 from engine.generate.engine import Completion, Prompt, Setup
-from engine.generate.vllm_start import lora_request
-from engine.generate.vllm_steps import LOOK_S, Answer, Steps
+from engine.generate.engines.chat import chat_model, chat_tokens
+from engine.generate.engines.vllm_start import lora_request
+from engine.generate.engines.vllm_steps import LOOK_S, Answer, Steps
 from engine.models import Model
 from engine.study.config import GenerateConfig, Structured
 from engine.tasks.task import Task
@@ -31,6 +31,8 @@ SAMPLING = frozenset(
         "adapter",
     }
 )
+
+
 ELSEWHERE = {  # arguments of vLLM's that a study says in another place
     "model": "generate.model",
     "revision": "generate.revision",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from engine.errors import EngineLostError
 from engine.generate.engine import Setup
-from engine.generate.output import Transcript
-from engine.generate.vllm_start import remedy, start
+from engine.generate.engines.vllm_output import Transcript
+from engine.generate.engines.vllm_start import remedy, start
 
 LOOK_S = 1.0  # between two looks whether the engine still moves
 

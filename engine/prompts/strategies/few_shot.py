@@ -9,11 +9,10 @@ right, all are, and the LLM writes the label of the new row, as the paper's prom
 from collections.abc import Sequence
 from typing import ClassVar
 
-from engine.accepted import NONE
 from engine.errors import ConfigError
 from engine.prompts.phrases import examples, request
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import RowId
+from engine.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

@@ -8,11 +8,10 @@ LLM writes the label of the new one, as the paper's prompt for SST-2 has it.
 from collections.abc import Sequence
 from typing import ClassVar
 
-from engine.accepted import NONE
-from engine.prompts.few_shot import check_shown
 from engine.prompts.phrases import examples, request
+from engine.prompts.strategies.few_shot import check_shown
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import RowId
+from engine.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

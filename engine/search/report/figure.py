@@ -5,8 +5,8 @@ from typing import Any
 
 from engine.report.figure import PANEL_INCHES
 from engine.search.course import Measured, Trial
-from engine.search.findings import OnFront, measurements
-from engine.search.stage import Searched
+from engine.search.report.findings import OnFront, measurements
+from engine.search.search import Searched
 
 QUIET, STRONG, FRONT = "0.72", "#2f6fb2", "#d98a00"
 

@@ -9,11 +9,15 @@ from engine.evaluate.intervals import Mean, mean_interval
 from engine.search.course import Measured, Trial
 from engine.search.dimension import Dimension
 from engine.search.sampler import quieten_optuna
-from engine.search.stage import Searched
+from engine.search.search import Searched
 from engine.study.factors import Level
 
 PARTS = 3  # into which a range is cut to show how its values did
+
+
 FEW = 10  # trials, below which a factor's importance says nothing
+
+
 TREES_SEED = 0
 
 

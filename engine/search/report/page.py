@@ -6,14 +6,14 @@ from typing import Any
 import pyarrow as pa
 
 from engine.evaluate.intervals import Mean
-from engine.outcome import caveat
+from engine.findings.gather import caveat
 from engine.report.figure import AXES, as_png, as_svg
+from engine.report.numbers import FEW_DRAWS, show_score
 from engine.report.page import as_parquet, render
-from engine.report.stage import FEW_DRAWS, show_score
 from engine.report.words import METRIC_NAMES
 from engine.search.course import Measured, Trial
-from engine.search.figure import front_figure, history_figure
-from engine.search.findings import (
+from engine.search.report.figure import front_figure, history_figure
+from engine.search.report.findings import (
     factors_found,
     fates,
     front,
@@ -26,10 +26,10 @@ from engine.search.findings import (
     winner,
     would_take,
 )
-from engine.search.stage import Searched, search_folder
-from engine.search.winner import winning_study
-from engine.search.words import in_the_study_s_order, named, problems, scope, summary
-from engine.store import Store
+from engine.search.report.winner import winning_study
+from engine.search.report.words import in_the_study_s_order, named, problems, scope, summary
+from engine.search.search import Searched, search_folder
+from engine.store.store import Store
 from engine.study.factors import Level
 
 
@@ -47,7 +47,7 @@ def write_search(found: Searched, store: Store) -> None:
         store.publish(f"{folder}/figures/{name}.png", as_png(figure))
     facts = _facts(found, best)
     for template, name in (("search.md.jinja", "report.md"), ("search.html.jinja", "report.html")):
-        page = render("engine.search", template, FILTERS, drawings=drawings, **facts)
+        page = render(template, FILTERS, drawings=drawings, **facts)
         store.publish(f"{folder}/{name}", page.encode())
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import tomli_w
 
 from engine.search.course import Measured, Trial
-from engine.search.stage import Searched
+from engine.search.search import Searched
 from engine.study.study import SECTIONS
-from engine.tasks.reading import resolve
+from engine.toml_files import resolve
 
 LEFT_OUT = {"factors", "search", "exclude", "published", "diagnose", "baseline"}
 

@@ -1,8 +1,8 @@
 """What a search found, in sentences."""
 
-from engine.report.stage import show_score
+from engine.report.numbers import show_score
 from engine.report.words import METRIC_NAMES
-from engine.search.findings import (
+from engine.search.report.findings import (
     Amounts,
     factors_found,
     fates,
@@ -12,8 +12,8 @@ from engine.search.findings import (
     winner,
     would_take,
 )
-from engine.search.findings import test_score as score_on_test
-from engine.search.stage import Searched
+from engine.search.report.findings import test_score as score_on_test
+from engine.search.search import Searched
 from engine.search.trial import Point
 
 

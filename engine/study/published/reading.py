@@ -10,10 +10,14 @@ from pydantic import Field, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.tasks.reading import Written, read_toml, resolve, validate
+from engine.toml_files import Written, read_toml, resolve, validate
 
 Measure = Literal["accuracy", "macro_f1", "inter", "to_real", "trivial"]
+
+
 Reading = Literal["cell", "mean_of", "best_of", "llm"]
+
+
 Words = Annotated[str, Field(pattern=r"\S")]
 
 
@@ -164,7 +168,7 @@ class Published(Written):
 
 def builtin_published() -> dict[str, Path]:
     """Return the built-in files, by name."""
-    folder = Path(str(files("engine.report.published")))
+    folder = Path(str(files("engine.study.published")))
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from engine.models import Model
 from engine.schema import Draws
 from engine.study.config import TrainConfig
-from engine.train.encoding import load_tokenizer
+from engine.train.trainers.encoding import load_tokenizer
 
 KEPT = 2  # models that a worker keeps in memory
 

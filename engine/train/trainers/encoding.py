@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from engine.mix.stage import Example
 from engine.models import Model
 from engine.schema import Draws
+from engine.steps.mix import Example
 
 BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
 

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from cachetools import LRUCache
 
+from engine.errors import NoMemoryError
 from engine.models import Model
-from engine.store import Store
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.run import Run
-from engine.train.trainer import How, NoMemoryError, RowSet, Trained
-from engine.train.weights import row_weights
+from engine.train.trainer import How, RowSet, Trained
+from engine.train.trainers.weights import row_weights
 
-if TYPE_CHECKING:  # a plan asks what a trainer reads, and has no need to load torch
-    from engine.train.encoding import Encoded
+if TYPE_CHECKING:
+    from engine.train.trainers.encoding import Encoded
+
 
 KEPT_BYTES = 2**28  # of tokenised sets that a worker keeps
+
+
 NO_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 
@@ -34,7 +38,7 @@ class Finetune:
     splits: ClassVar[bool] = True
 
     def __init__(self, store: Store | None = None) -> None:
-        from engine.train.classifier import Classifiers
+        from engine.train.trainers.classifier import Classifiers
 
         self._classifiers = Classifiers()
         self._tokenizers: dict[str, Any] = {}
@@ -65,7 +69,7 @@ class Finetune:
         how: How,
     ) -> Trained:
         """Fine-tune a classifier that belongs to no run; arguments and errors as of ``train``."""
-        from engine.train.loop import train
+        from engine.train.trainers.loop import train
 
         def encoded(own: RowSet) -> "Encoded":
             return self._encode(own, model, labels, config.max_length)
@@ -91,8 +95,8 @@ class Finetune:
     def _encode(
         self, rows: RowSet, model: Model, labels: Sequence[str], max_length: int
     ) -> "Encoded":
-        from engine.train.classifier import longest_input
-        from engine.train.encoding import encode
+        from engine.train.trainers.classifier import longest_input
+        from engine.train.trainers.encoding import encode
 
         key = (rows.content, *labels, model.place, str(model.revision), str(max_length))
         if key not in self._encoded:
@@ -104,7 +108,7 @@ class Finetune:
         return self._encoded[key]
 
     def _tokenizer(self, model: Model) -> Any:  # noqa: ANN401 - a class of transformers' choosing
-        from engine.train.encoding import load_tokenizer
+        from engine.train.trainers.encoding import load_tokenizer
 
         key = f"{model.place}@{model.revision}"
         if key not in self._tokenizers:

@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.mix.stage import Example
-from engine.store import Store
+from engine.embeddings import Embeddings
+from engine.errors import RunFailedError
+from engine.steps.mix import Example
+from engine.steps.run import Run
+from engine.store.store import Store
 from engine.tasks.task import Split
-from engine.train.embeddings import Embeddings
-from engine.train.run import Run
-from engine.train.trainer import How, RowSet, RunFailedError, Trained
+from engine.train.trainer import How, RowSet, Trained
 
 MAX_ITERATIONS = 5000  # of L-BFGS; sentence embeddings take tens to a few hundred
 

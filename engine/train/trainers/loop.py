@@ -11,14 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from engine.errors import RunFailedError
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.dropout import FastDropout
-from engine.train.encoding import Encoded, batches, collate
-from engine.train.trainer import How, RunFailedError, Trained
+from engine.train.trainer import How, Trained
+from engine.train.trainers.dropout import FastDropout
+from engine.train.trainers.encoding import Encoded, batches, collate
 from engine.train.world import World
 
 SCORED_AT_ONCE = 64  # rows per batch when predicting
+
+
 REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

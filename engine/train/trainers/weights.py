@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.mix.stage import Example
+from engine.steps.mix import Example
 from engine.study.config import TrainConfig
 
 

@@ -4,12 +4,14 @@ import datasets
 import pytest
 from kept import snapshot
 
-from engine.curate.stage import curate_slot, is_current, tally_of
-from engine.generate.stage import Want, generate
-from engine.mix.stage import accepted
-from engine.plan import make_plan
-from engine.segments import commit_recipe, grid
-from engine.store import Store
+from engine.curate.judging import curate_slot
+from engine.generate.generation import generate
+from engine.mix.training_set import accepted
+from engine.plan.plan import make_plan
+from engine.steps.pool import Want
+from engine.steps.view import is_current, tally_of
+from engine.store.segments import commit_recipe, grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

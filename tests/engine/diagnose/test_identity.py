@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.diagnose.stage import examination
 from engine.errors import ConfigError, ModelError
-from engine.mix.stage import TrainingSet, ordered_rows
-from engine.plan import make_plan
+from engine.mix.training_set import TrainingSet, ordered_rows
+from engine.plan.plan import make_plan
+from engine.steps.examination import examination
 from engine.study.load import load_study
 
 BASE = ["diagnose.model=./model", "factors.quantity=[8]", "factors.real=[5]"]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from engine.report.diagnosis import COLUMNS
-from engine.report.findings import Diagnosis, Findings, TaskFacts
-from engine.report.stage import write_report
-from engine.store import Store
+from engine.findings.findings import Diagnosis, Findings, TaskFacts
+from engine.report.tables import DIAGNOSIS_COLUMNS
+from engine.report.write import write_report
+from engine.store.store import Store
 
 DASH = "\N{EN DASH}"
 SYNTHETIC = Diagnosis("few", "boolq", "few_shot_3", False, 0, 500, 0.61234, 0.5, 20)
@@ -68,7 +68,7 @@ def test_the_table_is_written_too_and_emptied_when_there_are_no_diagnoses_any_mo
     assert synthetic == {**SYNTHETIC._asdict(), "trivial_per_1000": 40}
     assert (real["method"], real["to_real"], real["trivial_per_1000"]) == (None, None, 30)
     empty = pq.read_table(written() / "diagnostics.parquet")
-    assert (empty.num_rows, empty.column_names) == (0, list(COLUMNS))
+    assert (empty.num_rows, empty.column_names) == (0, list(DIAGNOSIS_COLUMNS))
 
 
 def test_a_study_that_asks_for_none_says_nothing_of_it(written):

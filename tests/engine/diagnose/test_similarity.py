@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
-from engine.mix.stage import Example
+from engine.steps.mix import Example
 
 
 def random_rows(count, dimensions=8, seed=0):

@@ -4,7 +4,7 @@ import pytest
 
 from engine.diagnose.trivial import trivial_rows
 from engine.errors import ConfigError
-from engine.mix.stage import Example
+from engine.steps.mix import Example
 from engine.study.load import load_study
 
 WORDS = ["not", "only", "just"]  # some of those that the paper lists for BoolQ

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from engine.errors import ModelError
-from engine.plan import make_plan
+from engine.plan.plan import make_plan
 from engine.study.load import load_study
 
 COMMIT = "c0ffee" * 6 + "c0ff"

@@ -7,11 +7,11 @@ from rude_server import RudeServer
 
 from engine.curate.parse import layout, parse
 from engine.generate.engine import ENGINES, Completion, Prompt, Setup, engine_class
-from engine.generate.pool import by_fingerprint
-from engine.generate.stage import Want, generate
-from engine.plan import make_plan
-from engine.segments import grid
-from engine.store import Store
+from engine.generate.generation import generate
+from engine.plan.plan import make_plan
+from engine.steps.pool import Want, by_fingerprint
+from engine.store.segments import grid
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
 from engine.study.resources import Resources

@@ -3,18 +3,9 @@
 import asyncio
 import functools
 
-from engine.generate.ledger import (
-    LOSSES,
-    GivenUp,
-    Ledger,
-    Lost,
-    Made,
-    Part,
-    Refused,
-    Started,
-    Terms,
-)
-from engine.segments import Segment
+from engine.generate.events import GivenUp, Lost, Made, Part, Refused, Started
+from engine.generate.ledger import LOSSES, Ledger, Terms
+from engine.store.segments import Segment
 
 TERMS = Terms(replicas=1, room=1000, spare=0, least=16, most=64, ways=1)
 

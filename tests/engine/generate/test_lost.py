@@ -6,11 +6,13 @@ import pytest
 from fragile import DIES_AT, notes
 
 from engine.errors import EngineLostError
-from engine.generate.ledger import LOSSES, GivenUp, Lost, Made, Started
-from engine.generate.stage import Generation, Want, generate
-from engine.plan import make_plan
-from engine.segments import grid
-from engine.store import Store
+from engine.generate.events import GivenUp, Lost, Made, Started
+from engine.generate.generation import Generation, generate
+from engine.generate.ledger import LOSSES
+from engine.plan.plan import make_plan
+from engine.steps.pool import Want
+from engine.store.segments import grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

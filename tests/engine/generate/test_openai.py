@@ -26,11 +26,11 @@ from toy_study import make_toy
 
 from engine.errors import ConfigError, EngineLostError
 from engine.generate.engine import Prompt, Setup
-from engine.generate.openai_engine import OpenAIEngine
-from engine.generate.pace import Pace
+from engine.generate.engines.openai_engine import OpenAIEngine
+from engine.generate.engines.openai_pace import Pace
 from engine.models import embedded_folder
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
 from engine.study.resources import Resources

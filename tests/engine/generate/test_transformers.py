@@ -11,11 +11,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import ConfigError, ModelError
 from engine.generate.engine import Prompt, Setup
-from engine.generate.stage import Want, generate
-from engine.generate.transformers_engine import TransformersEngine
-from engine.plan import make_plan
-from engine.segments import grid
-from engine.store import Store
+from engine.generate.engines.transformers_engine import TransformersEngine
+from engine.generate.generation import generate
+from engine.plan.plan import make_plan
+from engine.steps.pool import Want
+from engine.store.segments import grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

@@ -14,12 +14,13 @@ import pytest
 from fragile import notes
 
 from engine.errors import ConfigError, EngineLostError, ModelError
-from engine.generate.ledger import Lost, Made, Started
-from engine.generate.stage import Generation, Want, generate
+from engine.generate.events import Lost, Made, Started
+from engine.generate.generation import Generation, generate
 from engine.models import embedded_folder
-from engine.plan import make_plan
-from engine.segments import grid
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.steps.pool import Want
+from engine.store.segments import grid
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.mix import stage
+from engine.mix import training_set as stage
 from engine.mix.prior import quotas, turns
-from engine.mix.stage import Example, Mix, outlines, training_set
+from engine.mix.training_set import outlines, training_set
+from engine.steps.mix import Example, Mix
 from engine.study.config import MixConfig
 
 LABELS = ["a", "b", "c"]

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.accepted import NONE
 from engine.prompts.call import as_asked
 from engine.prompts.classify import Classify
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.samples import sample_prompts
 from engine.prompts.second import Second
 from engine.prompts.strategy import Origin, Shot, strategy_class
-from engine.schema import RowId
+from engine.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import builtin_tasks, load_task
 

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.report.analysis import analyse
-from engine.report.effects import comparisons_table, worth_table
+from engine.findings.analysis import analyse
+from engine.findings.findings import Findings, TaskFacts, Took
+from engine.findings.worth import bill
 from engine.report.figure import cost_figure, quantity_figure
-from engine.report.findings import Findings, TaskFacts, Took
-from engine.report.stage import write_report
-from engine.report.words import about, summary
-from engine.report.worth import bill, in_money
-from engine.store import Store
+from engine.report.tables import comparisons_table, worth_table
+from engine.report.words import about, in_money, summary
+from engine.report.write import write_report
+from engine.store.store import Store
 from engine.study.resources import Annotation
 
 ROWS = 2000

@@ -1,12 +1,13 @@
 import pytest
 
-from engine.report.baseline import COLUMNS, ahead, baseline_scores, baseline_table, best_baselines
-from engine.report.findings import ConditionScore, Findings, Mean, TaskFacts
+from engine.findings.baselines import ahead, baseline_scores, best_baselines
+from engine.findings.findings import ConditionScore, Findings, Mean, TaskFacts
+from engine.report.tables import BASELINE_COLUMNS, baseline_table
 
 
 def row(shots, split, accuracy, replicate=None, llm="one", **own):
     return {
-        **dict.fromkeys(COLUMNS),
+        **dict.fromkeys(BASELINE_COLUMNS),
         "task": "x",
         "llm": llm,
         "constrained": False,
@@ -60,5 +61,5 @@ def test_without_both_splits_there_is_nothing_to_choose_by():
 
 
 def test_the_table_has_its_columns_whatever_is_there():
-    assert baseline_table(findings()).column_names == list(COLUMNS)
+    assert baseline_table(findings()).column_names == list(BASELINE_COLUMNS)
     assert baseline_table(findings(*both(0, 0.7, 0.9))).num_rows == 2

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 
-from engine.report.findings import Findings, TaskFacts, condition_scores
-from engine.report.stage import results_table
+from engine.findings.findings import Findings, TaskFacts, condition_scores
+from engine.report.tables import results_table
 
 
 def result(accuracy, repeat, replicate=0, run=None, **levels):

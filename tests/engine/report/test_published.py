@@ -6,14 +6,15 @@ from statistics import mean
 import pytest
 
 from engine.errors import ConfigError
+from engine.findings.findings import Diagnosis, Findings, TaskFacts
+from engine.findings.published.compare import compare
 from engine.generate.engine import method_of
-from engine.plan import make_plan
-from engine.report.findings import Diagnosis, Findings, TaskFacts
-from engine.report.published.compare import compare
-from engine.report.published.written import Published, builtin_published, load_published
-from engine.report.stage import results_table, write_report
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.report.tables import results_table
+from engine.report.write import write_report
+from engine.store.store import Store
 from engine.study.load import load_study
+from engine.study.published.reading import Published, builtin_published, load_published
 
 METHODS = ["zero_shot", "topic", "one_shot", "few_shot_3", "few_shot_5"]
 TASKS = ["sst2", "emotion", "nyt_topics", "amazon_reviews", "rte", "boolq"]

@@ -8,7 +8,7 @@ from engine.progress import Progress
 from engine.search.board import Board
 from engine.search.clock import Clock, OutOfTimeError
 from engine.search.trial import Told
-from engine.store import Store
+from engine.store.store import Store
 
 
 def told(at=0, goes_on=True):

@@ -3,11 +3,11 @@
 import pytest
 
 from engine.errors import ConfigError
-from engine.plan import READERS
+from engine.plan.plan import READERS
 from engine.search.sampler import Sampler
 from engine.search.space import Dimension, Space, key_of
 from engine.study.factors import conditions
-from engine.study.search import Range
+from engine.study.search_config import Range
 
 
 def asked(file, count, worth=lambda point: 0.5):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.search.course import Course, Measured, Unmeasured
-from engine.study.search import SearchConfig
+from engine.study.search_config import SearchConfig
 
 RUNGS = [10, 30, 90]
 

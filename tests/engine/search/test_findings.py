@@ -4,12 +4,12 @@ import tomllib
 
 import pytest
 
-from engine.search import findings, words
 from engine.search.course import Measured, Trial
-from engine.search.figure import history_figure
+from engine.search.report import findings, words
+from engine.search.report.figure import history_figure
+from engine.search.report.winner import winning_study
+from engine.search.search import Searched
 from engine.search.space import Space
-from engine.search.stage import Searched
-from engine.search.winner import winning_study
 from engine.study.load import load_study
 
 STUDY = """

@@ -8,8 +8,8 @@ from command import textmill, textmill_alone
 from kept import snapshot
 from toy_study import make_toy
 
-from engine.search.stage import search_study
-from engine.store import Store
+from engine.search.search import search_study
+from engine.store.store import Store
 from engine.study.load import load_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_up")]

@@ -3,10 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
-from engine.plan import READERS
+from engine.plan.plan import READERS
 from engine.search.space import Dimension, Space, key_of
 from engine.study.factors import conditions
-from engine.study.search import Range
+from engine.study.search_config import Range
 
 CONDITIONAL = """
     [factors]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.search.stopping import RULES
-from engine.study.search import SearchConfig
+from engine.study.search_config import SearchConfig
 
 asha, median, none = RULES["asha"], RULES["median"], RULES["none"]
 few = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])  # so that many are equal

@@ -4,10 +4,9 @@ from engine.errors import ConfigError
 from engine.generate.engine import recipe_fields
 from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Readers, conditions
-from engine.study.file import StudyFile
-from engine.study.study import Study
-from engine.tasks.reading import validate
+from engine.study.study import Study, StudyFile
 from engine.tasks.task import load_task
+from engine.toml_files import validate
 from engine.train.trainer import training_fields
 
 

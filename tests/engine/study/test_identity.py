@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
-from engine.mix.stage import TrainingSet, ordered_rows
-from engine.plan import make_plan
-from engine.store import Store
+from engine.mix.training_set import TrainingSet, ordered_rows
+from engine.plan.plan import make_plan
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import survey
 from engine.tasks.order import real_order
 
 

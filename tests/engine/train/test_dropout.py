@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.train.dropout import FastDropout
+from engine.train.trainers.dropout import FastDropout
 
 
 def dropped(seed, p=0.1, shape=(100, 1000)):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from command import environment
 
+from engine.embeddings import COMMITTED_AT_ONCE, Embeddings
 from engine.models import PACKAGED_ENCODER, resolve_model
-from engine.store import Store
-from engine.train.embeddings import COMMITTED_AT_ONCE, Embeddings
+from engine.store.store import Store
 
 TEXTS = ["the soup was awful on visit 1", "the pie was superb", "the room " * 20]
 
@@ -157,7 +157,7 @@ HUB = """
 import sys
 from pathlib import Path
 from engine.models import resolve_model
-from engine.train.embeddings import load_encoder
+from engine.embeddings import load_encoder
 from engine.train.trainer import RunFailedError
 model = resolve_model("some/encoder", "main", "train.model")
 try:

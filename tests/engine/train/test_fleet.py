@@ -9,17 +9,17 @@ import pytest
 import torch
 from transformers import pipeline
 
-from engine import session
 from engine.errors import ConfigError
 from engine.models import Model
-from engine.plan import make_plan
-from engine.store import Store
+from engine.nodes import room
+from engine.plan.plan import make_plan
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.study.load import load_study
 from engine.study.resources import Resources
-from engine.survey import survey
 from engine.train.fleet import Fleet, train_fleet
-from engine.train.layout import Group, layout, share_of_one
+from engine.train.placement import Group, layout, share_of_one
 from engine.train.probe import that_fit
 from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
 from engine.train.trainer import How
@@ -292,8 +292,8 @@ def groups(monkeypatch, nodes, probe=lambda: 1, **resources):
         {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}}
         for name, (cpus, gpus) in nodes.items()
     ]
-    monkeypatch.setattr(session, "_nodes", lambda: told)
-    found = layout(Resources(**resources), session.Room(), probe)
+    monkeypatch.setattr(room, "_nodes", lambda: told)
+    found = layout(Resources(**resources), room.Room(), probe)
     return [(group.node, group.workers, group.needs.get("GPU", 0)) for group in found]
 
 

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from toy_study import make_toy, toy_rows
 
-from engine.mix.stage import Example
+from engine.embeddings import Embeddings
+from engine.errors import RunFailedError
 from engine.models import PACKAGED_ENCODER, resolve_model
-from engine.plan import make_plan
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.status.survey import survey
+from engine.steps.mix import Example
+from engine.store.store import Store
 from engine.study.load import load_study
-from engine.survey import survey
-from engine.train.embeddings import Embeddings
-from engine.train.head import features, fit
-from engine.train.trainer import RunFailedError
+from engine.train.trainers.head import features, fit
 from engine.train.workbench import Workbench
 
 

@@ -17,14 +17,14 @@ from transformers import (
     pipeline,
 )
 
-from engine.errors import ModelError
-from engine.mix.stage import Example
+from engine.errors import ModelError, RunFailedError
 from engine.models import resolve_model
+from engine.steps.mix import Example
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
-from engine.train.classifier import longest_input
-from engine.train.finetune import Finetune
-from engine.train.trainer import How, RowSet, RunFailedError
-from engine.train.weights import row_weights
+from engine.train.trainer import How, RowSet
+from engine.train.trainers.classifier import longest_input
+from engine.train.trainers.finetune import Finetune
+from engine.train.trainers.weights import row_weights
 
 LABELS = ["bad", "good"]
 

@@ -9,14 +9,14 @@ import pytest
 from command import environment
 
 from engine.errors import PluginError
+from engine.findings.findings import condition_scores
 from engine.pipeline import write_results
-from engine.plan import make_plan
-from engine.report.findings import condition_scores
-from engine.report.stage import results_table
-from engine.store import Store
+from engine.plan.plan import make_plan
+from engine.report.tables import results_table
+from engine.status.survey import survey
+from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.study.load import load_study
-from engine.survey import survey
 from engine.train.trainer import TRAINERS, trainer_class
 from engine.train.workbench import Workbench
 

@@ -21,7 +21,7 @@ _own = threading.local()
 
 def reached(name, moment):
     """Kill the command and this process, if this is the place; nothing ends in between."""
-    from engine.commits import commit_point
+    from engine.store.kinds import commit_point
 
     wanted = FOLDER / "wanted"
     try:
@@ -70,7 +70,7 @@ class _Finder(importlib.abc.MetaPathFinder):
     """Patches the module when it is loaded: most of Ray's processes never load it."""
 
     def find_spec(self, name, path, target=None):
-        if name != "engine.files":
+        if name != "engine.store.files":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -3,12 +3,12 @@
 import pytest
 
 from engine.generate.embedded.lessons import STRATEGIES, demo_tasks
+from engine.generate.embedded.scope import load_scope, wording_digest
 from engine.generate.embedded.train import main
 from engine.generate.engine import Prompt, Setup
-from engine.generate.scope import load_scope, wording_digest
-from engine.generate.transformers_engine import TransformersEngine
-from engine.plan import make_plan
-from engine.store import Store
+from engine.generate.engines.transformers_engine import TransformersEngine
+from engine.plan.plan import make_plan
+from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 

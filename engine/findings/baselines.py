@@ -1,7 +1,4 @@
-"""What the LLM itself scored, and how the trained classifiers compare with it.
-
-Source: Li et al. 2024, arXiv:2407.12813, table 4 and appendix D.
-"""
+"""What the LLM itself scored as the classifier."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,27 +6,88 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from engine.evaluate.answer import named_label
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.report.findings import METRICS, ConditionScore, Findings
+from engine.evaluate.metric import scores
+from engine.findings.findings import METRICS, ConditionScore, Findings
+from engine.plan.names import llm_names
+from engine.steps.baseline import Baseline
+from engine.steps.run import SCORED
+from engine.store.segments import unbroken
+from engine.store.store import Store
+from engine.tasks.gold import Rows
+from engine.tasks.task import Split
 
-COLUMNS: Mapping[str, pa.DataType] = {
-    "task": pa.string(),
-    "llm": pa.string(),
-    "engine": pa.string(),
-    "constrained": pa.bool_(),  # whether answers were held to the labels
-    "shots": pa.int64(),
-    "replicate": pa.int64(),  # null without shots, which is the same in all replicates
-    "split": pa.string(),
-    "rows": pa.int64(),
-    "unanswered": pa.int64(),  # rows without one label in the answer; they count as wrong
-    "errors": pa.int64(),  # those of them that the engine could not answer at all
-    "error": pa.string(),  # the first of these
-    "accuracy": pa.float64(),
-    "macro_f1": pa.float64(),
-    "prompt_tokens": pa.int64(),  # 0 where the engine counts none
-    "completion_tokens": pa.int64(),
-    "pool": pa.string(),
-}
+
+def baseline_results(
+    baselines: Sequence[Baseline], gold: Mapping[str, Mapping[Split, Rows]], store: Store
+) -> list[dict[str, Any]]:
+    """Score the baselines' answers, as far as all rows of a split are there.
+
+    An answer from which no label can be told (see ``named_label``), or none at all, counts as
+    wrong, and is counted as unanswered.
+
+    Returns:
+        A row for each baseline and split: the columns of ``engine.report.baseline.COLUMNS``.
+
+    Raises:
+        DamagedError: A segment is damaged.
+    """
+    llms = llm_names(baselines)
+    return [
+        {
+            "task": one.task.name,
+            "llm": llms[one.fingerprint],
+            "engine": one.config.engine,
+            "constrained": one.config.structured is not None,
+            "shots": one.shots,
+            "replicate": one.replicate if one.shots else None,
+            "split": split,
+            **_scored(one, gold[one.task.name][split].table, answers),
+            "pool": one.folder,
+        }
+        for one in baselines
+        for split in SCORED
+        if (answers := _answers(one, split, store)) is not None
+    ]
+
+
+def _answers(one: Baseline, split: Split, store: Store) -> pa.Table | None:
+    """Return the answers for all rows of a split, in order; None if some are not there yet."""
+    segments = unbroken(one.segments(store)[split])
+    if not segments or segments[-1].stop < one.limits[split]:
+        return None
+    columns = ["completion", "prompt_tokens", "completion_tokens", "error"]
+    return pa.concat_tables(
+        store.columns(f"{one.folder}/{segment.name}", columns) for segment in segments
+    )
+
+
+def _scored(one: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
+    labels = list(one.task.labels)
+    named = [named_label(answer, labels) for answer in answers["completion"].to_pylist()]
+    errors = [error for error in answers["error"].to_pylist() if error]
+    numbers = {label: number for number, label in enumerate(labels)}
+    none_of_them = len(labels)
+    own = scores(
+        [numbers[label] for label in gold["label"].to_pylist()],
+        [none_of_them if label is None else numbers[label] for label in named],
+        len(labels),
+    )
+    return {
+        "rows": len(named),
+        "unanswered": sum(label is None for label in named),
+        "errors": len(errors),
+        "error": errors[0] if errors else None,
+        "accuracy": own.accuracy,
+        "macro_f1": own.macro_f1,
+        "prompt_tokens": _total(answers["prompt_tokens"]),
+        "completion_tokens": _total(answers["completion_tokens"]),
+    }
+
+
+def _total(counts: pa.ChunkedArray) -> int:
+    return sum(count or 0 for count in counts.to_pylist())
 
 
 class SplitScore(NamedTuple):
@@ -72,11 +130,6 @@ class BaselineScore:
         return self.test.tokens + self.validation.tokens
 
 
-def baseline_table(findings: Findings) -> pa.Table:
-    """Return one row per baseline, replicate and split, with the columns of COLUMNS."""
-    return pa.Table.from_pylist(list(findings.baselines), schema=pa.schema(COLUMNS.items()))
-
-
 def baseline_scores(findings: Findings) -> list[BaselineScore]:
     """Return the scores of each LLM and number of shots of which both splits are there."""
     grouped: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = {}
@@ -109,11 +162,6 @@ def best_baselines(findings: Findings) -> dict[str, BaselineScore]:
 
 def _validated(one: BaselineScore, findings: Findings) -> float:
     return one.validation.scores[findings.metric].value
-
-
-def shots_shown(one: BaselineScore) -> str:
-    """Return an LLM and its shots in words."""
-    return f"{one.llm}, {one.shots} shot{'' if one.shots == 1 else 's'}"
 
 
 def ahead(condition: ConditionScore, llm: BaselineScore) -> dict[str, float]:

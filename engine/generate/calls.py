@@ -1,0 +1,120 @@
+"""A pass's source, and the wording of its prompts; a row of the dataset is a call."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from engine.errors import EngineLostError
+from engine.fingerprint import canonical
+from engine.generate.engine import engine_class
+from engine.generate.events import Event, Part
+from engine.steps.pool import Pool
+from engine.store.segments import Segment
+from engine.store.store import Store
+
+PART = pa.struct(
+    [
+        ("pool", pa.string()),
+        ("slot", pa.string()),
+        ("start", pa.int64()),
+        ("stop", pa.int64()),
+        ("prompts", pa.list_(pa.string())),
+        ("attributes", pa.list_(pa.string())),
+    ]
+)
+
+
+CALL = pa.schema([("parts", pa.list_(PART))])
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A group's place at the ledger.
+
+    Attributes:
+        ledger: The handle of the Ledger actor.
+        group: The group.
+    """
+
+    ledger: Any
+    group: str
+
+    def call(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - whatever the method returns
+        """Call a method of the ledger and wait for its answer."""
+        import ray
+
+        return ray.get(self.send(method, *args))
+
+    def send(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - a reference of Ray's
+        """Call a method of the ledger; return a reference to its answer."""
+        return getattr(self.ledger, method).remote(self.group, *args)
+
+    def tell(self, event: Event) -> Any:  # noqa: ANN401 - as above
+        """Report an event; return a reference to wait for."""
+        return self.ledger.tell.remote(event)
+
+
+class Pools:
+    """The pools of a group: those that it began with, and those that joined since.
+
+    Args:
+        desk: The group's place at the ledger, which knows the others.
+        known: Those that it began with, by fingerprint.
+    """
+
+    def __init__(self, desk: Desk, known: Mapping[str, Pool]) -> None:
+        self._desk, self._known = desk, dict(known)
+
+    def __getitem__(self, fingerprint: str) -> Pool:
+        if fingerprint not in self._known:
+            self._known[fingerprint] = self._desk.call("pool", fingerprint)
+        return self._known[fingerprint]
+
+
+def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
+    """Yield calls as the ledger hands them out, until it is told that there are no more.
+
+    Raises:
+        EngineLostError: It was killed, and Ray tries it again: the pass must be begun anew.
+    """
+    if not (number := desk.call("begin")):
+        raise EngineLostError("The source of a pass was killed.")
+    while (parts := desk.call("next", number)) is not None:
+        call = [{"pool": part.pool, **part.segment._asdict()} for part in parts]
+        yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
+
+
+def ask(calls: pa.Table, desk: Desk, known: dict[str, Pool], store: Store) -> pa.Table:
+    """Word the prompts of calls; those of one label of a pool stay next to each other."""
+    strategies: dict[str, Any] = {}
+    pools = Pools(desk, known)
+
+    def worded(part: dict[str, Any]) -> dict[str, Any]:
+        pool = pools[part["pool"]]
+        rows = range(part["start"], part["stop"])
+        if not engine_class(pool.config.engine).asks:
+            return {**part, "prompts": [""] * len(rows), "attributes": ["{}"] * len(rows)}
+        if pool.fingerprint not in strategies:
+            strategies[pool.fingerprint] = pool.strategy(store)
+        strategy = strategies[pool.fingerprint]
+        asked = [strategy.ask(pool.row(part["slot"], index)) for index in rows]
+        return {
+            **part,
+            "prompts": [one.text for one in asked],
+            "attributes": [canonical(one.attributes).decode() for one in asked],
+        }
+
+    def place(part: dict[str, Any]) -> tuple[str, str, int]:
+        return part["pool"], part["slot"], part["start"]
+
+    worded_calls = [
+        {"parts": [worded(part) for part in sorted(call["parts"], key=place)]}
+        for call in calls.to_pylist()
+    ]
+    return pa.Table.from_pylist(worded_calls, schema=CALL)
+
+
+def _part(part: dict[str, Any]) -> Part:
+    return Part(part["pool"], Segment(part["slot"], part["start"], part["stop"]))

@@ -1,0 +1,52 @@
+"""Engines that stay up from one plan to the next."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from engine.generate.generation import Generation
+from engine.nodes.room import Room
+from engine.steps.pool import Pool
+from engine.store.store import Store
+from engine.study.resources import Resources
+
+
+class Kept:
+    """Engines that stay up from one plan to the next, in a room of their own beside training.
+
+    Use it as a context manager.
+
+    Args:
+        store: The root.
+        where: Engines' resources.
+        made_for: The study that rows are made for.
+        room: What of the cluster the engines may take.
+    """
+
+    def __init__(self, store: Store, where: Resources, made_for: str, room: Room) -> None:
+        self._store, self._where, self._made_for, self._room = store, where, made_for, room
+        self._stack = contextlib.ExitStack()
+        self._generation: Generation | None = None
+
+    def __enter__(self) -> "Kept":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def engines(self, pools: Iterable[Pool]) -> Iterator[Generation]:
+        """Lend the engines, which start where need be, to the body for these pools."""
+        if self._generation is None:
+            own = Generation(
+                pools, self._store, self._where, self._made_for, self._room, lasts=True
+            )
+            self._generation = self._stack.enter_context(own)
+        else:
+            self._generation.open(pools)
+        yield self._generation

@@ -1,0 +1,57 @@
+"""Set damaged files aside, so that they are made again."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from engine.errors import DamagedError
+from engine.progress import Progress, Watch
+from engine.store.checks import damage
+from engine.store.kinds import CommitPoint, commit_point
+from engine.store.store import Store
+
+Result = TypeVar("Result")
+
+
+def mending(store: Store, watch: Watch, attempt: Callable[[], Result]) -> Result:
+    """Try something until it meets no damaged file, each of which is set aside.
+
+    Raises:
+        DamagedError: A file is damaged again that was made anew.
+    """
+    mended: set[str] = set()
+    while True:
+        try:
+            return attempt()
+        except DamagedError as found:
+            if found.name in mended:
+                raise
+            mended.add(found.name)
+            mend(found, store, watch)
+
+
+def mend(found: DamagedError, store: Store, watch: Watch) -> None:
+    """Set a damaged file aside; whoever needs it finds it missing, and makes it again.
+
+    A file whose checksum agrees is retired if it does not hold what its name says. With a
+    classifier's file go the others, and its run, since only together they come from one training.
+    """
+    name = found.name
+    # a run that waits is called by its label alone, and has no file
+    point = commit_point(name) if "/" in name else CommitPoint.RUN
+    if point is CommitPoint.MODEL:
+        folder = name.rpartition("/")[0]
+        for own in store.names(folder):
+            store.retire(f"{folder}/{own}")
+        store.retire(f"runs/{folder.partition('/')[2]}.json")
+    elif not store.set_aside(name) and damage(store, name):
+        store.retire(name)
+    becomes = "is set aside" + _LOST.get(point, " and made again")
+    watch(Progress("mend", 1, 1, note=f"{name} {becomes}: {found.why}"))
+
+
+_LOST = {
+    CommitPoint.EMBEDDINGS: ", and made again for whoever needs it",
+    CommitPoint.SITTING: ", and how long that sitting took does not count any more",
+    CommitPoint.REFERENCES: " and made again, without what was made under other settings, which "
+    "`textmill clean` now takes for nobody's",
+}

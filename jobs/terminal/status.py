@@ -1,0 +1,69 @@
+"""What ``textmill status`` prints."""
+
+import json as jsonlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from engine.errors import DamagedError
+from engine.plan.names import view_name
+from engine.plan.plan import Plan, make_plan
+from engine.status.files import all_files, damaged_files
+from engine.status.steps import Kind, steps
+from engine.status.survey import survey
+from engine.store.kinds import CommitPoint, commit_point
+from engine.store.store import Store
+from engine.study.load import load_study
+from jobs.terminal.plan import _other_lines
+
+PLURALS = {"topics": "topic lists", "diagnosis": "diagnoses"}
+
+
+def status(
+    path: Path, overrides: Sequence[str], root: str, *, json: bool, verify: bool
+) -> tuple[str, bool]:
+    """Return how far a study is, and whether all of its files that were checked are sound."""
+    store = Store.open(root)
+    made = make_plan(load_study(path, overrides))
+    if verify and (damaged := list(damaged_files(all_files(made, store), store))):
+        return _damage_text(damaged, json), False
+    found = steps(made, store)
+    counts = {
+        kind: Counter(step.state for step in found if step.kind == kind) for kind in _kinds(made)
+    }
+    if json:
+        whole = {"study": made.file.study.name, "counts": counts, "damaged": []}
+        return jsonlib.dumps(whole, indent=1), True
+    lines = [f"{made.file.study.name} in {store.root}"]
+    for kind, states in counts.items():
+        told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
+        lines.append(f"  {PLURALS.get(kind, kind + 's')}: {told}")
+    outlooks = survey(made, store).outlooks
+    for view in made.views:
+        looks = outlooks[view.fingerprint]
+        told = "; ".join(
+            f"{look.tally.accepted} {label!r} ({look.quota} wanted)"
+            for label, look in looks.items()
+        )
+        lines.append(f"  accepted, {view_name(made, view)}: {told}")
+    lines += [f"  {line}" for line in _other_lines(found)]
+    if verify:
+        lines.append("  every file agrees with its checksum, and holds what it is called by")
+    return "\n".join(lines), True
+
+
+def _kinds(made: Plan) -> list[Kind]:
+    """Return the kinds of steps that a plan has."""
+    topics: list[Kind] = ["topics"] if made.topic_pools else []
+    baselines: list[Kind] = ["baseline"] if made.baselines else []
+    diagnoses: list[Kind] = ["diagnosis"] if made.encoder else []
+    return [*topics, "pool", *baselines, "view", "run", *diagnoses]
+
+
+def _damage_text(damaged: Sequence[DamagedError], json: bool) -> str:
+    if json:
+        return jsonlib.dumps({"damaged": [one.name for one in damaged]}, indent=1)
+    advice = "`textmill run`, or `search`, sets them aside and makes them again"
+    has_model = any(commit_point(one.name) is CommitPoint.MODEL for one in damaged)
+    advice += "; classifiers with resources.keep_models = true." if has_model else "."
+    return "\n".join([*(f"damaged: {one.name} ({one.why})" for one in damaged), advice])
