@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 
 EMBEDDING_VERSION = 1  # raised by hand when the same text would get another vector
-
-
 COMMITTED_AT_ONCE = 512  # texts to a file: what a killed worker loses, or two make at once
-
-
 EMBEDDED_AT_ONCE = 64  # texts per batch
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias, cast
 
 Plain: TypeAlias = "bool | int | float | str | Sequence[Plain] | Mapping[str, Plain] | None"
-
-
 SHORT = 16  # hex digits in names on disk; the full hash stands inside the file
 
 

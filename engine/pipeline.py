@@ -8,28 +8,29 @@ killed process would lose: each round looks at the store anew and makes what is 
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
-from engine.diagnose.examine import Examined, examine_all
+from engine.diagnose.examine import examine_all
 from engine.errors import EngineLostError
 from engine.findings.findings import Findings
-from engine.findings.gather import find
+from engine.findings.gather import gather
 from engine.make.fill import fill_views
-from engine.make.make import Lazily, make
+from engine.make.make import make, prepare
 from engine.make.mend import mend, mending
 from engine.make.references import write_references
 from engine.make.training import Training
+from engine.make.work import RayOnDemand, Work
+from engine.nodes.session import ray_session
 from engine.plan.plan import Plan
 from engine.progress import Progress, Watch
 from engine.report.write import write_report
 from engine.status.files import damaged_files, files_of
 from engine.status.spent import taken
-from engine.status.survey import survey
-from engine.status.versions import other_rows, told
+from engine.status.survey import Survey, survey
+from engine.status.versions import notices, other_rows
 from engine.steps.examination import Examination
 from engine.store.segments import SMALLEST
 from engine.store.store import Store
-from engine.train.queue import Finished
 
 
 def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
@@ -47,74 +48,72 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
         RootError: The root cannot be written.
     """
     store.probe()
-    for found in list(damaged_files(files_of(plan, store), store)):  # before any is mended
-        mend(found, store, watch)
+    for damage in list(damaged_files(files_of(plan, store), store)):  # before any is mended
+        mend(damage, store, watch)
     with contextlib.ExitStack() as stack:
-        ray_needed = Lazily(stack, plan.file.study.resources)
-        for line in told(other_rows(plan, store)):
+        work = Work(plan, store, watch, RayOnDemand(stack, plan.file.study.resources))
+        for line in notices(other_rows(plan, store)):
             watch(Progress("generate", 0, 0, note=line))
-        return mending(store, watch, lambda: _round(plan, store, watch, ray_needed))
+        return mending(store, watch, lambda: _round(work))
 
 
-def _round(plan: Plan, store: Store, watch: Watch, ray_needed: Callable[[], None]) -> Findings:
-    with Training(plan, store, watch) as training:
-        failed, filled = make(plan, store, watch, ray_needed, training)
-    undiagnosed = diagnose(survey(plan, store).unexamined(), store, watch, ray_needed)
-    return write_results(plan, store, [*failed, *undiagnosed], filled.troubles)
+def _round(work: Work) -> Findings:
+    with Training(work) as training:
+        making = make(work, training)
+    failures = {**making.failures, **diagnose(work, making.now.unexamined())}
+    now = making.now.after_work(work.store)
+    return write_results(now, work.store, failures, making.filled.troubles)
 
 
 def write_results(
-    plan: Plan,
+    now: Survey,
     store: Store,
-    failed: Sequence[Finished | Examined] = (),
+    failures: Mapping[str, str] | None = None,
     troubles: Sequence[str] = (),
 ) -> Findings:
     """Write the report of what is there, and return it.
 
     Args:
-        plan: The study's steps.
+        now: What is there of the study.
         store: The root.
-        failed: Runs and diagnoses that failed just now.
+        failures: Why runs and diagnoses failed just now, by their files.
         troubles: What else went wrong just now, a sentence each.
 
     Raises:
         DamagedError: A file of a view, a run or a diagnosis is damaged.
     """
-    now = survey(plan, store)
-    findings = find(plan, now, store, failed, troubles)
-    write_references(plan, now, store)
+    findings = gather(now, failures or {}, troubles)
+    write_references(now, store)
     write_report(findings, store)
     return findings
 
 
-def diagnose(
-    missing: Sequence[Examination], store: Store, watch: Watch, ray_needed: Callable[[], None]
-) -> list[Examined]:
-    """Look at the rows of views; return what came to nothing.
+def diagnose(work: Work, missing: Sequence[Examination]) -> dict[str, str]:
+    """Look at the rows of views; return why some came to nothing, by their files.
 
     Raises:
         DamagedError: A file is damaged, or rows changed since the examination was planned.
     """
     if not missing:
-        return []
-    ray_needed()
-    watch(Progress("diagnose", len(missing), 0))
-    failed = []
-    for done, one in enumerate(examine_all(store, missing), start=1):
-        if one.damage:
-            raise one.damage
-        failed += [one] if one.failure else []
-        watch(Progress("diagnose", len(missing), done, note=one.failure or ""))
-    return failed
+        return {}
+    work.ray()
+    work.watch(Progress("diagnose", len(missing), 0))
+    failures = {}
+    for done, examined in enumerate(examine_all(work.store, missing), start=1):
+        if examined.damage:
+            raise examined.damage
+        if examined.failure:
+            failures[examined.name] = examined.failure
+        work.watch(Progress("diagnose", len(missing), done, note=examined.failure or ""))
+    return failures
 
 
-def make_pilot(plan: Plan, store: Store, ray_needed: Callable[[], None] = lambda: None) -> int:
+def make_pilot(plan: Plan, store: Store) -> int:
     """Make and judge the first rows of every recipe that has none; they are kept and used.
 
     Args:
         plan: The study's steps.
         store: The root.
-        ray_needed: Called before Ray is used.
 
     Returns:
         How many were made.
@@ -123,8 +122,14 @@ def make_pilot(plan: Plan, store: Store, ray_needed: Callable[[], None] = lambda
         InputError: A recipe cannot be made.
         EngineLostError: An engine does not work, or the budget bears none of it.
     """
-    before = taken(plan.pools, store).rows
-    filled = fill_views(plan, store, lambda _: None, ray_needed, most=SMALLEST)
+    store.probe()
+    prepare(plan, store)
+    now = survey(plan, store)
+    write_references(now, store)  # first, so that nobody cleans them away
+    with contextlib.ExitStack() as stack:
+        work = Work(plan, store, lambda _: None, lambda: stack.enter_context(ray_session()))
+        filled = fill_views(work, now, most=SMALLEST)
     if filled.troubles:
         raise EngineLostError(filled.troubles[0])
-    return int(taken(plan.pools, store).rows - before)
+    rows_before, rows = (taken(plan.pools, seen).rows for seen in (now.seen, filled.now.seen))
+    return int(rows - rows_before)

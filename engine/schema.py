@@ -11,16 +11,10 @@ import pyarrow as pa
 from engine.fingerprint import SHORT
 
 Item = TypeVar("Item")
-
-
 Metric = Literal["accuracy", "macro_f1"]  # what conditions are compared by
-
-
 GOLD = pa.schema(
     [("id", pa.string()), ("label", pa.string()), ("text", pa.string()), ("text_pair", pa.string())]
 )
-
-
 POOL = pa.schema(
     [
         ("id", pa.string()),
@@ -36,8 +30,6 @@ POOL = pa.schema(
         ("error", pa.string()),
     ]
 )
-
-
 VIEW = pa.schema(
     [
         ("id", pa.string()),
@@ -49,15 +41,9 @@ VIEW = pa.schema(
         *[field for field in POOL if field.name != "id"],
     ]
 )
-
-
 EMBEDDING_COLUMNS = ("key", "vector")
-
-
 # of a result: what published numbers know it by, and what its comparisons need to know
 KNOWN_BY = ("task", "method", "is_rephrased", "is_random", "took")
-
-
 RESULT_COLUMNS = (
     "quantity",
     "real",

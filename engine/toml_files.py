@@ -28,11 +28,7 @@ from engine.errors import ConfigError
 from engine.plugins import did_you_mean
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-
-
 Document = TypeVar("Document", bound="Written")
-
-
 _named: ContextVar[list["NamedPath"] | None] = ContextVar("named", default=None)
 
 
@@ -141,11 +137,7 @@ def _all_differ(lines: list[str]) -> list[str]:
 
 
 FilePath = Annotated[str, AfterValidator(_absolute)]
-
-
 ModelName = Annotated[str, AfterValidator(_model)]
-
-
 Lines = Annotated[list[str], BeforeValidator(_read_lines), AfterValidator(_all_differ)]
 
 

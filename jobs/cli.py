@@ -201,6 +201,7 @@ def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = N
     """Write the report again from what is there."""
     from engine.pipeline import write_results
     from engine.plan.plan import make_plan
+    from engine.status.survey import survey
     from engine.store.store import Store
     from engine.study.load import load_study
     from jobs.terminal.findings import show_findings
@@ -208,7 +209,7 @@ def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = N
     store = Store.open(root)
     made = make_plan(load_study(study, overrides or []))
     store.probe()
-    findings = write_results(made, store)
+    findings = write_results(survey(made, store), store)
     typer.echo(show_findings(findings, store))
     raise typer.Exit(1 if findings.problems else 0)
 
@@ -226,23 +227,15 @@ def clean(
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
-    from engine.make.make import publish_inputs
-    from engine.make.references import write_references
-    from engine.nodes.session import ray_session
     from engine.pipeline import make_pilot
     from engine.plan.plan import make_plan
-    from engine.status.survey import survey
     from engine.store.store import Store
     from engine.study.load import load_study
 
     store = Store.open(root)
     made = make_plan(load_study(study, overrides))
-    store.probe()
-    publish_inputs(made, store)
-    write_references(made, survey(made, store), store)  # first, so that nobody cleans them away
     try:
-        with ray_session():
-            rows = make_pilot(made, store)
+        rows = make_pilot(made, store)
     except KeyboardInterrupt:
         raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
     return f"The pilot made {rows} rows." if rows else "Every recipe has rows already."

@@ -7,14 +7,8 @@ from pathlib import Path
 from joblib import cpu_count
 
 STUDY = Path(str(files("jobs") / "studies" / "quickstart.toml"))
-
-
 MOST_CPUS = 4  # more threads do not speed up so small a model
-
-
 SPARED_CPUS = 0.5  # for the tasks that word prompts
-
-
 NEXT = """
 What you saw is a toy: its generator knows the sentences of a small grammar, and its scores say
 nothing about LLMs. The way is that of a real study:

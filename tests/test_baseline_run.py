@@ -10,10 +10,11 @@ from command import textmill
 from kept import snapshot
 from toy_study import make_toy
 
-from engine.findings.gather import find
+from engine.findings.gather import gather
 from engine.generate.generation import generate
 from engine.make.fill import fill_views
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
+from engine.make.work import Work
 from engine.pipeline import make_pilot, run_study
 from engine.plan.plan import make_plan
 from engine.report.tables import BASELINE_COLUMNS
@@ -132,8 +133,8 @@ def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path,
 
     def filled(limit):
         plan = make_plan(load_study(toy / "study.toml", [*STUDY, f"budget.max_tokens={limit}"]))
-        publish_inputs(plan, store)
-        return plan, fill_views(plan, store, lambda _: None, lambda: None).troubles
+        prepare(plan, store)
+        return plan, fill_views(Work(plan, store, lambda _: None), survey(plan, store)).troubles
 
     plan, troubles = filled(900)
     assert "max_tokens 900" in troubles[0]
@@ -149,9 +150,9 @@ def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path,
 def test_a_pilot_asks_about_the_first_rows_and_a_forecast_knows_the_rest(toy, tmp_path, ray_up):
     store = Store.open(str(tmp_path / "root"))
     plan = make_plan(load_study(toy / "study.toml", [*STUDY, "replicates=1"]))
-    publish_inputs(plan, store)
+    prepare(plan, store)
     assert make_pilot(plan, store) == 2 * 16 + 2 * (16 + 16)
-    ahead = forecast(plan, store)
+    ahead = forecast(survey(plan, store))
     assert (ahead.rows, ahead.unknown) == (2 * (4 + 14), [])
     assert ahead.more.tokens == pytest.approx(2 * ahead.rows)
 
@@ -185,10 +186,10 @@ def test_the_embedded_model_is_asked_and_its_answers_are_scored(toy, tmp_path, r
     named = ["baseline.model=textmill-demo", "baseline.shots=[0, 3]", "baseline.max_tokens=8"]
     plan = make_plan(load_study(toy / "study.toml", [*asked, *named, "curate.filters=[]"]))
     store = Store.open(str(tmp_path / "root"))
-    publish_inputs(plan, store)
-    own = [want for want in wants(plan, store) if want.pool in plan.baselines]
+    prepare(plan, store)
+    own = [want for want in wants(survey(plan, store)) if want.pool in plan.baselines]
     generate(own, store, plan.file.study.resources, lambda _: None)
-    findings = find(plan, survey(plan, store), store, [], [])
+    findings = gather(survey(plan, store), {}, [])
     assert len(findings.baselines) == 4
     for row in findings.baselines:
         assert row["rows"] == 6

@@ -159,7 +159,11 @@ def test_views_of_the_same_rows_share_a_diagnosis_and_each_has_its_line(copy, st
 
 def test_a_plan_lists_them(copy, store):
     def listed(*overrides):
-        own = [one for one in steps(planned(copy, *overrides), store) if one.kind == "diagnosis"]
+        own = [
+            one
+            for one in steps(survey(planned(copy, *overrides), store))
+            if one.kind == "diagnosis"
+        ]
         return [(one.state, one.rows) for one in own]
 
     assert listed() == [("made", 24)]
@@ -170,7 +174,7 @@ def test_a_plan_lists_them(copy, store):
 def test_what_failed_is_said_and_the_rest_is_reported(copy, store, tmp_path):
     plan = planned(copy, "diagnose.max_length=9")
     (one,) = survey(plan, store).examinations
-    told = write_results(plan, store).problems
+    told = write_results(survey(plan, store), store).problems
     assert told == ["Missing: how alike the rows of toy-recorded are: not looked at yet."]
     broken = shutil.copytree(copy / "model", tmp_path / "broken")
     (broken / "config.json").write_text(json.dumps({"model_type": "nothing"}))
@@ -179,7 +183,7 @@ def test_what_failed_is_said_and_the_rest_is_reported(copy, store, tmp_path):
     failed = examine(store, one)
     assert "nothing" in failed.failure
     assert failed.damage is None
-    findings = write_results(plan, store, [failed])
+    findings = write_results(survey(plan, store), store, {failed.name: failed.failure})
     assert findings.diagnostics == []
     assert findings.runs_made == findings.runs
     assert failed.failure in findings.problems[0]
@@ -207,6 +211,6 @@ def test_without_real_rows_there_is_nothing_to_be_like(copy, store):
     plan = planned(copy, "diagnose.real=0")
     (one,) = survey(plan, store).examinations
     assert examine(store, one) == Examined(one)
-    (found,) = write_results(plan, store).diagnostics
+    (found,) = write_results(survey(plan, store), store).diagnostics
     assert found.to_real is None
     assert found.inter is not None

@@ -17,13 +17,11 @@ from engine.schema import NONE, VIEW, storable
 from engine.steps.pool import given_in, shots_of
 from engine.steps.view import Tally, View, _chained, tally_of
 from engine.store.seal import seal_table
-from engine.store.segments import Segment, commit_recipe, unbroken
+from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 from engine.tasks.gold import load_rows
 
 Given = ParamSpec("Given")
-
-
 Found = TypeVar("Found")
 
 
@@ -62,7 +60,7 @@ class Judging:
 
     def begin(self, view: View, slot: str) -> None:
         """Judge every row of a label that the pool has and the view has not."""
-        commit_recipe(self._store, view.folder, view.recipe())
+        self._store.commit_recipe(view.folder, view.recipe())
         self._busy.add(self._task.remote(self._store, view, slot))
 
     @property

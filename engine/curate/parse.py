@@ -14,8 +14,6 @@ from engine.schema import storable
 from engine.tasks.task import Task
 
 FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
-
-
 # A lead-in ends with a colon. After an interjection, a line of its own or one that says "here" will
 # do; "here is" alone must go on with what was asked for: "Here's the thing:" may begin a review.
 LEAD_IN = re.compile(
@@ -28,16 +26,10 @@ LEAD_IN = re.compile(
     r")\s*(?=\S)",
     re.IGNORECASE,
 )
-
-
 INTERJECTION = re.compile(
     r"\A\W*(?:sure|certainly|of course|absolutely)[!.,][ \t]*\n+", re.IGNORECASE
 )
-
-
 NUMBERING = re.compile(r"\A(?:\(?\d{1,3}[.)]|[-*\u2022])\s+")
-
-
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "\u00ab": "\u00bb", "`": "`"}
 
 

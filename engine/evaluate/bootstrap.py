@@ -9,17 +9,9 @@ from numpy.typing import NDArray
 from engine.schema import Metric
 
 RESAMPLES = 1000
-
-
 SEED = 2407_12813  # the same rows are drawn whenever a report is written
-
-
 AT_ONCE = 256  # runs, which bounds the memory
-
-
 Numbers = NDArray[np.integer[Any]]
-
-
 Floats = NDArray[np.floating[Any]]
 
 

@@ -10,8 +10,6 @@ from sklearn.isotonic import isotonic_regression
 from engine.evaluate.trials import Trials
 
 PIECES = 40  # places looked at between two points of a curve
-
-
 MARGIN = 0.01  # what is given up at a knee: one point
 
 

@@ -34,11 +34,7 @@ from engine.evaluate.bootstrap import Numbers, drawn_rows, weighted_scores
 from engine.schema import Metric
 
 LEVEL = 0.95
-
-
 SHARES = (-14.0, 6.0, 400)  # logarithms of chi-squared shares: from, to, how many
-
-
 Array = NDArray[np.float64]
 
 

@@ -21,8 +21,6 @@ from engine.findings.findings import (
 )
 
 AMOUNTS = ("quantity", "real", "mix.quantity", "mix.real")  # factors that are numbers of rows
-
-
 Pairs = Mapping[Level, Sequence[tuple[int, int]]]  # of conditions, by the level of the first
 
 

@@ -13,15 +13,11 @@ from engine.steps.view import View
 from engine.store.store import Store
 
 
-def diagnoses(
-    plan: Plan, now: Survey, store: Store, names: Mapping[str, str]
-) -> Iterator[Diagnosis]:
+def diagnoses(now: Survey, names: Mapping[str, str]) -> Iterator[Diagnosis]:
     """Yield what is known of each view's rows, then of the real rows that they were set beside.
 
     Args:
-        plan: The study's steps.
-        now: What of it is there.
-        store: The root.
+        now: What is there of the study.
         names: What tells views apart, by fingerprint.
 
     Raises:
@@ -30,11 +26,11 @@ def diagnoses(
     real: dict[tuple[str, int], Diagnosis] = {}
     for one in now.examinations:
         if one.name in now.made:
-            view, body = one.view, _body(one, store)
+            view, body = one.view, _body(one, now.seen)
             method = method_of(view.pool.config)
             of_view = _diagnosis(view, names[view.fingerprint], method, body["synthetic"])
             yield of_view._replace(is_rephrased=view.pool.call == "rephrase")
-            of_real = _diagnosis(view, _real_name(plan, view), None, body["real"])
+            of_real = _diagnosis(view, _real_name(now.plan, view), None, body["real"])
             if of_real.rows:
                 real.setdefault((of_real.task, of_real.replicate), of_real)
     yield from real.values()

@@ -11,8 +11,6 @@ from engine.study.published.reading import Published
 from engine.study.resources import Annotation
 
 METRICS: tuple[Metric, ...] = ("accuracy", "macro_f1")
-
-
 Level = str | int | float | bool | None
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.diagnose.examine import Examined
 from engine.findings.baselines import baseline_results
 from engine.findings.diagnoses import diagnoses
 from engine.findings.findings import Findings, Source, TaskFacts
@@ -18,65 +17,53 @@ from engine.schema import NONE
 from engine.status.spent import taken
 from engine.status.survey import Survey
 from engine.steps.pool import Pool
-from engine.steps.view import Tally, View, tally_of
+from engine.steps.view import Tally, View
 from engine.store.store import Store
 from engine.tasks.task import Task
-from engine.train.queue import Finished
 from engine.train.trainer import trainer_class, training_fields
 
 LONG = {"attributes", "records", "templates", "topics"}  # what a report has no room for
-
-
 CAVEAT = (
     "Synthetic rows were written by a toy, which knows the sentences of a small grammar: these "
     "scores show how textmill works, and say nothing about LLMs or the method."
 )
-
-
 LLM_CAVEAT = (
     "The LLM that is asked for labels is a toy, which was only taught to write: its answers are no "
     "labels but by chance."
 )
 
 
-def find(
-    plan: Plan,
-    now: Survey,
-    store: Store,
-    failed: Sequence[Finished | Examined],
-    troubles: Sequence[str],
-) -> Findings:
+def gather(now: Survey, failures: Mapping[str, str], troubles: Sequence[str]) -> Findings:
     """Gather what a study found so far.
 
     Args:
-        plan: The study's steps.
-        now: What of it is there.
-        store: The root.
-        failed: Runs and diagnoses that failed just now.
+        now: What is there of the study.
+        failures: Why runs and diagnoses failed just now, by their files.
         troubles: What else went wrong just now, a sentence each.
 
     Raises:
         DamagedError: The file of a run or diagnosis is damaged.
     """
+    plan, store = now.plan, now.seen
     study = plan.file.study
     names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     baselines = baseline_results(plan.baselines, plan.gold, store)
-    made = made_runs(now, store)
+    made = made_runs(now)
     unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
     return Findings(
         name=study.name,
         tasks={name: _facts(plan, task) for name, task in plan.file.tasks.items()},
         factors=study.varied,
-        results=list(results(plan, now, store, made)),
-        sources=[_source(plan, view, store) for view in plan.views],
+        results=list(results(now, made)),
+        sources=[_source(now, view) for view in plan.views],
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
         problems=[
             *troubles,
-            *_unlisted(plan, store),
-            *_problems(now, failed),
-            *_unexamined(now, failed, names),
+            *_unlisted(now),
+            *_problems(now, failures),
+            *_unexamined(now, failures, names),
             *unasked,
         ],
         settings=_settings(plan),
@@ -85,7 +72,7 @@ def find(
         drawless=sorted(_drawless(plan)),
         baselines=baselines,
         published=plan.published,
-        diagnostics=list(diagnoses(plan, now, store, names)),
+        diagnostics=list(diagnoses(now, names)),
         encoder=_without_place(study.diagnose.model) if study.diagnose else "",
         metric=study.metric,
         gold={name: gold_numbers(plan, task) for name, task in plan.file.tasks.items()},
@@ -100,9 +87,10 @@ def _facts(plan: Plan, task: Task) -> TaskFacts:
     return TaskFacts(list(task.labels), {name: own.table.num_rows for name, own in gold.items()})
 
 
-def _source(plan: Plan, view: View, store: Store) -> Source:
-    total = sum((tally_of(store, view, slot) for slot in view.pool.slots), Tally())
-    took = taken([view.pool], store)
+def _source(now: Survey, view: View) -> Source:
+    plan = now.plan
+    total = sum((now.known.tally(view, slot) for slot in view.pool.slots), Tally())
+    took = taken([view.pool], now.seen)
     return Source(
         name=view_name(plan, view),
         pool=view.pool.folder,
@@ -116,7 +104,8 @@ def _source(plan: Plan, view: View, store: Store) -> Source:
     )
 
 
-def _unlisted(plan: Plan, store: Store) -> Iterator[str]:
+def _unlisted(now: Survey) -> Iterator[str]:
+    plan, store = now.plan, now.seen
     for pool in plan.topic_pools:
         listed = len(pool.topics(store))
         if not listed and pool.is_hopeless(pool.segments(store)[NONE], store):
@@ -150,7 +139,7 @@ def _unanswerable(baselines: Iterable[Mapping[str, Any]]) -> Iterator[str]:
             )
 
 
-def _problems(now: Survey, failed: Sequence[Finished | Examined]) -> Iterator[str]:
+def _problems(now: Survey, failures: Mapping[str, str]) -> Iterator[str]:
     for cell, reason in now.given_up:
         yield f"Given up: {cell_name(cell)}: {reason}."
     for cell in now.waiting:
@@ -162,21 +151,19 @@ def _problems(now: Survey, failed: Sequence[Finished | Examined]) -> Iterator[st
                 f"Short of rows: {cell_name(ready.cell)}: {ready.rows.synthetic} of {wanted} "
                 "synthetic rows; no more could be had."
             )
-    reasons = {one.name: one.failure for one in failed}
     for ready in now.ready:
         for run in ready.runs:
             if run.name not in now.made:
-                why = reasons.get(run.name, "not trained yet")
+                why = failures.get(run.name, "not trained yet")
                 yield f"Missing: {cell_name(ready.cell)}, repeat {run.repeat}: {why}."
 
 
 def _unexamined(
-    now: Survey, failed: Sequence[Finished | Examined], names: Mapping[str, str]
+    now: Survey, failures: Mapping[str, str], names: Mapping[str, str]
 ) -> Iterator[str]:
-    reasons = {one.name: one.failure for one in failed}
     for one in now.examinations:
         if one.name not in now.made:
-            why = reasons.get(one.name, "not looked at yet")
+            why = failures.get(one.name, "not looked at yet")
             yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
 
 

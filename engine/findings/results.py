@@ -14,8 +14,7 @@ from engine.plan.plan import Plan
 from engine.status.spent import taken
 from engine.status.survey import Ready, Survey
 from engine.steps.run import SCORED
-from engine.steps.view import View, tally_of
-from engine.store.store import Store
+from engine.steps.view import View
 from engine.tasks.task import Task
 from engine.train.trainer import trainer_class
 
@@ -38,14 +37,14 @@ def gold_numbers(plan: Plan, task: Task) -> list[int]:
     return [numbers[label] for label in plan.gold[task.name]["test"].table["label"].to_pylist()]
 
 
-def made_runs(now: Survey, store: Store) -> dict[str, dict[str, Any]]:
+def made_runs(now: Survey) -> dict[str, dict[str, Any]]:
     """Return what the runs came to that are there, by their files.
 
     Raises:
         DamagedError: One of them is damaged.
     """
     names = (run.name for ready in now.ready for run in ready.runs)
-    return {name: store.document(name) for name in names if name in now.made}
+    return {name: now.seen.document(name) for name in names if name in now.made}
 
 
 def predictions(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Numbers]:
@@ -56,15 +55,14 @@ def predictions(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Numbers]:
     }
 
 
-def results(
-    plan: Plan, now: Survey, store: Store, made: Mapping[str, Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
+def results(now: Survey, made: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row for each repeat of each condition and split, as ``Findings`` has them.
 
     Raises:
         DamagedError: A run is another than the plan's.
     """
-    costs = {view.fingerprint: _cost(plan, view, store) for view in plan.views}
+    plan = now.plan
+    costs = {view.fingerprint: _cost(now, view) for view in plan.views}
     for ready in now.ready:
         # a trainer that draws nothing has one run, which stands for every repeat
         for repeat, run in zip(range(plan.file.study.repeats), cycle(ready.runs), strict=False):
@@ -78,9 +76,10 @@ def results(
                     }
 
 
-def _cost(plan: Plan, view: View, store: Store) -> Cost:
-    whole = taken(plan.with_sources([view.pool]), store)
-    accepted = sum(tally_of(store, view, slot).accepted for slot in view.pool.slots)
+def _cost(now: Survey, view: View) -> Cost:
+    plan = now.plan
+    whole = taken(plan.with_sources([view.pool]), now.seen)
+    accepted = sum(now.known.tally(view, slot).accepted for slot in view.pool.slots)
     tokens, engine_s = whole.prompt_tokens + whole.tokens, whole.engine_s - whole.start_s
     if view.pool.config.engine == "recorded":  # what making them took is not known
         return Cost(accepted, Took(tokens, 0.0, None))

@@ -24,8 +24,6 @@ PART = pa.struct(
         ("attributes", pa.list_(pa.string())),
     ]
 )
-
-
 CALL = pa.schema([("parts", pa.list_(PART))])
 
 

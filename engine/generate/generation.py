@@ -19,19 +19,13 @@ from engine.generate.pass_errors import forget_frames, is_rays, refusal, said
 from engine.models import Model
 from engine.nodes.room import OWN, Room, at_home
 from engine.steps.pool import Pool, Want, by_fingerprint
-from engine.store.segments import SMALLEST, commit_recipe
+from engine.store.segments import SMALLEST
 from engine.store.store import Store
 from engine.study.resources import Resources
 
 POLL_S = 0.2  # longest wait for news
-
-
 AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
-
-
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
-
-
 TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
 
 
@@ -172,7 +166,7 @@ class Generation:
 
         by_group: dict[str, dict[str, Pool]] = {}
         for pool in pools:
-            commit_recipe(self._store, pool.folder, pool.recipe())
+            self._store.commit_recipe(pool.folder, pool.recipe())
             own = by_group.setdefault(self._group_of[pool.fingerprint], {})
             own[pool.fingerprint] = pool
         ray.get(

@@ -5,8 +5,6 @@ from engine.nodes.room import Room, custom_needs
 from engine.study.resources import Resources
 
 JUDGING_CPUS = 0.25  # of one that judges rows, beside the engines
-
-
 FIELDS = "resources.engine_cpus, engine_gpus, engine_accelerator and engine_resources"
 
 

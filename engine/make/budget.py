@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 
 from engine.generate.events import Made
-from engine.plan.plan import Plan
-from engine.status.spent import Taken, _running, taken
+from engine.status.spent import Taken, running, taken
+from engine.status.survey import Survey
 from engine.steps.pool import Want
-from engine.store.store import Store
 
 FIRST = 64  # rows that a budget lets be made before it is known what a row takes
 
@@ -26,18 +25,22 @@ def taken_by(made: Made) -> Taken:
     )
 
 
-class Purse:
+class BudgetGuard:
     """Lets rows be made as long as a study's budget has something left.
 
     Args:
-        plan: The study's steps.
-        store: The root; what the study has had made before is counted.
+        now: What is there of the study; what it has had made before is counted.
+
+    Attributes:
+        limits: The budget.
     """
 
-    def __init__(self, plan: Plan, store: Store) -> None:
-        study = plan.file.study
-        self.budget = study.budget
-        self._by_pool = {pool.fingerprint: taken([pool], store, study.name) for pool in plan.pools}
+    def __init__(self, now: Survey) -> None:
+        study = now.plan.file.study
+        self.limits = study.budget
+        self._by_pool = {
+            pool.fingerprint: taken([pool], now.seen, study.name) for pool in now.plan.pools
+        }
 
     @property
     def spent(self) -> Taken:
@@ -47,7 +50,7 @@ class Purse:
             total = total.plus(own)
         return total
 
-    def pay(self, made: Made) -> None:
+    def count(self, made: Made) -> None:
         """Count what a segment took."""
         before = self._by_pool.get(made.part.pool, Taken())
         self._by_pool[made.part.pool] = before.plus(taken_by(made))
@@ -73,12 +76,12 @@ class Purse:
 
         A pool's rows are alike; those of another, such as labels beside whole texts, are not.
         """
-        limits = self.spent.against(self.budget)
+        limits = self.spent.against(self.limits)
         if any(used >= limit for used, limit in limits.values()):
             return 0
-        known = [_running(own).times(1 / own.rows) for own in self._by_pool.values() if own.rows]
+        known = [running(own).times(1 / own.rows) for own in self._by_pool.values() if own.rows]
         dearest = {
-            name: max((own.against(self.budget)[name][0] for own in known), default=0.0)
+            name: max((own.against(self.limits)[name][0] for own in known), default=0.0)
             for name in limits
         }
         left = [
@@ -90,11 +93,11 @@ class Purse:
 
     def _step(self) -> float:
         """Return how many rows are made at a time, before it is looked again what they take."""
-        has_limits = bool(self.spent.against(self.budget))
+        has_limits = bool(self.spent.against(self.limits))
         return max(FIRST, self.spent.rows) if has_limits else math.inf
 
     def projected(self, rows: float) -> Taken:
         """Return what it will have taken when so many more rows are made."""
         if not self.spent.rows:
             return self.spent
-        return self.spent.plus(_running(self.spent).times(rows / self.spent.rows))
+        return self.spent.plus(running(self.spent).times(rows / self.spent.rows))

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from engine.curate.judging import Curated
-from engine.errors import DamagedError
 from engine.generate.events import Part
-from engine.plan.plan import Plan
 from engine.schema import NONE
-from engine.status.quotas import Looks, look_over, whole_rows
+from engine.status.quotas import Standings, standings, targets, whole_rows
+from engine.status.survey import Survey
 from engine.status.wants import in_turn, lacking
 from engine.steps.pool import Pool, Want
 from engine.steps.topics import TopicPool
-from engine.steps.view import Tally, View, is_current, tally_of
+from engine.steps.view import Tally, View, is_current
 from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 
@@ -88,18 +87,19 @@ class Demand:
     """What a plan still wants.
 
     Args:
-        plan: The study's steps.
+        now: What is there of the study when it begins.
         store: The root.
         most: Rows of a label, or of a baseline's split, that are wanted at most, if not all.
     """
 
-    def __init__(self, plan: Plan, store: Store, most: int | None = None) -> None:
+    def __init__(self, now: Survey, store: Store, most: int | None = None) -> None:
+        plan = now.plan
         self._plan, self._store, self._most = plan, store, most
         self._supplies: dict[tuple[str, str], _Supply] = {}
         self._judged: dict[tuple[str, str], _Judged] = {}
-        self._known_looks: Looks | None = None
+        self._known_standings: Standings | None = None
         for pool in plan.pools:
-            for slot, there in pool.segments(store).items():
+            for slot, there in pool.segments(now.seen).items():
                 self._supplies[pool.fingerprint, slot] = _Supply(pool, slot, set(there))
         for baseline in plan.baselines:
             for split, rows in baseline.limits.items():
@@ -110,8 +110,8 @@ class Demand:
         for view in plan.views:
             for slot in view.pool.slots:
                 supply = self._supplies[view.pool.fingerprint, slot]
-                is_stale = not is_current(store, view, slot)
-                tally = Tally() if is_stale else _tally(store, view, slot)
+                is_stale = not is_current(now.seen, view, slot)
+                tally = Tally() if is_stale else now.known.tally(view, slot)
                 self._judged[view.fingerprint, slot] = _Judged(view, supply, tally, is_stale)
 
     @property
@@ -144,21 +144,15 @@ class Demand:
         for want in found.values():
             self._supplies[want.pool.fingerprint, want.segment.slot].awaited.add(want.segment)
         if found:
-            self._known_looks = None
+            self._known_standings = None
         return in_turn(found.values())
 
     def _wanted(self) -> Iterator[Want]:
-        for own in self._judged.values():
-            supply = own.supply
+        reach = targets(self._plan, self._standings, self, most=self._most)
+        for key, upto in reach.items():
+            supply = self._supplies[key]
             if not supply.is_stopped:
-                upto = self._upto(own)
                 yield from (want for want in supply.lacking(upto) if self._can_be_asked(want))
-        for supply in self._supplies.values():
-            yield from supply.lacking(supply.upto) if not supply.is_stopped else ()
-
-    def _upto(self, own: _Judged) -> int:
-        looks, slot = self._looks[own.view.fingerprint], own.supply.slot
-        return max(look.upto for label, look in looks.items() if own.view.slot_of(label) == slot)
 
     def _can_be_asked(self, want: Want) -> bool:
         """Say whether what a segment's prompts are made of is there."""
@@ -172,8 +166,8 @@ class Demand:
         judged = [self._judged[parent.fingerprint, slot] for slot in parent.pool.slots]
         if any(one.is_stale or one.is_redone for one in judged):
             return False
-        above = self._looks[pool.parent.fingerprint]
-        accepted = {label: look.tally.accepted for label, look in above.items()}
+        above = self._standings[pool.parent.fingerprint]
+        accepted = {label: one.tally.accepted for label, one in above.items()}
         fed = pool.parent.feeds(want.segment.slot, accepted)
         return want.segment.stop <= whole_rows(pool, want.segment.slot, fed)
 
@@ -202,7 +196,7 @@ class Demand:
         for one in self._judged.values():
             if one.supply is own and part.segment.start < one.tally.rows:
                 one.is_stale = True  # a damaged segment was made again under rows judged before
-        self._known_looks = None
+        self._known_standings = None
 
     def judged(self, done: Curated) -> None:
         """Hear what a slot's rows came to."""
@@ -212,7 +206,7 @@ class Demand:
         if done.damaged:  # of its pool, or of the view itself
             own.is_stale = True
             own.supply.there = set(own.supply.pool.segments(self._store)[done.slot])
-        self._known_looks = None
+        self._known_standings = None
 
     def stop(self, pools: Iterable[str]) -> None:
         """Hear that no more rows of pools (fingerprints) will come than are there."""
@@ -221,14 +215,14 @@ class Demand:
                 if own == pool:
                     supply.is_stopped = True
                     supply.awaited.clear()
-        self._known_looks = None
+        self._known_standings = None
 
     def withdrawn(self, wants: Iterable[Want]) -> None:
         """Hear that segments will not be made now."""
         for want in wants:
             own = self._supplies[want.pool.fingerprint, want.segment.slot]
             own.awaited.discard(want.segment)
-        self._known_looks = None
+        self._known_standings = None
 
     def tally(self, view: View, slot: str) -> Tally:
         """Return what the judged rows of a slot came to."""
@@ -250,6 +244,10 @@ class Demand:
             return True
         return self._supplies[listed.fingerprint, NONE].is_open
 
+    def answers(self, topics: TopicPool) -> int:
+        """Return how many answers a list of topics takes yet."""
+        return self._supplies[topics.fingerprint, NONE].upto
+
     def _list(self, listed: TopicPool) -> None:
         """Make the list of topics, if there are answers enough, or else see to more of them."""
         own = self._supplies[listed.fingerprint, NONE]
@@ -259,23 +257,15 @@ class Demand:
             own.upto = 0 if hopeless else listed.upto(there, self._store)
 
     @property
-    def _looks(self) -> Looks:
+    def _standings(self) -> Standings:
         """Where every label stands; worked out anew when anything has changed."""
-        if self._known_looks is None:
-            self._known_looks = look_over(self._plan, self, most=self._most)
-        return self._known_looks
+        if self._known_standings is None:
+            self._known_standings = standings(self._plan, self, most=self._most)
+        return self._known_standings
 
     def _is_settled(self, own: _Judged) -> bool:
         if own.is_awaiting:
             return False
-        looks, slot = self._looks[own.view.fingerprint], own.supply.slot
-        in_slot = [look for label, look in looks.items() if own.view.slot_of(label) == slot]
-        return own.supply.is_stopped or all(look.standing != "wanting" for look in in_slot)
-
-
-def _tally(store: Store, view: View, slot: str) -> Tally:
-    try:
-        return tally_of(store, view, slot)
-    except DamagedError as damage:
-        store.set_aside(damage.name)
-        return Tally()
+        judged, slot = self._standings[own.view.fingerprint], own.supply.slot
+        in_slot = [one for label, one in judged.items() if own.view.slot_of(label) == slot]
+        return own.supply.is_stopped or all(one.state != "wanting" for one in in_slot)

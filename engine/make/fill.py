@@ -1,7 +1,7 @@
 """Extend pools and judge their rows, side by side, until every quota is met or given up."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.curate.judging import Curated, Judging
@@ -9,52 +9,49 @@ from engine.errors import DamagedError
 from engine.generate.events import Event, GivenUp, Lost, Made
 from engine.generate.generation import POLL_S, Generation
 from engine.generate.needs import JUDGING_CPUS
-from engine.make.budget import Purse
+from engine.make.budget import BudgetGuard
 from engine.make.demand import Demand
-from engine.make.kept import Kept
+from engine.make.kept import SharedEngines
 from engine.make.references import write_references
-from engine.make.shares import shares
+from engine.make.shares import NO_SHARES, shares
 from engine.make.training import Training
-from engine.plan.plan import Plan
-from engine.progress import Progress, Watch
+from engine.make.work import Work
+from engine.progress import Progress
 from engine.status.spent import in_words
-from engine.status.survey import survey
-from engine.steps.pool import Want
-from engine.store.store import Store
+from engine.status.survey import Survey, survey
+from engine.steps.pool import Pool, Want
 
 
 class Filled(NamedTuple):
     """What came of filling views.
 
     Attributes:
+        now: What is there of the plan.
         troubles: What went wrong with engines, and that the budget is spent, a sentence each.
         is_spent: Whether the budget bears no more rows, though some are wanted.
     """
 
-    troubles: list[str]
+    now: Survey
+    troubles: Sequence[str] = ()
     is_spent: bool = False
 
 
-def fill_views(  # noqa: PLR0913 - all that makes and judges comes together here
-    plan: Plan,
-    store: Store,
-    watch: Watch,
-    ray_needed: Callable[[], None],
+def fill_views(
+    work: Work,
+    now: Survey,
     training: Training | None = None,
+    shared: SharedEngines | None = None,
     most: int | None = None,
-    kept: Kept | None = None,
 ) -> Filled:
     """Extend pools and judge their rows, side by side, until every quota is met or given up.
 
     Args:
-        plan: The study's steps.
-        store: The root.
-        watch: Told of all progress.
-        ray_needed: Called before Ray is used.
+        work: The plan, and with what it is made.
+        now: What is there of the plan.
         training: What trains conditions whose rows are there, while others are still made, if
             there is room for both.
+        shared: Engines that are up, and stay so.
         most: Rows of a label that are wanted, at most, if not all.
-        kept: Engines that are up, and stay so.
 
     Returns:
         What came of it.
@@ -62,51 +59,61 @@ def fill_views(  # noqa: PLR0913 - all that makes and judges comes together here
     Raises:
         ConfigError: There is no room for what is to be made.
     """
-    demand = Demand(plan, store, most)
+    demand = Demand(now, work.store, most)
     wanted = demand.wants()
     if demand.is_settled:
-        return Filled([])
-    ray_needed()
-    study, purse = plan.file.study, Purse(plan, store)
-    pools, room = plan.with_sources(demand.open_pools), None
-    if training and not kept:
-        room, training.room = shares(study.resources, pools)
+        return Filled(now)
+    work.ray()
+    pools = work.plan.with_sources(demand.open_pools)
     with contextlib.ExitStack() as stack:
-        generation = stack.enter_context(
-            kept.engines(pools)
-            if kept
-            else Generation(pools, store, study.resources, study.name, room)
-        )
-        judging = Judging(store, JUDGING_CPUS)
-        filling = _Filling(demand, generation, judging, purse, watch, training)
-        filling.want(wanted)
+        if shared:
+            generation = stack.enter_context(shared.engines(pools))
+        else:
+            generation = stack.enter_context(_own_engines(work, pools, training, stack))
+        loop = FillLoop(work, demand, generation, BudgetGuard(now), training)
+        loop.want(wanted)
         # while engines start; and first, so that nobody cleans away what they will make
-        write_references(plan, survey(plan, store), store)
-        filled = filling.fill()
-    if training and not kept:
-        training.room = None  # what begins now may take what the engines had
-    return filled
+        write_references(now, work.store)
+        loop.run()
+    return Filled(survey(work.plan, work.store), loop.troubles, loop.is_spent)
 
 
-class _Filling:
-    """The loop of ``fill_views``: what is made is judged, and what is judged tells what to make."""
+def _own_engines(
+    work: Work, pools: Sequence[Pool], training: Training | None, stack: contextlib.ExitStack
+) -> Generation:
+    """Return engines for these pools alone, and give training what is left beside them."""
+    study = work.plan.file.study
+    rooms = shares(study.resources, pools) if training else NO_SHARES
+    if training:  # what begins after the engines have ended may take what they had
+        stack.enter_context(training.beside(rooms.training))
+    return Generation(pools, work.store, study.resources, study.name, rooms.generation)
 
-    def __init__(  # noqa: PLR0913 - it joins these
+
+class FillLoop:
+    """The loop of ``fill_views``: what is made is judged, and what is judged tells what to make.
+
+    Attributes:
+        troubles: What went wrong with engines, and that the budget is spent, a sentence each.
+        is_spent: Whether the budget bears no more rows, though some are wanted.
+    """
+
+    def __init__(
         self,
+        work: Work,
         demand: Demand,
         generation: Generation,
-        judging: Judging,
-        purse: Purse,
-        watch: Watch,
+        budget: BudgetGuard,
         training: Training | None,
     ) -> None:
-        self._demand, self._generation, self._judging = demand, generation, judging
-        self._purse, self._watch, self._training = purse, watch, training
+        self._demand, self._generation, self._budget = demand, generation, budget
+        self._watch, self._training = work.watch, training
+        self._judging = Judging(work.store, JUDGING_CPUS)
         self._made = self._tokens = self._judged = 0
-        self._troubles: list[str] = []
-        self._is_spent = False
+        self.troubles: list[str] = []
+        self.is_spent = False
 
-    def fill(self) -> Filled:
+    def run(self) -> None:
+        """Go on until nothing more is to be made or judged."""
         self._show()
         if unjudged := self._demand.unjudged_rows:
             self._watch(Progress("curate", unjudged, 0))
@@ -116,7 +123,7 @@ class _Filling:
             self.want(self._demand.wants())
             self._generation.finish({pool.fingerprint for pool in self._demand.open_pools})
             if self._demand.is_settled:
-                return Filled(self._troubles, self._is_spent)
+                return
             is_making = bool(self._demand.awaited_rows)
             for event in self._generation.hear(POLL_S if is_making else 0):
                 self._hear(event)
@@ -128,28 +135,29 @@ class _Filling:
     def want(self, wanted: Sequence[Want]) -> None:
         """Ask for segments, as far as the budget goes."""
         before = self._demand.awaited_rows - sum(want.rows for want in wanted)
-        allowed = self._purse.affordable(wanted, before)
+        allowed = self._budget.affordable(wanted, before)
         self._demand.withdrawn(wanted[len(allowed) :])
         self._generation.want(allowed)
         if wanted and not allowed and not before:
             self._stop_spending()
 
     def _stop_spending(self) -> None:
-        self._is_spent = True
+        self.is_spent = True
         self._demand.stop(pool.fingerprint for pool in self._demand.open_pools)
-        limits = self._purse.spent.against(self._purse.budget)
-        told = ", ".join(
+        limits = self._budget.spent.against(self._budget.limits)
+        reached = ", ".join(
             f"{name} {limit:,g}, {used:,.6g} taken" for name, (used, limit) in limits.items()
         )
-        self._troubles.append(
-            f"The budget bears no more rows ({told}). Raise it and run the same command to go on."
+        self.troubles.append(
+            f"The budget bears no more rows ({reached}). Raise it and run the same command to go "
+            "on."
         )
-        self._show(self._troubles[-1])
+        self._show(self.troubles[-1])
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Made):
             self._demand.made(event.part)
-            self._purse.pay(event)
+            self._budget.count(event)
             self._made += event.part.rows
             self._tokens += event.tokens
             self._show()
@@ -157,13 +165,15 @@ class _Filling:
             self._show(f"an engine was lost and is replaced: {event.cause}")
         if isinstance(event, GivenUp):
             self._demand.stop(self._generation.pools_of(event.group))
-            self._troubles.append(f"No engine was left that works: {event.cause}")
-            self._show(self._troubles[-1])
+            self.troubles.append(f"No engine was left that works: {event.cause}")
+            self._show(self.troubles[-1])
 
     def _take(self, done: Curated) -> None:
-        own = (done.view.folder, done.view.pool.folder)
+        folders = (done.view.folder, done.view.pool.folder)
         for name in done.damaged:
-            if not name.startswith(own):  # such as gold rows, which are published when all begins
+            if not name.startswith(
+                folders
+            ):  # such as gold rows, which are published when all begins
                 raise DamagedError(name, "it was altered while it was in use")
         self._demand.judged(done)
         self._judged += done.rows
@@ -175,17 +185,17 @@ class _Filling:
         awaited = self._demand.awaited_rows
         total = self._made + awaited
         if total or note:
-            spent = self._told(awaited)
+            spent = self._spending(awaited)
             self._watch(Progress("generate", total, self._made, self._tokens, note, spent))
 
-    def _told(self, awaited: int) -> str:
+    def _spending(self, awaited: int) -> str:
         """Say what generation took, and what it will have taken when the awaited rows are there."""
-        spent, budget = self._purse.spent, self._purse.budget
+        spent, budget = self._budget.spent, self._budget.limits
         if not spent.rows:
             return ""
-        told = f"spent {in_words(spent, budget)}"
+        words = f"spent {in_words(spent, budget)}"
         hits = spent.cached_tokens / spent.prompt_tokens if spent.prompt_tokens else 0
-        told += f"; {hits:.0%} of prompt tokens cached" if hits else ""
+        words += f"; {hits:.0%} of prompt tokens cached" if hits else ""
         if not awaited:
-            return told
-        return f"{told}; projected {in_words(self._purse.projected(awaited), budget)}"
+            return words
+        return f"{words}; projected {in_words(self._budget.projected(awaited), budget)}"

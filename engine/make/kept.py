@@ -11,7 +11,7 @@ from engine.store.store import Store
 from engine.study.resources import Resources
 
 
-class Kept:
+class SharedEngines:
     """Engines that stay up from one plan to the next, in a room of their own beside training.
 
     Use it as a context manager.
@@ -28,7 +28,7 @@ class Kept:
         self._stack = contextlib.ExitStack()
         self._generation: Generation | None = None
 
-    def __enter__(self) -> "Kept":
+    def __enter__(self) -> "SharedEngines":
         return self
 
     def __exit__(

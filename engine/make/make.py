@@ -4,106 +4,84 @@ Rows are made and judged side by side, and conditions whose rows are all there a
 that where there is room for both; else training waits until the engines have ended.
 """
 
-import contextlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.make.fill import Filled, fill_views
-from engine.make.kept import Kept
+from engine.make.kept import SharedEngines
 from engine.make.references import write_references
 from engine.make.training import Training
-from engine.nodes.session import ray_session
+from engine.make.work import Work
 from engine.plan.plan import Plan
-from engine.progress import Progress, Watch
+from engine.progress import Progress
+from engine.schema import NONE
 from engine.status.stale import astray
-from engine.status.survey import survey
-from engine.status.versions import other_runs, told
+from engine.status.survey import Survey, survey
+from engine.status.versions import notices, other_runs
 from engine.steps.pool import Pool
 from engine.steps.view import View
-from engine.store.segments import commit_recipe
 from engine.store.store import Store
-from engine.study.resources import Resources
-from engine.train.placement import check_fleet
-from engine.train.queue import Finished
 
 
 class Making(NamedTuple):
     """What came of making what was missing.
 
     Attributes:
-        failed: The runs that failed.
+        failures: Why runs failed, by their files.
         filled: What came of making their rows.
+        now: What is there of the plan, the runs that were made among it.
     """
 
-    failed: list[Finished]
+    failures: Mapping[str, str]
     filled: Filled
+    now: Survey
 
 
-def make(  # noqa: PLR0913 - what a plan is made with
-    plan: Plan,
-    store: Store,
-    watch: Watch,
-    ray_needed: Callable[[], None],
-    training: Training,
-    kept: "Kept | None" = None,
-) -> Making:
+def make(work: Work, training: Training, shared: SharedEngines | None = None) -> Making:
     """Make what is missing of a plan, up to its runs.
 
     Args:
-        plan: The steps.
-        store: The root.
-        watch: Told of all progress.
-        ray_needed: Called before Ray is used.
+        work: The plan, and with what it is made.
         training: What trains.
-        kept: Engines that are up, and stay so.
+        shared: Engines that are up, and stay so.
 
     Raises:
         DamagedError: A file is damaged, which must be set aside before this is called anew.
         ConfigError: There is no room for what is to be made.
     """
-    publish_inputs(plan, store)
-    complete_recipes(plan, store)
-    filled = fill_views(plan, store, watch, ray_needed, training, kept=kept)
-    while strays := astray(plan, store):
+    plan, store, watch = work.plan, work.store, work.watch
+    prepare(plan, store)
+    filled = fill_views(work, survey(plan, store), training, shared)
+    while strays := astray(filled.now):
         for name in strays:
             store.retire(name)
             note = f"{name} is made again: what it was made from has changed"
             watch(Progress("mend", 1, 1, note=note))
-        filled = fill_views(plan, store, watch, ray_needed, training, kept=kept)
-    now = survey(plan, store)
-    for line in told(other_runs(plan, now, store)):
+        filled = fill_views(work, survey(plan, store), training, shared)
+    now = filled.now
+    for line in notices(other_runs(now)):
         watch(Progress("train", 0, 0, note=line))
-    write_references(plan, now, store)
+    write_references(now, store)
     if missing := now.missing():
-        ray_needed()
+        work.ray()
         training.begin(missing)
-    return Making(training.finish(), filled)
+    failures = {run.name: run.failure or "" for run in training.finish()}
+    return Making(failures, filled, now.after_work(store))
 
 
-def publish_inputs(plan: Plan, store: Store) -> None:
-    """Put the rows that workers read into the store."""
+def prepare(plan: Plan, store: Store) -> None:
+    """Put into the store what needs no engine: inputs, recipes beside rows, lists of topics."""
     for rows in plan.inputs():
         rows.publish(store)
+    _complete_recipes(plan, store)
+    for topics in plan.topic_pools:
+        topics.settle(topics.segments(store)[NONE], store)
 
 
-def complete_recipes(plan: Plan, store: Store) -> None:
+def _complete_recipes(plan: Plan, store: Store) -> None:
     """Write the recipes that are missing beside rows; others come with the first rows."""
-    made: list[Pool | View] = [*plan.pools, *plan.views]
-    for one in made:
-        is_there = store.has(f"{one.folder}/recipe.json")
-        if not is_there and store.names(f"{one.folder}/rows"):
-            commit_recipe(store, one.folder, one.recipe())
-
-
-class Lazily:
-    """Starts Ray when it is first needed: a study that is done already needs none."""
-
-    def __init__(self, stack: contextlib.ExitStack, where: Resources) -> None:
-        self._stack, self._where, self._is_up = stack, where, False
-
-    def __call__(self) -> None:
-        """Start it, unless it is up."""
-        if not self._is_up:
-            self._stack.enter_context(ray_session())
-            check_fleet(self._where)
-            self._is_up = True
+    steps: list[Pool | View] = [*plan.pools, *plan.views]
+    for step in steps:
+        is_there = store.has(f"{step.folder}/recipe.json")
+        if not is_there and store.names(f"{step.folder}/rows"):
+            store.commit_recipe(step.folder, step.recipe())

@@ -5,8 +5,7 @@ from typing import TypeVar
 
 from engine.errors import DamagedError
 from engine.progress import Progress, Watch
-from engine.store.checks import damage
-from engine.store.kinds import CommitPoint, commit_point
+from engine.store.kinds import Kind, damage, kind_of
 from engine.store.store import Store
 
 Result = TypeVar("Result")
@@ -37,21 +36,12 @@ def mend(found: DamagedError, store: Store, watch: Watch) -> None:
     """
     name = found.name
     # a run that waits is called by its label alone, and has no file
-    point = commit_point(name) if "/" in name else CommitPoint.RUN
-    if point is CommitPoint.MODEL:
+    kind = kind_of(name) if "/" in name else Kind.RUN
+    if kind is Kind.MODEL:
         folder = name.rpartition("/")[0]
         for own in store.names(folder):
             store.retire(f"{folder}/{own}")
         store.retire(f"runs/{folder.partition('/')[2]}.json")
     elif not store.set_aside(name) and damage(store, name):
         store.retire(name)
-    becomes = "is set aside" + _LOST.get(point, " and made again")
-    watch(Progress("mend", 1, 1, note=f"{name} {becomes}: {found.why}"))
-
-
-_LOST = {
-    CommitPoint.EMBEDDINGS: ", and made again for whoever needs it",
-    CommitPoint.SITTING: ", and how long that sitting took does not count any more",
-    CommitPoint.REFERENCES: " and made again, without what was made under other settings, which "
-    "`textmill clean` now takes for nobody's",
-}
+    watch(Progress("mend", 1, 1, note=f"{name} is set aside{kind.value.lost}: {found.why}"))

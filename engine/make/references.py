@@ -12,18 +12,19 @@ from engine.store.seal import seal_document
 from engine.store.store import Store
 
 
-def write_references(plan: Plan, now: Survey, store: Store) -> None:
+def write_references(now: Survey, store: Store) -> None:
     """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``.
 
     What it referred to before, under other settings, stays noted: only removing the study's folder
     lets go of anything.
     """
+    plan = now.plan
     before = _references(plan, store)
-    runs = _runs_before(plan, now, before)
+    runs = _runs_before(now, before)
     for ready in now.ready:
         runs |= {run_key(ready.cell, run.repeat): run.name for run in ready.runs}
     models = {run.model_folder for ready in now.ready for run in ready.runs}
-    own = {
+    steps = {
         *(rows.name for rows in plan.inputs()),
         *(pool.folder for pool in plan.pools),
         *(listed.file for listed in plan.topic_pools),
@@ -32,7 +33,7 @@ def write_references(plan: Plan, now: Survey, store: Store) -> None:
         *(one.name for one in now.examinations),
         *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
     }
-    kept = sorted(own | set(before.get("kept", [])))
+    kept = sorted(steps | set(before.get("kept", [])))
     name = plan.file.study.name
     body: dict[str, Plain] = {"kind": "study", "name": name, "kept": kept, "runs": {**runs}}
     store.publish(reference_file(name), seal_document(body))
@@ -43,7 +44,8 @@ def _references(plan: Plan, store: Store) -> dict[str, Any]:
     return store.document(name) if store.has(name) else {}
 
 
-def _runs_before(plan: Plan, now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
+def _runs_before(now: Survey, before: Mapping[str, Any]) -> dict[str, str]:
     """Return the runs that stood for the cells which are waiting for their rows now."""
-    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(plan.repeats(cell))}
+    repeats = now.plan.repeats
+    keys = {run_key(cell, repeat) for cell in now.waiting for repeat in range(repeats(cell))}
     return {key: run for key, run in before.get("runs", {}).items() if key in keys}

@@ -25,6 +25,9 @@ class Shares(NamedTuple):
     training: Room | None
 
 
+NO_SHARES = Shares(None, None)
+
+
 def shares(where: Resources, pools: Iterable[Pool]) -> Shares:
     """Divide the cluster, as ``resources.share`` says.
 
@@ -35,7 +38,7 @@ def shares(where: Resources, pools: Iterable[Pool]) -> Shares:
         ConfigError: "split" is asked for, and there is no room for both.
     """
     if where.share == "turns" or (where.share is None and not _is_ample()):
-        return Shares(None, None)
+        return NO_SHARES
     room = Room(spared_cpus=JUDGING_CPUS)
     needs = [engine_needs(where, pool.config.engine, room) for pool in pools]
     largest = {name: max(own[name] for own in needs) for name in needs[0]}
@@ -65,7 +68,7 @@ def _is_ample() -> bool:
 
 def _without_room(where: Resources) -> Shares:
     if where.share is None:
-        return Shares(None, None)
+        return NO_SHARES
     raise ConfigError(
         "resources.share is 'split', but there is no room for the engines and a training worker "
         'beside each other. Lower engine_cpus or fleet_cpus, or write share = "turns".'

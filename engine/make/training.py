@@ -1,23 +1,22 @@
 """The training of a study: after its generation, or beside it where both have room."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 
 from engine.errors import UnwritableError
 from engine.make.references import write_references
+from engine.make.work import Work
 from engine.nodes.room import Room
 from engine.plan.plan import Plan
-from engine.progress import Progress, Watch
+from engine.progress import Progress
 from engine.status.survey import survey
 from engine.steps.run import Run
-from engine.store.store import Store
 from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
 
 LOOK_S = 2.0  # between two looks which conditions are ready, at least
-
-
 LOOK_SHARE = 0.1  # of the time that looking may take
 
 
@@ -25,9 +24,7 @@ class Training:
     """Trains runs as they get ready, and reports progress; use it as a context manager.
 
     Args:
-        plan: The study's steps.
-        store: The root.
-        watch: Told of each run that is there or failed.
+        work: The study's steps, the root, and who is told of each run that is there or failed.
         room: What of the cluster it may take for good, if workers are to stay up from one plan to
             the next.
 
@@ -35,8 +32,8 @@ class Training:
         room: What of the cluster it may take while rows are made; None if it must wait till then.
     """
 
-    def __init__(self, plan: Plan, store: Store, watch: Watch, room: Room | None = None) -> None:
-        self._plan, self._store, self._watch = plan, store, watch
+    def __init__(self, work: Work, room: Room | None = None) -> None:
+        self._plan, self._store, self._watch = work.plan, work.store, work.watch
         self.room, self._lasts = room, room is not None
         self._fleet: Fleet | None = None
         self._wanted: set[str] = set()
@@ -55,6 +52,15 @@ class Training:
     ) -> None:
         if self._fleet:
             self._fleet.__exit__(kind, error, trace)
+
+    @contextlib.contextmanager
+    def beside(self, room: Room | None) -> Iterator[None]:
+        """While the body makes rows, train in this room; not at all if it is None."""
+        self.room = room
+        try:
+            yield
+        finally:
+            self.room = None
 
     def turn_to(self, plan: Plan) -> None:
         """Train for another plan from now on, with the workers that are up.
@@ -109,7 +115,7 @@ class Training:
         whole = [ready for ready in now.ready if not ready.rows.short]
         runs = [run for ready in whole for run in ready.runs if run.name not in now.made]
         if any(run.name not in self._wanted for run in runs):
-            write_references(self._plan, now, self._store)  # first, so that nobody cleans them away
+            write_references(now, self._store)  # first, so that nobody cleans them away
             self.begin(runs)
 
     def _hear(self, seconds: float) -> None:

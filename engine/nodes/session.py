@@ -14,23 +14,13 @@ from engine.errors import ConfigError, TextmillError
 from engine.nodes.lastword import last_word
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
-
-
 ENDED = (
     "error: The command was ended, by Ray, some of which has died, or from outside. What was "
     "committed is kept. Run the same command to go on."
 )
-
-
 ANSWER_S = 5.0
-
-
 STARTS = 3  # that are tried of a local Ray
-
-
 PROCESSES = 8  # that a local Ray may start at a time, at least; it complains of four times as many
-
-
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",

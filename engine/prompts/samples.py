@@ -15,11 +15,7 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 SAMPLED = ("zero_shot", "topic", "one_shot", "few_shot")
-
-
 ROWS = 6  # real rows that the examples are drawn from, or one for each label where these are more
-
-
 TOPICS = 500  # how many an LLM is asked to list
 
 

@@ -13,14 +13,8 @@ from engine.schema import RowId
 from engine.tasks.task import Task
 
 AT_ONCE = 50  # topics that one call asks for
-
-
 SENTENCE = 5  # words: fewer, though with a full stop, may well be a topic
-
-
 LONGEST = 100  # characters; what is longer is no topic, but talk around the list
-
-
 _MARK = re.compile(r"\A\W*(?:\d{1,3}\s*[.):]|[-*\u2022])?\s*")
 
 

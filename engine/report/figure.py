@@ -12,23 +12,11 @@ from engine.findings.analysis import Knee
 from engine.findings.findings import ConditionScore
 
 AXES = {"accuracy": "Accuracy on test", "macro_f1": "Macro-F1 on test"}
-
-
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-
-
 PANEL_INCHES = (4.6, 3.6)
-
-
 MOST_TICKS = 6
-
-
 FEW_COLOURS = 10
-
-
 MARKERS = "os^Dv"
-
-
 BASELINE_STYLES = ("--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
 
 

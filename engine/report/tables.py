@@ -26,8 +26,6 @@ COMPARED: Mapping[str, pa.DataType] = {
     "p_adjusted": pa.float64(),  # for the family
     "draws": pa.int64(),
 }
-
-
 WORTH: Mapping[str, pa.DataType] = {
     "task": pa.string(),
     "condition": pa.string(),

@@ -11,14 +11,8 @@ from engine.findings.findings import ConditionScore, Findings, Level, Took
 from engine.findings.worth import HOUR_S, Bill, bill
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
-
-
 MOST_LEVELS = 4  # of a factor that the summary speaks of; the tables show all
-
-
 ABOUT_THE_SAME = (0.95, 1.05)
-
-
 ONE_DRAW = (
     "Recorded rows are the same in every replicate: nothing is known of how other rows of their "
     "generators would come out."

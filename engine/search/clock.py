@@ -6,13 +6,11 @@ import uuid
 from engine.errors import TextmillError
 from engine.progress import Progress, Watch
 from engine.status.spent import HOUR_S
-from engine.store.checks import damage
+from engine.store.kinds import damage
 from engine.store.seal import seal_document
 from engine.store.store import Store
 
 NOTED_EVERY_S = 20.0  # at least, at the next progress: what a sitting that is killed can lose
-
-
 WORK = ("generate", "curate", "train")  # what there is no more of when it is over
 
 

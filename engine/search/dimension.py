@@ -18,8 +18,6 @@ from engine.study.study import SECTIONS, StudyFile
 from engine.toml_files import Written, validate
 
 DIGITS = 3  # of a value on a continuous range: finer ones make no difference, and no reuse
-
-
 STEP_DIGITS = 10  # of a step's multiples: without the noise of floats
 
 

@@ -1,34 +1,33 @@
 """Measure trials: their conditions are made as those of any study, and read off the runs."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from types import TracebackType
 from typing import Any
 
 from engine.errors import InputError
 from engine.make.fill import Filled
-from engine.make.kept import Kept
+from engine.make.kept import SharedEngines
 from engine.make.make import Making, make
 from engine.make.mend import mend, mending
 from engine.make.shares import shares
 from engine.make.training import Training
+from engine.make.work import Work
 from engine.plan.cell import Cell
 from engine.plan.plan import Plan, make_plan
-from engine.progress import Watch
 from engine.search.cost import cost, extents
 from engine.search.course import Measured, Trial, Unmeasured
 from engine.search.space import Space
 from engine.status.files import damaged_files, files_of
 from engine.status.spent import Taken, taken
-from engine.status.survey import Ready, Survey, survey
+from engine.status.survey import Ready, survey
 from engine.steps.pool import Pool
-from engine.store.store import Store
 from engine.study.factors import Condition
 from engine.study.study import StudyFile
 
 
-class Workshop:
+class TrialRunner:
     """Measures the trials of one phase after another; use it as a context manager.
 
     What is made for all of them are the steps of one plan, which grows from phase to phase. Where
@@ -38,9 +37,8 @@ class Workshop:
     Args:
         file: The study.
         space: What trials can be.
-        store: The root.
-        watch: Told of all progress.
-        cover: A plan with every level of every factor, whose engines must find room.
+        cover: A plan with every level of every factor, whose engines must find room; the root, and
+            who is told of progress.
 
     Attributes:
         asked: The conditions that were measured, by trial and rung.
@@ -49,23 +47,21 @@ class Workshop:
         is_spent: Whether the budget bore no more rows then.
     """
 
-    def __init__(
-        self, file: StudyFile, space: Space, store: Store, watch: Watch, cover: Plan
-    ) -> None:
-        self._file, self._space, self._store, self._watch = file, space, store, watch
-        self._cover = cover
+    def __init__(self, file: StudyFile, space: Space, cover: Work) -> None:
+        self._file, self._space, self._cover = file, space, cover
+        self._store, self._watch = cover.store, cover.watch
         self._trials: dict[int, Trial] = {}
         self._given_up: dict[str, Pool] = {}  # of trials that failed, by fingerprint
         self.asked: dict[tuple[int, int], Condition] = {}
         self._stack = contextlib.ExitStack()
-        self._kept: tuple[Kept, Training] | None = None
+        self._shared: tuple[SharedEngines, Training] | None = None
         self._is_begun = False
         self._checked: set[str] = set()
         self.plan: Plan | None = None
         self.troubles: list[str] = []
         self.is_spent = False
 
-    def __enter__(self) -> "Workshop":
+    def __enter__(self) -> "TrialRunner":
         return self
 
     def __exit__(
@@ -76,14 +72,11 @@ class Workshop:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def measure(
-        self, asked: Sequence[tuple[Trial, int]], ray_needed: Callable[[], None]
-    ) -> dict[int, Measured | Unmeasured]:
+    def measure(self, asked: Sequence[tuple[Trial, int]]) -> dict[int, Measured | Unmeasured]:
         """Measure trials at their rungs.
 
         Args:
             asked: The trials, each with the rung.
-            ray_needed: Called before Ray is used.
 
         Returns:
             What each came to, by its number.
@@ -100,11 +93,9 @@ class Workshop:
         self._check(plan)
 
         def attempt() -> dict[int, Measured | Unmeasured]:
-            made = self._make(plan, ray_needed)
-            self.troubles, self.is_spent = made.filled.troubles, made.filled.is_spent
-            return self._readings(
-                left, _Readings(plan, survey(plan, self._store), made, self._store)
-            )
+            making = self._make(plan)
+            self.troubles, self.is_spent = list(making.filled.troubles), making.filled.is_spent
+            return self._readings(left, _Readings(making))
 
         found = mending(self._store, self._watch, attempt)
         self._checked |= set(files_of(plan, self._store))
@@ -117,11 +108,10 @@ class Workshop:
         plan = self.plan
         if plan is None:
             return {trial.number: Unmeasured(rows, why, is_cut_off=True) for trial, rows in asked}
-        made = Making([], Filled([why], is_spent=True))
+        now = survey(plan, self._store)
+        making = Making({}, Filled(now, [why], is_spent=True), now)
         planned = [(trial, rows) for trial, rows in asked if (trial.number, rows) in self.asked]
-        found = self._readings(
-            planned, _Readings(plan, survey(plan, self._store), made, self._store)
-        )
+        found = self._readings(planned, _Readings(making))
         cut = {trial.number: Unmeasured(rows, why, is_cut_off=True) for trial, rows in asked}
         return {**cut, **{at: one for at, one in found.items() if isinstance(one, Measured)}}
 
@@ -195,37 +185,40 @@ class Workshop:
         for found in list(damaged_files(sorted(new), self._store)):
             mend(found, self._store, self._watch)
 
-    def _make(self, plan: Plan, ray_needed: Callable[[], None]) -> Making:
-        self._begin(plan, ray_needed)
-        if self._kept is None:
-            with Training(plan, self._store, self._watch) as training:
-                return make(plan, self._store, self._watch, ray_needed, training)
-        kept, training = self._kept
+    def _make(self, plan: Plan) -> Making:
+        work = self._cover.on(plan)
+        self._begin(work)
+        if self._shared is None:
+            with Training(work) as training:
+                return make(work, training)
+        engines, training = self._shared
         training.turn_to(plan)
-        return make(plan, self._store, self._watch, ray_needed, training, kept)
+        return make(work, training, engines)
 
-    def _begin(self, plan: Plan, ray_needed: Callable[[], None]) -> None:
+    def _begin(self, work: Work) -> None:
         """Find out, once, whether there is room for engines and workers that stay up."""
         if self._is_begun:
             return
         self._is_begun = True
-        ray_needed()
+        work.ray()
         study = self._file.study
-        whole = {pool.fingerprint: pool for pool in (*self._cover.pools, *plan.pools)}
+        pools = (*self._cover.plan.pools, *work.plan.pools)
+        whole = {pool.fingerprint: pool for pool in pools}
         room, beside = shares(study.resources, whole.values())
         if room and beside:
-            kept = Kept(self._store, study.resources, study.name, room)
-            training = Training(plan, self._store, self._watch, beside)
-            self._kept = self._stack.enter_context(kept), self._stack.enter_context(training)
+            engines = SharedEngines(self._store, study.resources, study.name, room)
+            training = Training(work, beside)
+            enter = self._stack.enter_context
+            self._shared = enter(engines), enter(training)
 
 
 class _Readings:
     """What conditions came to, as the files tell."""
 
-    def __init__(self, plan: Plan, now: Survey, made: Making, store: Store) -> None:
-        self._plan, self._now, self._store = plan, now, store
-        self._failures = {one.name: one.failure for one in made.failed}
-        self._filled = made.filled
+    def __init__(self, making: Making) -> None:
+        now = making.now
+        self._plan, self._now, self._store = now.plan, now, now.seen
+        self._failures, self._filled = making.failures, making.filled
         self._ready = {id(ready.cell): ready for ready in now.ready}
         self._given_up = {id(cell): why for cell, why in now.given_up}
 
@@ -235,8 +228,8 @@ class _Readings:
             if why := self._given_up.get(id(cell)):
                 return Unmeasured(rows, why)
             if id(cell) not in self._ready:
-                told = self._filled.troubles
-                why = told[0] if told else "its rows could not be made"
+                troubles = self._filled.troubles
+                why = troubles[0] if troubles else "its rows could not be made"
                 return Unmeasured(rows, why, is_cut_off=self._filled.is_spent)
         ready = [self._ready[id(cell)] for cell in cells]
         for one in ready:
@@ -272,9 +265,9 @@ class _Readings:
         total = Taken()
         if cell.mix.view is None:
             return total
-        looks = self._now.outlooks[cell.mix.view.fingerprint]
+        judged = self._now.standings[cell.mix.view.fingerprint]
         quotas = {
-            label: min(wanted, looks[label].tally.accepted) for label, wanted in cell.quotas.items()
+            label: min(rows, judged[label].tally.accepted) for label, rows in cell.quotas.items()
         }
         for extent in extents(self._plan, cell.mix.view, quotas, self._store):
             total = total.plus(cost(extent, self._store))

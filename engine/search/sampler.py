@@ -16,8 +16,6 @@ from engine.study.factors import Level
 from engine.study.search_config import SearchConfig
 
 TRIES = 10  # proposals in a row that are no new ones, until one is drawn from those that are
-
-
 DRAWS = 500  # at random in vain, until there is said to be none
 
 

@@ -14,14 +14,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from engine.errors import TextmillError
-from engine.make.make import Lazily
+from engine.make.work import RayOnDemand, Work
 from engine.nodes.room import at_home
 from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress, Watch
 from engine.search.board import Board
 from engine.search.clock import Clock, OutOfTimeError
 from engine.search.course import Course, Measured, Trial, Unmeasured
-from engine.search.measure import Workshop
+from engine.search.measure import TrialRunner
 from engine.search.space import Space
 from engine.search.trial import Point, Told
 from engine.store.store import Store
@@ -114,22 +114,21 @@ def search_study(file: StudyFile, store: Store, watch: Watch) -> Searched:
     clock = Clock(search_folder(file), store, config.max_hours)
     course = Course(config, space.rungs)
     with contextlib.ExitStack() as stack:
-        ray_needed = Lazily(stack, file.study.resources)
-        ray_needed()
-        workshop = stack.enter_context(
-            Workshop(bounded, space, store, clock.watching(watch), whole)
-        )
+        ray = RayOnDemand(stack, file.study.resources)
+        ray()
+        cover = Work(whole, store, clock.watching(watch), ray)
+        runner = stack.enter_context(TrialRunner(bounded, space, cover))
         points = islice(space.points(), config.max_trials) if space.is_small else None
         most = config.max_trials if points is None else sum(1 for _ in points)
-        searching = _Searching(course, workshop, clock, ray_needed, watch, most)
+        searching = _Searching(course, runner, clock, watch, most)
         searching.run(file)
     clock.note()
     return Searched(
         file=file,
         space=space,
         trials=course.trials,
-        plan=workshop.plan,
-        asked=dict(workshop.asked),
+        plan=runner.plan,
+        asked=dict(runner.asked),
         phases=course.phases,
         hours=clock.hours,
         troubles=searching.troubles,
@@ -144,17 +143,11 @@ def search_folder(file: StudyFile) -> str:
 class _Searching:
     """The loop of ``search_study``: a phase after another, until Ray Tune has no trial left."""
 
-    def __init__(  # noqa: PLR0913 - it joins these
-        self,
-        course: Course,
-        workshop: Workshop,
-        clock: Clock,
-        ray_needed: Lazily,
-        watch: Watch,
-        most: int,
+    def __init__(
+        self, course: Course, runner: TrialRunner, clock: Clock, watch: Watch, most: int
     ) -> None:
-        self._course, self._workshop, self._clock = course, workshop, clock
-        self._ray_needed, self._watch, self._most = ray_needed, watch, most
+        self._course, self._runner, self._clock = course, runner, clock
+        self._watch, self._most = watch, most
         self.troubles: list[str] = []
 
     def run(self, file: StudyFile) -> None:
@@ -197,12 +190,12 @@ class _Searching:
 
     def _measure(self, asked: list[tuple[Trial, int]]) -> dict[int, Measured | Unmeasured]:
         try:
-            found = self._workshop.measure(asked, self._ray_needed)
+            found = self._runner.measure(asked)
         except OutOfTimeError as over:
             if str(over) not in self.troubles:
                 self.troubles.append(f"{str(over)[0].upper()}{str(over)[1:]}: see max_hours.")
-            found = self._workshop.read_off(asked, str(over))
-        self.troubles += [one for one in self._workshop.troubles if one not in self.troubles]
+            found = self._runner.read_off(asked, str(over))
+        self.troubles += [one for one in self._runner.troubles if one not in self.troubles]
         return found
 
     def _is_over(self, came_to: dict[int, Measured | Unmeasured]) -> bool:

@@ -23,27 +23,13 @@ from engine.study.search_config import Range, check_rising
 from engine.study.study import SECTIONS, StudyFile
 
 QUANTITY = "mix.quantity"
-
-
 QUANTITIES = ("quantity", QUANTITY)  # names that a study may give it
-
-
 # what decides which other factors apply, each behind those that decide about itself
 SWITCHES = [f"generate.{name}" for name in ("engine", "strategy", "labelling", "rephrase")]
-
-
 SWITCHES += ["train.trainer", "train.epochs"]
-
-
 MANY = 5000  # points that are still looked at one by one
-
-
 COMPLETIONS = 100  # ways to complete some levels that are tried, before there is said to be none
-
-
 RUNGS = 3  # where a study gives none
-
-
 COLUMNS = {"trial", "validation", "test", "tokens", "engine_seconds", "standing", "why"}
 
 

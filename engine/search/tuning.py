@@ -21,8 +21,6 @@ from engine.search.trial import Point, run_trial
 from engine.study.study import StudyFile
 
 DEATHS = 3  # of a trial's process at work, before the search ends
-
-
 SHARE = 1e-3  # of the driver's node, which pins trials to it and holds none of its CPUs
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 from engine.errors import DamagedError
 from engine.plan.plan import Plan
-from engine.store.checks import CHECKSUMS, damage, model_files
-from engine.store.store import Store
+from engine.store.checks import model_files
+from engine.store.kinds import Kind, damage, kind_of
+from engine.store.store import Store, is_leftover
 
 
 def files_of(plan: Plan, store: Store) -> list[str]:
@@ -15,29 +16,15 @@ def files_of(plan: Plan, store: Store) -> list[str]:
     That is what is there of its inputs, pools and views, what its study refers to, all runs,
     diagnoses and embeddings, and all classifiers if it keeps them: it reads none.
     """
-    names = _files_of_rows(plan, store) + _documents(store)
+    folders = [*_places(plan), *_stages("all")]
     if plan.file.study.resources.keep_models:
-        names += _kept_models(store)
-    study = f"studies/{plan.file.study.name}"
-    names += [one for one in (f"{study}/references.json",) if store.has(one)]
-    sittings = f"{study}/search/sittings"
-    return [*names, *_in(store, sittings), *_in_folders(store, "embeddings")]
+        folders += _stages("keep")
+    return _files_in(folders, store)
 
 
 def all_files(plan: Plan, store: Store) -> list[str]:
     """Return the same, and the classifiers that any study keeps."""
-    return list(dict.fromkeys([*files_of(plan, store), *_kept_models(store)]))
-
-
-def _files_of_rows(plan: Plan, store: Store) -> list[str]:
-    folders = [*(pool.folder for pool in plan.pools), *(view.folder for view in plan.views)]
-    names = [rows.name for rows in plan.inputs() if store.has(rows.name)]
-    names += [listed.file for listed in plan.topic_pools if store.has(listed.file)]
-    for folder in folders:
-        rows = _in(store, f"{folder}/rows")
-        recipe = f"{folder}/recipe.json"
-        names += [recipe, *rows] if rows or store.has(recipe) else []
-    return names
+    return _files_in([*_places(plan), *_stages("all"), *_stages("keep")], store)
 
 
 def damaged_files(names: Iterable[str], store: Store) -> Iterator[DamagedError]:
@@ -46,27 +33,40 @@ def damaged_files(names: Iterable[str], store: Store) -> Iterator[DamagedError]:
     Raises:
         FormatError: One was written by another version of textmill.
     """
-    return (found for name in names if (found := damage(store, name)))
+    return (error for name in names if (error := damage(store, name)))
 
 
-def _documents(store: Store) -> list[str]:
-    return [name for stage in ("runs", "diagnoses") for name in _in(store, stage)]
+def _places(plan: Plan) -> list[str]:
+    """Return the files and folders that belong to a plan alone."""
+    return [
+        *(rows.name for rows in plan.inputs()),
+        *(topics.file for topics in plan.topic_pools),
+        *(pool.folder for pool in plan.pools),
+        *(view.folder for view in plan.views),
+        f"studies/{plan.file.study.name}",
+    ]
 
 
-def _kept_models(store: Store) -> list[str]:
-    """Return the classifiers' files, also those that are missing and, of any, their checksums."""
-    found: dict[str, None] = {}
-    for folder in _in(store, "models"):
-        own = {f"{folder}/{CHECKSUMS}": None, **dict.fromkeys(_in(store, folder))}
-        with contextlib.suppress(DamagedError):  # which is found when they are checked
-            own |= dict.fromkeys(f"{folder}/{name}" for name in model_files(store, folder))
-        found |= own if store.names(folder) else {}
-    return list(found)
+def _stages(readers: str) -> list[str]:
+    return list(dict.fromkeys(one.value.stage for one in Kind if one.value.readers == readers))
 
 
-def _in_folders(store: Store, stage: str) -> list[str]:
-    return [name for folder in _in(store, stage) for name in _in(store, folder)]
-
-
-def _in(store: Store, folder: str) -> list[str]:
-    return [f"{folder}/{name}" for name in store.names(folder)]
+def _files_in(places: Iterable[str], store: Store) -> list[str]:
+    """Return the files in places that are read, and what must lie beside them."""
+    read = {
+        entry.name: kind
+        for place in places
+        for entry in store.entries(place)
+        if entry.is_file and not is_leftover(entry.name)
+        if (kind := kind_of(entry.name)).value.readers != "none"
+    }
+    beside = {
+        f"{'/'.join(name.split('/')[:2])}/{kind.value.companion}": kind
+        for name, kind in read.items()
+        if kind.value.companion
+    }
+    for name in [name for name, kind in beside.items() if kind is Kind.MODEL]:
+        folder = name.rpartition("/")[0]
+        with contextlib.suppress(DamagedError):  # which is told when they are checked
+            beside |= {f"{folder}/{own}": Kind.MODEL for own in model_files(store, folder)}
+    return list(read | beside)

@@ -1,23 +1,21 @@
 """What a study's missing rows will take, judged by the rows that are there."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from engine.plan.names import pool_name
 from engine.plan.plan import Plan
 from engine.prompts.strategy import Asker
 from engine.prompts.topic_list import TopicList
-from engine.schema import NONE
-from engine.status.quotas import OnDisk, look_over
+from engine.status.quotas import Targets, standings, targets
 from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.survey import Survey
+from engine.status.wants import missing_segments
 from engine.steps.baseline import Baseline
 from engine.steps.pool import Pool
 from engine.steps.topics import TopicPool
-from engine.store.segments import unbroken
-from engine.store.store import Store
 
 CHARACTERS = 4  # of English text, a token: what tokenizers of today come to, about
-
-
 SAMPLE = 8  # prompts of a slot that are looked at
 
 
@@ -41,7 +39,7 @@ class Forecast:
     most: Taken
 
 
-def forecast(plan: Plan, store: Store) -> Forecast:
+def forecast(now: Survey) -> Forecast:
     """Forecast what the rows that are missing will take.
 
     Each recipe is judged by its own rows: the share that is accepted, tokens, engine seconds.
@@ -49,29 +47,30 @@ def forecast(plan: Plan, store: Store) -> Forecast:
     Raises:
         DamagedError: A footer cannot be read.
     """
-    rows, more, most, unknown = 0, Taken(), Taken(), []
-    upto = _upto(plan, store)
+    plan, rows, more, most, unknown = now.plan, 0, Taken(), Taken(), []
+    missing: Counter[str] = Counter()
+    for want in missing_segments(now, _reach(now)):
+        missing[want.pool.fingerprint] += want.rows
     for pool in plan.pools:
-        lacking = (
-            pool.lacking(store)
-            if isinstance(pool, Baseline)
-            else sum(
-                _lacking(pool, slot, upto[pool.fingerprint, slot], store) for slot in pool.slots
-            )
-        )
+        lacking = missing[pool.fingerprint]
         if not lacking:
             continue
         rows += lacking
-        known = taken([pool], store)
+        known = taken([pool], now.seen)
         if not known.rows:
             unknown.append(pool_name(plan, pool))
             most = most.plus(_bound(plan, pool, lacking))
             continue
-        own = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
-        more = more.plus(own.times(lacking / known.rows))
+        running = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
+        more = more.plus(running.times(lacking / known.rows))
     replicas = plan.file.study.resources.replicas
     seconds = more.engine_s / (max(replicas) if isinstance(replicas, list) else replicas)
     return Forecast(rows, more, seconds / HOUR_S, unknown, most)
+
+
+def _reach(now: Survey) -> Targets:
+    """Return how far pools are likely to reach in the end, not at the next look."""
+    return targets(now.plan, standings(now.plan, now.known, pilot=False), now.known)
 
 
 def _bound(plan: Plan, pool: Pool, rows: int) -> Taken:
@@ -104,26 +103,3 @@ def _prompt_characters(plan: Plan, pool: Pool) -> float:
         for index in range(min(SAMPLE, pool.limits.get(slot, SAMPLE)))
     ]
     return sum(len(one.text) for one in asked) / len(asked)
-
-
-def _upto(plan: Plan, store: Store) -> dict[tuple[str, str], int]:
-    """Return how many rows each slot of each pool is likely to have in the end."""
-    found: dict[tuple[str, str], int] = {}
-    looks = look_over(plan, OnDisk(plan, store), has_pilot=False)
-    for view in plan.views:
-        for label, look in looks[view.fingerprint].items():
-            key = (view.pool.fingerprint, view.slot_of(label))
-            found[key] = max(found.get(key, 0), look.upto)
-    for listed in plan.topic_pools:
-        there = listed.segments(store)[NONE]
-        hopeless = listed.is_hopeless(there, store)
-        found[listed.fingerprint, NONE] = 0 if hopeless else listed.upto(there, store)
-    return found
-
-
-def _lacking(pool: Pool, slot: str, upto: int, store: Store) -> int:
-    """Return how many rows of a slot are to be made yet, in whole segments."""
-    whole = unbroken(pool.segments(store)[slot])
-    there = whole[-1].stop if whole else 0
-    segments = pool.grid(slot, upto)
-    return max(0, (segments[-1].stop if segments else 0) - there)

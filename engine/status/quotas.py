@@ -1,115 +1,123 @@
-"""Where each label of each view stands against its quota, and how many rows that may take."""
+"""Where each label of each view stands against its quota, and how far pools must reach for it."""
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
 from engine.plan.plan import Plan
 from engine.schema import NONE
 from engine.steps.pool import Pool
+from engine.steps.topics import TopicPool
 from engine.steps.view import Tally, View, tally_of
 from engine.store.segments import Segment
 from engine.store.store import Store
 from engine.study.resources import Quota
 
 PILOT = 512  # rows of a label that are made before any is judged: a hopeless recipe costs no more
-
-
 LEAST_SHARE = 0.05  # no forecast asks for more than 20 rows for each row that is wanted
 
+State = Literal["enough", "wanting", "short", "hopeless"]
 
-Standing = Literal["enough", "wanting", "short", "hopeless"]
+
+class Slot(NamedTuple):
+    """One label of a view, and what its slot of the pool came to.
+
+    Attributes:
+        view: The view.
+        label: The label.
+        quotas: Accepted rows wanted of each label of the view.
+        tally: What the rows of the label's slot that are judged came to.
+    """
+
+    view: View
+    label: str
+    quotas: Mapping[str, int]
+    tally: Tally
 
 
-class Outlook(NamedTuple):
+class Rule(NamedTuple):
+    """By what a label is judged.
+
+    Attributes:
+        quota: When to give up, and how many rows to try at most.
+        awaits: Whether further rows are being made or judged. Then nothing is given up yet, and
+            only as many rows are called for as will be needed whatever those come to.
+        limit: Rows that the slot can have at all, where that is known.
+        pilot: Whether no more than a few rows are called for before any is judged.
+    """
+
+    quota: Quota
+    awaits: bool = False
+    limit: int | None = None
+    pilot: bool = True
+
+
+class Standing(NamedTuple):
     """Where one label of a view stands against its quota.
 
     Attributes:
-        standing: "enough" rows; "wanting" more; "short" for good, since no more can be had; or
+        state: "enough" rows; "wanting" more; "short" for good, since no more can be had; or
             "hopeless", since too many are refused.
         quota: Accepted rows wanted.
         tally: What there is.
         upto: Rows that the pool's slot should have for the quota, as far as can be told.
     """
 
-    standing: Standing
+    state: State
     quota: int
     tally: Tally
     upto: int
 
 
-def outlook(  # noqa: PLR0913 - a label's outlook has these sources
-    view: View,
-    label: str,
-    quotas: Mapping[str, int],
-    tally: Tally,
-    config: Quota,
-    *,
-    awaits: bool = False,
-    limit: int | None = None,
-    has_pilot: bool = True,
-) -> Outlook:
-    """Judge whether one label of a view has its quota, and how many rows that may take.
-
-    Args:
-        view: The view.
-        label: The label.
-        quotas: Accepted rows wanted of each label of the view.
-        tally: What the rows of the label's slot that are judged came to.
-        config: When to give up.
-        awaits: Whether further rows are being made or judged. Then nothing is given up yet, and
-            only as many rows are called for as will be needed whatever those come to.
-        limit: Rows that the slot can have at all, where that is known.
-        has_pilot: Whether no more than a few rows are called for before any is judged.
-    """
-    own, quota = tally.of(label), quotas[label]
-    if own.accepted >= quota:
-        return Outlook("enough", quota, own, tally.rows)
-    accepted = tally.accepted / tally.rows if tally.rows else 1.0
-    is_chosen = view.slot_of(label) != label  # by the LLM, which may never choose it
-    is_never = is_chosen and not own.accepted and tally.rows >= PILOT
-    if tally.rows >= config.judged_after and (accepted < 1 - config.max_refused or is_never):
-        return Outlook("wanting" if awaits else "hopeless", quota, own, tally.rows)
-    hoped = _best_share(own) if awaits else None
-    likely = likely_rows(view, label, quotas, tally, config, share=hoped)
-    if limit is not None:
-        likely = min(likely, limit)
-    if likely <= tally.rows:
-        return Outlook("wanting" if awaits else "short", quota, own, tally.rows)
-    is_first = has_pilot and tally.rows < config.judged_after
-    pilot = max(PILOT, config.judged_after) if is_first else likely
-    return Outlook("wanting", quota, own, min(likely, pilot))
+Standings = Mapping[str, Mapping[str, Standing]]  # by view's fingerprint, and label
+Targets = Mapping[tuple[str, str], int]  # rows, by pool's fingerprint and slot
 
 
-def likely_rows(  # noqa: PLR0913 - as of an outlook
-    view: View,
-    label: str,
-    quotas: Mapping[str, int],
-    tally: Tally,
-    config: Quota,
-    *,
-    share: float | None = None,
-) -> int:
+def standing_of(slot: Slot, rule: Rule) -> Standing:
+    """Judge whether one label of a view has its quota, and how many rows that may take."""
+    judged, config = slot.tally, rule.quota
+    tally, quota = judged.of(slot.label), slot.quotas[slot.label]
+    if tally.accepted >= quota:
+        return Standing("enough", quota, tally, judged.rows)
+    if judged.rows >= config.judged_after and _is_refused(slot, config):
+        return Standing("wanting" if rule.awaits else "hopeless", quota, tally, judged.rows)
+    likely = likely_rows(slot, config, share=_best_share(tally) if rule.awaits else None)
+    if rule.limit is not None:
+        likely = min(likely, rule.limit)
+    if likely <= judged.rows:
+        return Standing("wanting" if rule.awaits else "short", quota, tally, judged.rows)
+    is_first = rule.pilot and judged.rows < config.judged_after
+    most = max(PILOT, config.judged_after) if is_first else likely
+    return Standing("wanting", quota, tally, min(likely, most))
+
+
+def _is_refused(slot: Slot, config: Quota) -> bool:
+    """Say whether too many rows of a slot are refused, or none ever has the label."""
+    judged = slot.tally
+    accepted = judged.accepted / judged.rows if judged.rows else 1.0
+    is_chosen = slot.view.slot_of(slot.label) != slot.label  # by the LLM: it may never choose it
+    is_never = is_chosen and not judged.of(slot.label).accepted and judged.rows >= PILOT
+    return accepted < 1 - config.max_refused or is_never
+
+
+def likely_rows(slot: Slot, config: Quota, *, share: float | None = None) -> int:
     """Return how many rows a label's slot is likely to need for a quota, or may have at most.
 
     Args:
-        view: The view.
-        label: The label.
-        quotas: Accepted rows wanted of each label of the view.
-        tally: What the rows of the slot that are judged came to.
-        config: When to give up.
+        slot: The label, and what its slot came to.
+        config: How many rows to try at most.
         share: Rows of the label that will be accepted of those to come, in (0, 1]; as of those
             judged, if None.
     """
-    own, slot = tally.of(label), view.slot_of(label)
-    in_slot = [quota for other, quota in quotas.items() if view.slot_of(other) == slot]
+    view, label, quotas, tally = slot
+    accepted, name = tally.of(label).accepted, view.slot_of(label)
+    in_slot = [quota for other, quota in quotas.items() if view.slot_of(other) == name]
     if share is None:
         at_first = quotas[label] / sum(in_slot)  # as if all were accepted, and labels as wanted
-        share = max(LEAST_SHARE, own.accepted / tally.rows if tally.rows else at_first)
-    likely = tally.rows + math.ceil((quotas[label] - own.accepted) / share)
+        share = max(LEAST_SHARE, accepted / tally.rows if tally.rows else at_first)
+    likely = tally.rows + math.ceil((quotas[label] - accepted) / share)
     cap = math.ceil(config.attempts * sum(in_slot))
-    return min(likely, cap, view.pool.limits.get(slot, cap))
+    return min(likely, cap, view.pool.limits.get(name, cap))
 
 
 def _best_share(tally: Tally) -> float:
@@ -139,13 +147,14 @@ class Known(Protocol):
         """Say whether the topics that a pool draws on are there, or may come yet."""
         ...
 
+    def answers(self, topics: TopicPool) -> int:
+        """Return how many answers a list of topics takes yet; 0 if it is there, or hopeless."""
+        ...
 
-Looks = Mapping[str, Mapping[str, Outlook]]  # by view's fingerprint, and label
 
-
-def look_over(
-    plan: Plan, known: Known, *, most: int | None = None, has_pilot: bool = True
-) -> Looks:
+def standings(
+    plan: Plan, known: Known, *, most: int | None = None, pilot: bool = True
+) -> Standings:
     """Judge every label of every view of a plan.
 
     What a pool that is made from a view wants goes up to that view as a quota: so many of its rows
@@ -155,82 +164,100 @@ def look_over(
         plan: The study's steps.
         known: What there is.
         most: Rows of a label that are wanted, at most, if not all.
-        has_pilot: Whether no more than a few rows are called for before any is judged.
+        pilot: Whether no more than a few rows are called for before any is judged.
     """
+    rule = Rule(plan.file.study.quota, pilot=pilot)
     quotas = {view.fingerprint: _at_most(plan.demand(view), most) for view in plan.views}
-    looks = partial(_looks, known=known, config=plan.file.study.quota, has_pilot=has_pilot)
     for view in reversed(plan.views):  # those made from others stand behind them
         if parent := view.pool.parent:
-            own, above = quotas[view.fingerprint], quotas[parent.fingerprint]
-            for slot, rows in _wanted_rows(view, looks(view, own, {})).items():
+            wanted, above = quotas[view.fingerprint], quotas[parent.fingerprint]
+            for slot, rows in _wanted_rows(view, _of_view(view, wanted, known, rule)).items():
                 label, count = parent.needs(slot, rows)
                 above[label] = max(above[label], count)
-    found: dict[str, Mapping[str, Outlook]] = {}
+    judged: dict[str, Mapping[str, Standing]] = {}
     for view in plan.views:
-        limits = _limits(plan, view, found, known)
-        found[view.fingerprint] = looks(view, quotas[view.fingerprint], limits)
-    return found
+        limits = _limits(plan, view, judged, known)
+        judged[view.fingerprint] = _of_view(view, quotas[view.fingerprint], known, rule, limits)
+    return judged
+
+
+def targets(plan: Plan, judged: Standings, known: Known, *, most: int | None = None) -> Targets:
+    """Return how far each slot of each pool must reach, as far as can be told.
+
+    For quotas as their labels stand; for lists of topics as many answers as those take; for a
+    baseline all rows of its splits.
+
+    Args:
+        plan: The study's steps.
+        judged: Where every label stands.
+        known: What there is.
+        most: Rows of a baseline's split that are wanted, at most, if not all.
+    """
+    reach: dict[tuple[str, str], int] = {}
+    for view in plan.views:
+        for label, standing in judged[view.fingerprint].items():
+            key = (view.pool.fingerprint, view.slot_of(label))
+            reach[key] = max(reach.get(key, 0), standing.upto)
+    for topics in plan.topic_pools:
+        reach[topics.fingerprint, NONE] = known.answers(topics)
+    for baseline in plan.baselines:
+        for split, rows in _at_most(baseline.limits, most).items():
+            reach[baseline.fingerprint, split] = rows
+    return reach
 
 
 def _at_most(quotas: Mapping[str, int], most: int | None) -> dict[str, int]:
-    return {label: own if most is None else min(own, most) for label, own in quotas.items()}
+    return {key: rows if most is None else min(rows, most) for key, rows in quotas.items()}
 
 
-def _looks(  # noqa: PLR0913 - most is the same for all views
+def _of_view(
     view: View,
     quotas: Mapping[str, int],
-    limits: Mapping[str, int],
-    *,
     known: Known,
-    config: Quota,
-    has_pilot: bool,
-) -> dict[str, Outlook]:
-    found = {}
+    rule: Rule,
+    limits: Mapping[str, int] | None = None,
+) -> dict[str, Standing]:
+    judged = {}
     for label in view.labels:
-        slot = view.slot_of(label)
-        found[label] = outlook(
-            view,
-            label,
-            quotas,
-            known.tally(view, slot),
-            config,
-            awaits=known.awaits(view, slot),
-            limit=limits.get(slot),
-            has_pilot=has_pilot,
+        name = view.slot_of(label)
+        limit = (limits or {}).get(name)
+        judged[label] = standing_of(
+            Slot(view, label, quotas, known.tally(view, name)),
+            rule._replace(awaits=known.awaits(view, name), limit=limit),
         )
-    return found
+    return judged
 
 
-def _wanted_rows(view: View, looks: Mapping[str, Outlook]) -> dict[str, int]:
+def _wanted_rows(view: View, judged: Mapping[str, Standing]) -> dict[str, int]:
     """Return how many rows each slot of a view's pool should have, in whole segments."""
     upto = dict.fromkeys(view.pool.slots, 0)
-    for label, look in looks.items():
+    for label, standing in judged.items():
         slot = view.slot_of(label)
-        upto[slot] = max(upto[slot], look.upto)
+        upto[slot] = max(upto[slot], standing.upto)
     return {slot: _stop(view.pool.grid(slot, rows)) for slot, rows in upto.items()}
 
 
-def _limits(plan: Plan, view: View, looks: Looks, known: Known) -> dict[str, int]:
+def _limits(plan: Plan, view: View, judged: Standings, known: Known) -> dict[str, int]:
     """Return how many rows each slot can have at all, of those whose sources are at their end."""
     pool = view.pool
     if not known.may_be_listed(pool):
         return dict.fromkeys(pool.slots, 0)
     if pool.parent is None:
         return {}
-    parent, above = plan.ancestors[pool.parent.fingerprint], looks[pool.parent.fingerprint]
-    accepted = {label: look.tally.accepted for label, look in above.items()}
+    parent, above = plan.ancestors[pool.parent.fingerprint], judged[pool.parent.fingerprint]
+    accepted = {label: standing.tally.accepted for label, standing in above.items()}
     limits = {}
     for slot in pool.slots:
         label, _ = pool.parent.needs(slot, 1)
         grows = known.can_grow(parent, parent.slot_of(label))
-        if above[label].standing != "wanting" or not grows:
+        if above[label].state != "wanting" or not grows:
             limits[slot] = whole_rows(pool, slot, pool.parent.feeds(slot, accepted))
     return limits
 
 
 def whole_rows(pool: Pool, slot: str, count: int) -> int:
     """Return how many rows the whole segments among a slot's first ``count`` rows hold."""
-    stops = [one.stop for one in pool.grid(slot, count) if one.stop <= count]
+    stops = [segment.stop for segment in pool.grid(slot, count) if segment.stop <= count]
     return stops[-1] if stops else 0
 
 
@@ -243,7 +270,7 @@ class OnDisk:
 
     Args:
         plan: The study's steps.
-        store: The root.
+        store: The root; a ``Reading`` of it, if its files are to be read once.
     """
 
     def __init__(self, plan: Plan, store: Store) -> None:
@@ -271,8 +298,14 @@ class OnDisk:
 
     def may_be_listed(self, pool: Pool) -> bool:
         """Say whether the topics that a pool draws on are there, or may come yet."""
-        listed = self._plan.topic_pool(pool)
-        if listed is None:
-            return True
-        there = listed.segments(self._store)[NONE]
-        return not listed.is_hopeless(there, self._store)
+        topics = self._plan.topic_pool(pool)
+        return topics is None or not self._is_hopeless(topics)
+
+    def answers(self, topics: TopicPool) -> int:
+        """Return how many answers a list of topics takes yet; 0 if it is there, or hopeless."""
+        if self._is_hopeless(topics):
+            return 0
+        return topics.upto(topics.segments(self._store)[NONE], self._store)
+
+    def _is_hopeless(self, topics: TopicPool) -> bool:
+        return topics.is_hopeless(topics.segments(self._store)[NONE], self._store)

@@ -8,8 +8,6 @@ from engine.store.store import Store
 from engine.study.resources import Budget
 
 HOUR_S = 3600
-
-
 MILLION = 10**6
 
 
@@ -94,7 +92,7 @@ def noted(notes: Mapping[str, Any]) -> Taken:
     )
 
 
-def _running(spent: Taken) -> Taken:
+def running(spent: Taken) -> Taken:
     """Return what was taken without the engines' starts."""
     return spent._replace(engine_s=spent.engine_s - spent.start_s, start_s=0)
 

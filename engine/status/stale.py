@@ -8,21 +8,21 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from engine.plan.plan import Plan
 from engine.prompts.strategy import Origin
 from engine.schema import RowId
+from engine.status.survey import Survey
 from engine.steps.pool import Pool
 from engine.store.segments import Segment
 from engine.store.store import Store
 
 
-def astray(plan: Plan, store: Store) -> list[str]:
+def astray(now: Survey) -> list[str]:
     """Return the pool segments whose rows do not go on with the rows that they should.
 
     Raises:
         DamagedError: A file that it had to read is damaged.
     """
-    return [name for view in plan.views for name in _astray_of(view.pool, store)]
+    return [name for view in now.plan.views for name in _astray_of(view.pool, now.seen)]
 
 
 def _astray_of(pool: Pool, store: Store) -> Iterator[str]:

@@ -1,18 +1,23 @@
-"""What of a plan is there and what is missing, derived from the store's files alone."""
+"""What of a plan is there and what is missing, derived from the store's files alone.
 
-from collections.abc import Iterator, Mapping, Sequence
+A root is looked at once, and the ``Survey`` that this gives is handed on: whatever is to be said or
+done next starts from it, and reads through its ``seen`` no file that was read before.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from engine.mix.training_set import ordered_rows, outlines
 from engine.plan.cell import Cell
 from engine.plan.plan import Plan
-from engine.status.files import _documents
-from engine.status.quotas import Looks, OnDisk, Outlook, look_over
+from engine.status.quotas import OnDisk, Standing, Standings, standings
 from engine.steps.examination import Examination, examination
 from engine.steps.mix import Example, Mix, Outline
 from engine.steps.run import Run
 from engine.steps.view import Tally
+from engine.store.kinds import Kind
+from engine.store.reading import Reading
 from engine.store.store import Store
 
 
@@ -35,7 +40,10 @@ class Survey:
     """What is there of a plan.
 
     Attributes:
-        outlooks: Where each view's labels stand, by fingerprint.
+        plan: The plan.
+        seen: What was read of the root.
+        known: What its files tell of the plan's rows.
+        standings: Where each view's labels stand, by fingerprint.
         ready: The cells whose training sets are known.
         waiting: The cells whose rows are still to be made.
         given_up: The cells that will not be trained, each with the reason.
@@ -43,7 +51,10 @@ class Survey:
         examinations: What is to be found out about views, as far as their rows are known.
     """
 
-    outlooks: Mapping[str, Mapping[str, Outlook]]
+    plan: Plan
+    seen: Reading
+    known: OnDisk
+    standings: Standings
     ready: Sequence[Ready]
     waiting: Sequence[Cell]
     given_up: Sequence[tuple[Cell, str]]
@@ -60,6 +71,10 @@ class Survey:
         known = {one.name: one for one in self.examinations}
         return [one for name, one in known.items() if name not in self.made]
 
+    def after_work(self, store: Store) -> "Survey":
+        """Return the same, but for the runs and diagnoses that were made meanwhile."""
+        return replace(self, made=_results(store))
+
 
 def survey(plan: Plan, store: Store) -> Survey:
     """Look what is there.
@@ -67,54 +82,62 @@ def survey(plan: Plan, store: Store) -> Survey:
     Raises:
         DamagedError: A file of a view is damaged.
     """
-    real = _Orders(plan)
-    looks = look_over(plan, OnDisk(plan, store))
+    seen = Reading.of(store)
+    known, orders = OnDisk(plan, seen), _Orders(plan)
+    judged = standings(plan, known)
     whole: list[tuple[Cell, Mix]] = []
     waiting, given_up = [], []
     for cell in plan.cells:
-        short = _lacking(cell, looks)
-        if any(look.standing == "hopeless" for look in short):
-            given_up.append((cell, _refusals(plan, cell, short, looks)))
-        elif any(look.standing == "wanting" for look in short):
+        short = _lacking(cell, judged)
+        if any(standing.state == "hopeless" for standing in short):
+            given_up.append((cell, _refusals(plan, cell, short, judged)))
+        elif any(standing.state == "wanting" for standing in short):
             waiting.append(cell)
-        elif any(not look.tally.accepted for look in short):
-            why = _refusals(plan, cell, short, looks)
+        elif any(not standing.tally.accepted for standing in short):
+            why = _refusals(plan, cell, short, judged)
             given_up.append((cell, f"a label has no rows: {why}"))
         else:
-            whole.append((cell, replace(cell.mix, pinned=_pinned(cell, looks))))
-    ready = list(_ready(plan, store, whole, real))
-    examinations = _examinations(plan, ready, real)
-    made = frozenset(_documents(store))
-    return Survey(looks, ready, waiting, given_up, made, examinations)
+            whole.append((cell, replace(cell.mix, pinned=_pinned(cell, judged))))
+    ready = list(_ready(plan, seen, whole, orders))
+    examinations = _examinations(plan, ready, orders)
+    return Survey(
+        plan, seen, known, judged, ready, waiting, given_up, _results(store), examinations
+    )
+
+
+def _results(store: Store) -> frozenset[str]:
+    """Return the files of all runs and diagnoses that are there."""
+    stages = (Kind.RUN.value.stage, Kind.DIAGNOSIS.value.stage)
+    return frozenset(f"{stage}/{name}" for stage in stages for name in store.names(stage))
 
 
 def _ready(
-    plan: Plan, store: Store, whole: Sequence[tuple[Cell, Mix]], real: "_Orders"
+    plan: Plan, store: Store, whole: Sequence[tuple[Cell, Mix]], orders: "_Orders"
 ) -> Iterator[Ready]:
     """Yield the cells whose rows are there, in turn, with their training sets and runs."""
     by_order: dict[tuple[str, int], list[int]] = {}
     for at, (cell, _) in enumerate(whole):
         by_order.setdefault((cell.condition.task, cell.replicate), []).append(at)
-    found: dict[int, Outline] = {}
-    for own in by_order.values():
-        order = real.of(whole[own[0]][0])
-        found |= zip(own, outlines(store, [whole[at][1] for at in own], order), strict=True)
+    rows: dict[int, Outline] = {}
+    for places in by_order.values():
+        real = orders.of(whole[places[0]][0])
+        rows |= zip(places, outlines(store, [whole[at][1] for at in places], real), strict=True)
     for at, (cell, mix) in enumerate(whole):
-        yield Ready(cell, found[at], plan.runs(cell, mix, found[at]))
+        yield Ready(cell, rows[at], plan.runs(cell, mix, rows[at]))
 
 
-def _examinations(plan: Plan, ready: Sequence[Ready], real: "_Orders") -> list[Examination]:
+def _examinations(plan: Plan, ready: Sequence[Ready], orders: "_Orders") -> list[Examination]:
     """Return an examination of each view: of what its largest training set takes of it."""
     if plan.encoder is None:
         return []
-    found = []
+    planned = []
     for view in plan.views:
         cells = [one for one in ready if one.cell.mix.view is view]
         if cells:
             largest = max(cells, key=lambda one: one.cell.condition.mix.quantity)
             mix, rows = largest.runs[0].mix, largest.rows
-            found.append(examination(view, mix, rows, real.of(largest.cell), plan.encoder))
-    return found
+            planned.append(examination(view, mix, rows, orders.of(largest.cell), plan.encoder))
+    return planned
 
 
 class _Orders:
@@ -132,30 +155,30 @@ class _Orders:
         return self._known[key]
 
 
-def _lacking(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> list[Outlook]:
+def _lacking(cell: Cell, judged: Standings) -> list[Standing]:
     """Return the labels of a cell's view that have not its own quota, which may be less."""
     if cell.mix.view is None:
         return []
-    own = looks[cell.mix.view.fingerprint]
-    return [look for label, look in own.items() if look.tally.accepted < cell.quotas[label]]
+    labels = judged[cell.mix.view.fingerprint]
+    return [one for label, one in labels.items() if one.tally.accepted < cell.quotas[label]]
 
 
-def _pinned(cell: Cell, looks: Mapping[str, Mapping[str, Outlook]]) -> dict[str, int]:
+def _pinned(cell: Cell, judged: Standings) -> dict[str, int]:
     if cell.mix.view is None:
         return {}
-    return {label: look.tally.rows for label, look in looks[cell.mix.view.fingerprint].items()}
+    return {label: one.tally.rows for label, one in judged[cell.mix.view.fingerprint].items()}
 
 
-def _refusals(plan: Plan, cell: Cell, short: Sequence[Outlook], looks: Looks) -> str:
-    told, view = [], cell.mix.view
+def _refusals(plan: Plan, cell: Cell, short: Sequence[Standing], judged: Standings) -> str:
+    sentences, view = [], cell.mix.view
     while view:
-        is_shared = len(view.pool.slots) < len(view.labels)  # then each look counts the same rows
-        total = sum((look.tally for look in (short[:1] if is_shared else short)), Tally())
+        is_shared = len(view.pool.slots) < len(view.labels)  # then each label counts the same rows
+        total = sum((one.tally for one in (short[:1] if is_shared else short)), Tally())
         reasons = ", ".join(f"{count} {reason}" for reason, count in total.reasons().items())
         refused = f"{total.rows - total.accepted} were refused" + (
             f" ({reasons})" if reasons else ""
         )
-        told.append(f"of {total.rows} rows {refused}")
+        sentences.append(f"of {total.rows} rows {refused}")
         view = plan.ancestors[view.pool.parent.fingerprint] if view.pool.parent else None
-        short = list(looks[view.fingerprint].values()) if view else []
-    return "; of those that they are made from, ".join(told)
+        short = list(judged[view.fingerprint].values()) if view else []
+    return "; of those that they are made from, ".join(sentences)

@@ -20,8 +20,6 @@ from engine.store.references import reference_file
 from engine.store.store import Store
 
 _OF_STEPS = {"pool", "parent", "topics"}  # inputs that are fingerprints, which have VERSIONs too
-
-
 _PLURALS = {"topics": "lists of topics", "diagnosis": "diagnoses", "baseline": "pools of baselines"}
 
 
@@ -83,16 +81,17 @@ def _others(made: Iterable[Pool | View], stage: str, store: Store) -> list[Other
     return [other_recipe(one.recipe(), there) for one in without]
 
 
-def other_runs(plan: Plan, now: Survey, store: Store) -> list[Other]:
+def other_runs(now: Survey) -> list[Other]:
     """Return what stood, when the study last ran, in the place of runs that are not there."""
-    before = (document(reference_file(plan.file.study.name), store) or {}).get("runs", {})
+    store = now.seen
+    before = (document(reference_file(now.plan.file.study.name), store) or {}).get("runs", {})
     missing = [(one.cell, run) for one in now.ready for run in one.runs if run.name not in now.made]
     keys = [run_key(cell, run.repeat) for cell, run in missing]
     bodies = [document(before[key], store) for key in keys if key in before]
     return [other for body in bodies if body and (other := other_version(body))]
 
 
-def told(others: Iterable[Other]) -> list[str]:
+def notices(others: Iterable[Other]) -> list[str]:
     """Return a sentence for each kind and VERSION."""
     return [_sentence(other, count) for other, count in Counter(others).items()]
 

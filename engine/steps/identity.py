@@ -12,14 +12,8 @@ from engine.tasks.task import Task
 
 # by the kind of step, as recipes and results name it
 VERSIONS = {"pool": 3, "baseline": 1, "topics": 1, "view": 3, "run": 3, "diagnosis": 1}
-
-
 BEYOND = 8  # VERSIONs later than this textmill's that it recognises
-
-
 BY_CONTENT = {"records", "model", "revision", "adapter"}  # they stand among the inputs
-
-
 Reads = dict[str, Any]  # what a recipe file shows, and what its fingerprint is made of
 
 

@@ -15,7 +15,7 @@ from engine.prompts.second import Second
 from engine.prompts.strategy import Asker, Shot, strategy_class
 from engine.schema import NONE, RowId
 from engine.steps.parent import Parent
-from engine.store.segments import Segment, grid, present
+from engine.store.segments import Segment, grid
 from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.tasks.gold import load_rows
@@ -104,7 +104,7 @@ class Pool:
 
     def segments(self, store: Store) -> dict[str, list[Segment]]:
         """Return the committed segments, by slot."""
-        return present(store, self.folder, self.slots)
+        return store.segments(self.folder, self.slots)
 
     def grid(self, slot: str, count: int) -> list[Segment]:
         """Return the segments that hold the first ``count`` rows of a slot."""

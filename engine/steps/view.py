@@ -10,7 +10,7 @@ from engine.errors import DamagedError
 from engine.fingerprint import SHORT
 from engine.schema import NONE
 from engine.steps.pool import Pool
-from engine.store.segments import Segment, present, unbroken
+from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 from engine.study.config import CurateConfig
 from engine.tasks.task import Split
@@ -61,7 +61,7 @@ class View:
 
     def segments(self, store: Store) -> dict[str, list[Segment]]:
         """Return the committed segments, by slot."""
-        return present(store, self.folder, self.pool.slots)
+        return store.segments(self.folder, self.pool.slots)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engine.schema import NONE
-from engine.store.segments import Segment, present, unbroken
+from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 
 _COLUMNS = ["id", "label", "text", "text_pair", "status", "attributes"]
@@ -41,7 +41,7 @@ class Numbered:
 
     def __init__(self, store: Store, folder: str, slots: Sequence[str]) -> None:
         self._store, self._folder = store, folder
-        found = present(store, folder, slots)
+        found = store.segments(folder, slots)
         self._segments = {slot: unbroken(own) for slot, own in found.items()}
         self._at: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # the last segment looked at
         self._starts: dict[str, list[tuple[int, Segment]]] = {}

@@ -6,49 +6,53 @@ segment may lack rows, or hold those of another pool, and have a checksum that a
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT, content_hash, digest
 from engine.schema import RowId
-from engine.store.kinds import CommitPoint, commit_point
+from engine.store.seal import Sealed
 from engine.store.segments import named_range, slot_name
-from engine.store.store import Store
 
 CHECKSUMS = "checksums.json"  # beside a classifier's files, which others write and read
 
 
-def damage(store: Store, name: str) -> DamagedError | None:
-    """Return what is wrong with a file, by its name; None if nothing is.
+class Readable(Protocol):
+    """What a check reads: the files of a root, by name."""
 
-    Raises:
-        FormatError: It was written by another version of textmill.
-    """
-    check = _CHECKS.get(commit_point(name))
-    try:
-        if check:
-            check(store, name)
-    except DamagedError as found:
-        return found
-    return None
+    def table(self, name: str) -> Sealed:
+        """Read and check a sealed table."""
+        ...
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Read and check a sealed document."""
+        ...
+
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file's bytes."""
+        ...
 
 
-def _check_gold(store: Store, name: str) -> None:
+def check_gold(store: Readable, name: str) -> None:
+    """Check that gold or recorded rows are those that the hash in their name stands for."""
     table = store.table(name).table
     columns = [table[column].to_pylist() for column in ("label", "text", "text_pair")]
     if content_hash(zip(*columns, strict=True))[:SHORT] != _short(name):
         raise DamagedError(name, "its rows are not those that it is called by")
 
 
-def _check_pool_rows(store: Store, name: str) -> None:
+def check_pool_rows(store: Readable, name: str) -> None:
+    """Check that a segment of a pool holds its range of the rows of its own pool."""
     pool = _check_rows(name, store.table(name).table)
     if pool != _short(name.partition("/rows/")[0]):
         raise DamagedError(name, "its rows belong to another pool")
 
 
-def _check_view_rows(store: Store, name: str) -> None:
+def check_view_rows(store: Readable, name: str) -> None:
+    """Check that a segment of a view holds its range, and that its footer counts its rows."""
     table, notes, _ = store.table(name)
     _check_rows(name, table)  # their pool is called otherwise than the view
     reasons = Counter(table["reason"].to_pylist())
@@ -77,19 +81,22 @@ def _check_rows(name: str, table: pa.Table) -> str:
     return pool
 
 
-def _check_identity(store: Store, name: str) -> None:
+def check_identity(store: Readable, name: str) -> None:
+    """Check that a recipe, list, run or diagnosis has the fingerprint that its name ends in."""
     place = name.removesuffix("/recipe.json")
     if store.document(name)["fingerprint"][:SHORT] != _short(place):
         raise DamagedError(name, "it belongs to something else")
 
 
-def _check_embeddings(store: Store, name: str) -> None:
+def check_embeddings(store: Readable, name: str) -> None:
+    """Check that a file of embeddings has the texts that it is called by."""
     keys = store.table(name).table["key"].to_pylist()
     if f"{digest(sorted(key.hex() for key in keys))}.parquet" != name.rpartition("/")[2]:
         raise DamagedError(name, "its texts are not those that it is called by")
 
 
-def _check_model(store: Store, name: str) -> None:
+def check_model(store: Readable, name: str) -> None:
+    """Check a classifier's file by its checksum, or the file of those checksums itself."""
     folder, _, own = name.rpartition("/")
     files: Mapping[str, str] = {}
     if own == CHECKSUMS:
@@ -101,7 +108,7 @@ def _check_model(store: Store, name: str) -> None:
         raise DamagedError(name, "its bytes do not agree with its checksum")
 
 
-def model_files(store: Store, folder: str) -> Mapping[str, str]:
+def model_files(store: Readable, folder: str) -> Mapping[str, str]:
     """Return the files of a classifier that is kept in a folder, with their SHA-256.
 
     Raises:
@@ -110,7 +117,8 @@ def model_files(store: Store, folder: str) -> Mapping[str, str]:
     return dict(store.document(f"{folder}/{CHECKSUMS}")["files"])
 
 
-def _check_document(store: Store, name: str) -> None:
+def check_document(store: Readable, name: str) -> None:
+    """Check that a document agrees with its checksum."""
     store.document(name)
 
 
@@ -118,20 +126,3 @@ def _short(name: str) -> str:
     """Return the hash at the end of a name, before what tells the kind of file."""
     own = name.rpartition("/")[2]
     return own.removesuffix(".parquet").removesuffix(".json").rpartition("-")[2]
-
-
-_CHECKS: Mapping[CommitPoint, Callable[[Store, str], None]] = {
-    CommitPoint.GOLD: _check_gold,
-    CommitPoint.RECORDS: _check_gold,
-    CommitPoint.POOL_RECIPE: _check_identity,
-    CommitPoint.POOL_ROWS: _check_pool_rows,
-    CommitPoint.TOPICS: _check_identity,
-    CommitPoint.VIEW_RECIPE: _check_identity,
-    CommitPoint.VIEW_ROWS: _check_view_rows,
-    CommitPoint.EMBEDDINGS: _check_embeddings,
-    CommitPoint.MODEL: _check_model,
-    CommitPoint.RUN: _check_identity,
-    CommitPoint.DIAGNOSIS: _check_identity,
-    CommitPoint.REFERENCES: _check_document,
-    CommitPoint.SITTING: _check_document,
-}

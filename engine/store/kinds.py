@@ -1,110 +1,253 @@
-"""The commit points: every kind of file that textmill ever creates under a root, by its name.
+"""The kinds of file: one row for each that textmill ever creates under a root.
 
-A process can be killed before or after any of them, and nowhere else does anything change: the
-suite of faults (``tests/faults``) has a case for each. A name of no kind is a bug.
+All that is to be known of a kind stands in its row: what its files are called, what they hold and
+how that is checked, who reads them, whether ``textmill clean`` removes them, what is said when one
+is lost, and which command commits them. A process can be killed before or after a file of any kind
+is committed, and nowhere else does anything change: the suite of faults (``tests/faults``) has a
+case for each row. A name of no kind is a bug.
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from enum import StrEnum
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
 
+from engine import schema
 from engine.errors import DamagedError, FormatError
-from engine.schema import EMBEDDING_COLUMNS, GOLD, POOL, VIEW
-
-
-class CommitPoint(StrEnum):
-    """A kind of file. Those up to ``DIAGNOSIS`` are created once; the others can be replaced."""
-
-    GOLD = "gold rows"
-    RECORDS = "recorded rows"
-    POOL_RECIPE = "a pool's recipe"
-    POOL_ROWS = "a pool's segment"
-    TOPICS = "a list of topics"
-    VIEW_RECIPE = "a view's recipe"
-    VIEW_ROWS = "a view's segment"
-    EMBEDDINGS = "embeddings"
-    MODEL = "a classifier's file"
-    RUN = "a run"
-    DIAGNOSIS = "a diagnosis"
-    REFERENCES = "what a study refers to"
-    SITTING = "a sitting of a search"
-    SEARCH_PAGE = "what a search shows"
-    PAGE = "what a study shows"
-    ASIDE = "a damaged file that is set aside"
-    STALE = "a file that is retired"
-    PROBE = "a file that shows that the root can be written"
-
+from engine.store import checks
+from engine.store.checks import CHECKSUMS, Readable
 
 ASIDE, STALE, PROBE = ".damaged-", ".stale-", ".probe-"  # what a file's own name begins with
+_PART = r"[^/]+"  # a part of a name
+_IDENTITY = ("fingerprint", "reads", "inputs")
 
 
-_OWN = r"[^/]+"  # a part of a name
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    r"""What is to be known of one kind of file.
+
+    What a file holds changes only together with a VERSION, and with it the file's name. One that
+    has its checksum and holds something else was written by another textmill: it is refused, and
+    never set aside, since whoever wrote it can read it.
+
+    Attributes:
+        title: What people call it.
+        pattern: A regular expression for its names, relative to the root. Of several kinds that
+            fit a name, the first row counts.
+        columns: The columns of a sealed table; None if it is none, or one of any columns.
+        kinds: What a sealed document says of its own ``kind``: one of these.
+        parts: What such a document has besides its kind.
+        notes: What a sealed table's footer has, at least.
+        check: Raises ``DamagedError`` if a file does not hold what its name says; None for files
+            that nothing is made from.
+        readers: Which commands read it, and so look at it before they begin: those of a "plan"
+            that refers to it or to the folder it lies in, "all", those of a plan that is to "keep"
+            it, or "none".
+        companion: What must lie beside it: a name inside the second folder of its own name.
+        is_cleaned: Whether ``textmill clean`` removes it where no study refers to it: as a whole
+            with what lies in the second part of its name.
+        lost: What follows "is set aside" when a damaged one is told of.
+        made_by: The command that commits it.
+        is_needed: Whether a study that has all of its runs and diagnoses wants it back.
+    """
+
+    title: str
+    pattern: str
+    columns: Collection[str] | None = None
+    kinds: Collection[str] = ()
+    parts: Collection[str] = ()
+    notes: Collection[str] = ()
+    check: Callable[[Readable, str], None] | None = None
+    readers: Literal["plan", "all", "keep", "none"] = "none"
+    companion: str | None = None
+    is_cleaned: bool = False
+    lost: str = " and made again"
+    made_by: Literal["run", "report", "search"] = "run"
+    is_needed: bool = True
+
+    @property
+    def stage(self) -> str:
+        """The folder of the root that holds all of its files."""
+        return self.pattern.partition("/")[0]
 
 
-_NAMES = {
-    CommitPoint.ASIDE: rf"(.+/)?{re.escape(ASIDE)}{_OWN}",
-    CommitPoint.STALE: rf"(.+/)?{re.escape(STALE)}{_OWN}",
-    CommitPoint.PROBE: rf"{re.escape(PROBE)}{_OWN}",
-    CommitPoint.GOLD: rf"gold/{_OWN}\.parquet",
-    CommitPoint.RECORDS: rf"records/{_OWN}\.parquet",
-    CommitPoint.POOL_RECIPE: rf"pools/{_OWN}/recipe\.json",
-    CommitPoint.POOL_ROWS: rf"pools/{_OWN}/rows/{_OWN}\.parquet",
-    CommitPoint.TOPICS: rf"topics/{_OWN}\.json",
-    CommitPoint.VIEW_RECIPE: rf"views/{_OWN}/recipe\.json",
-    CommitPoint.VIEW_ROWS: rf"views/{_OWN}/rows/{_OWN}\.parquet",
-    CommitPoint.EMBEDDINGS: rf"embeddings/{_OWN}/{_OWN}\.parquet",
-    CommitPoint.MODEL: rf"models/{_OWN}/{_OWN}",
-    CommitPoint.RUN: rf"runs/{_OWN}\.json",
-    CommitPoint.DIAGNOSIS: rf"diagnoses/{_OWN}\.json",
-    CommitPoint.REFERENCES: rf"studies/{_OWN}/references\.json",
-    CommitPoint.SITTING: rf"studies/{_OWN}/search/sittings/{_OWN}\.json",
-    CommitPoint.SEARCH_PAGE: rf"studies/{_OWN}/search/.+",
-    CommitPoint.PAGE: r"studies/.+",
-}  # the first that fits
+class Kind(Enum):
+    """Every kind of file, in the order in which a study comes to them.
+
+    Those that are cleaned are created once; others can be replaced.
+    """
+
+    ASIDE = Row(
+        title="a damaged file that is set aside",
+        pattern=rf"(.+/)?{re.escape(ASIDE)}{_PART}",
+    )
+    STALE = Row(
+        title="a file that is retired",
+        pattern=rf"(.+/)?{re.escape(STALE)}{_PART}",
+    )
+    PROBE = Row(
+        title="a file that shows that the root can be written",
+        pattern=rf"{re.escape(PROBE)}{_PART}",
+    )
+    GOLD = Row(
+        title="gold rows",
+        pattern=rf"gold/{_PART}\.parquet",
+        columns=schema.GOLD.names,
+        check=checks.check_gold,
+        readers="plan",
+        is_cleaned=True,
+    )
+    RECORDS = Row(
+        title="recorded rows",
+        pattern=rf"records/{_PART}\.parquet",
+        columns=schema.GOLD.names,
+        check=checks.check_gold,
+        readers="plan",
+        is_cleaned=True,
+    )
+    POOL_RECIPE = Row(
+        title="a pool's recipe",
+        pattern=rf"pools/{_PART}/recipe\.json",
+        kinds=("pool", "topics", "baseline"),
+        parts=_IDENTITY,
+        check=checks.check_identity,
+        readers="plan",
+        is_cleaned=True,
+    )
+    REFERENCES = Row(
+        title="what a study refers to",
+        pattern=rf"studies/{_PART}/references\.json",
+        kinds=("study",),
+        parts=("kept",),
+        check=checks.check_document,
+        readers="plan",
+        lost=" and made again, without what was made under other settings, which "
+        "`textmill clean` now takes for nobody's",
+    )
+    POOL_ROWS = Row(
+        title="a pool's segment",
+        pattern=rf"pools/{_PART}/rows/{_PART}\.parquet",
+        columns=schema.POOL.names,
+        notes=("rows", "tokens", "seconds"),
+        check=checks.check_pool_rows,
+        readers="plan",
+        companion="recipe.json",
+        is_cleaned=True,
+    )
+    TOPICS = Row(
+        title="a list of topics",
+        pattern=rf"topics/{_PART}\.json",
+        kinds=("topics",),
+        parts=("fingerprint", "topics"),
+        check=checks.check_identity,
+        readers="plan",
+        is_cleaned=True,
+    )
+    VIEW_RECIPE = Row(
+        title="a view's recipe",
+        pattern=rf"views/{_PART}/recipe\.json",
+        kinds=("view",),
+        parts=_IDENTITY,
+        check=checks.check_identity,
+        readers="plan",
+        is_cleaned=True,
+    )
+    VIEW_ROWS = Row(
+        title="a view's segment",
+        pattern=rf"views/{_PART}/rows/{_PART}\.parquet",
+        columns=schema.VIEW.names,
+        notes=("chain", "rows", "labels", "refused"),
+        check=checks.check_view_rows,
+        readers="plan",
+        companion="recipe.json",
+        is_cleaned=True,
+    )
+    MODEL = Row(
+        title="a classifier's file",
+        pattern=rf"models/{_PART}/{_PART}",
+        kinds=("model",),
+        parts=("fingerprint", "files"),
+        check=checks.check_model,
+        readers="keep",
+        companion=CHECKSUMS,
+        is_cleaned=True,
+    )
+    RUN = Row(
+        title="a run",
+        pattern=rf"runs/{_PART}\.json",
+        kinds=("run",),
+        parts=(*_IDENTITY, "splits", "steps_done", "train_seconds"),
+        check=checks.check_identity,
+        readers="all",
+        is_cleaned=True,
+    )
+    EMBEDDINGS = Row(
+        title="embeddings",
+        pattern=rf"embeddings/{_PART}/{_PART}\.parquet",
+        columns=schema.EMBEDDING_COLUMNS,
+        check=checks.check_embeddings,
+        readers="all",
+        is_cleaned=True,
+        lost=", and made again for whoever needs it",
+        is_needed=False,
+    )
+    DIAGNOSIS = Row(
+        title="a diagnosis",
+        pattern=rf"diagnoses/{_PART}\.json",
+        kinds=("diagnosis",),
+        parts=(*_IDENTITY, "synthetic", "real"),
+        check=checks.check_identity,
+        readers="all",
+        is_cleaned=True,
+    )
+    SITTING = Row(
+        title="a sitting of a search",
+        pattern=rf"studies/{_PART}/search/sittings/{_PART}\.json",
+        kinds=("sitting",),
+        parts=("seconds",),
+        check=checks.check_document,
+        readers="plan",
+        lost=", and how long that sitting took does not count any more",
+        made_by="search",
+        is_needed=False,
+    )
+    SEARCH_PAGE = Row(
+        title="what a search shows", pattern=rf"studies/{_PART}/search/.+", made_by="search"
+    )
+    PAGE = Row(title="what a study shows", pattern=r"studies/.+", made_by="report")
 
 
-def commit_point(name: str) -> CommitPoint:
+def kind_of(name: str) -> Kind:
     """Return what kind of file has a name, relative to its root.
 
     Raises:
         ValueError: None has.
     """
-    for point, pattern in _NAMES.items():
-        if re.fullmatch(pattern, name):
-            return point
-    raise ValueError(f"{name!r} is the name of no file that textmill writes; see CommitPoint")
+    for kind in Kind:
+        if re.fullmatch(kind.value.pattern, name):
+            return kind
+    raise ValueError(f"{name!r} is the name of no file that textmill writes; see Kind")
 
 
-_COLUMNS: Mapping[CommitPoint, Collection[str]] = {
-    CommitPoint.GOLD: GOLD.names,
-    CommitPoint.RECORDS: GOLD.names,
-    CommitPoint.POOL_ROWS: POOL.names,
-    CommitPoint.VIEW_ROWS: VIEW.names,
-    CommitPoint.EMBEDDINGS: EMBEDDING_COLUMNS,
-}
+def cleaned_stages() -> frozenset[str]:
+    """Return the folders of a root in which ``textmill clean`` looks for what nobody refers to."""
+    return frozenset(kind.value.stage for kind in Kind if kind.value.is_cleaned)
 
 
-_IDENTITY = ("fingerprint", "reads", "inputs")
+def damage(store: Readable, name: str) -> DamagedError | None:
+    """Return what is wrong with a file, by its name; None if nothing is.
 
-
-# of a document: what kinds there can be, and what each has besides its kind
-_PARTS: Mapping[CommitPoint, tuple[Collection[str], Collection[str]]] = {
-    CommitPoint.POOL_RECIPE: (("pool", "topics", "baseline"), _IDENTITY),
-    CommitPoint.VIEW_RECIPE: (("view",), _IDENTITY),
-    CommitPoint.TOPICS: (("topics",), ("fingerprint", "topics")),
-    CommitPoint.RUN: (("run",), (*_IDENTITY, "splits", "steps_done", "train_seconds")),
-    CommitPoint.DIAGNOSIS: (("diagnosis",), (*_IDENTITY, "synthetic", "real")),
-    CommitPoint.MODEL: (("model",), ("fingerprint", "files")),
-    CommitPoint.REFERENCES: (("study",), ("kept",)),
-    CommitPoint.SITTING: (("sitting",), ("seconds",)),
-}
-
-
-_NOTES = {
-    CommitPoint.POOL_ROWS: frozenset({"rows", "tokens", "seconds"}),
-    CommitPoint.VIEW_ROWS: frozenset({"chain", "rows", "labels", "refused"}),
-}
+    Raises:
+        FormatError: It was written by another version of textmill.
+    """
+    check = kind_of(name).value.check
+    try:
+        if check:
+            check(store, name)
+    except DamagedError as error:
+        return error
+    return None
 
 
 def check_columns(name: str, columns: Iterable[str]) -> None:
@@ -113,16 +256,16 @@ def check_columns(name: str, columns: Iterable[str]) -> None:
     Raises:
         FormatError: They are not those that such a file has.
     """
-    wanted = _COLUMNS.get(commit_point(name))
-    if wanted is None:
+    expected = kind_of(name).value.columns
+    if expected is None:
         return
-    found = list(columns)
-    lacking = [one for one in wanted if one not in found]
-    unknown = [one for one in found if one not in wanted]
+    present = list(columns)
+    lacking = [column for column in expected if column not in present]
+    unknown = [column for column in present if column not in expected]
     if lacking or unknown:
-        told = [f"it lacks the column {one!r}" for one in lacking[:1]]
-        told += [f"it has the unknown column {one!r}" for one in unknown[:1]]
-        raise FormatError(name, " and ".join(told))
+        reasons = [f"it lacks the column {column!r}" for column in lacking[:1]]
+        reasons += [f"it has the unknown column {column!r}" for column in unknown[:1]]
+        raise FormatError(name, " and ".join(reasons))
 
 
 def check_parts(name: str, body: Mapping[str, Any]) -> None:
@@ -131,10 +274,10 @@ def check_parts(name: str, body: Mapping[str, Any]) -> None:
     Raises:
         FormatError: It is of another kind than such a file, or lacks a part.
     """
-    kinds, parts = _PARTS.get(commit_point(name), ((), ()))
-    if kinds and body.get("kind") not in kinds:
+    row = kind_of(name).value
+    if row.kinds and body.get("kind") not in row.kinds:
         raise FormatError(name, f"it is of the unknown kind {body.get('kind')!r}")
-    if lacking := [one for one in parts if one not in body]:
+    if lacking := [part for part in row.parts if part not in body]:
         raise FormatError(name, f"it lacks {lacking[0]!r}")
 
 
@@ -144,5 +287,5 @@ def check_notes(name: str, notes: Mapping[str, Any]) -> None:
     Raises:
         DamagedError: It lacks what is read of such a file's.
     """
-    if not _NOTES.get(commit_point(name), frozenset()) <= notes.keys():
+    if not set(kind_of(name).value.notes) <= notes.keys():
         raise DamagedError(name, "its footer cannot be read")

@@ -20,20 +20,10 @@ from engine.errors import RootError
 from engine.store.files import Entry
 
 _FOOTER_BYTES = 64 * 1024  # of a Parquet file's end: what notes and schema take, and more
-
-
 _MODIFIED = ("LastModified", "last_modified", "updated", "mtime", "created")  # by file system
-
-
 _TRIES = 8  # at a name that another writer is just putting
-
-
 _TAKEN = {"PreconditionFailed", "412"}  # S3's words: libraries differ in how they tell
-
-
 _BUSY = {"ConditionalRequestConflict", "OperationAborted", "SlowDown", "409", "503"}
-
-
 _SCHEMES = ("s3", "s3a")  # other stores' libraries look first and write then, which is no commit
 
 

@@ -11,19 +11,8 @@ from typing import NamedTuple
 
 from engine.errors import DamagedError
 from engine.store.files import Entry
+from engine.store.kinds import cleaned_stages
 from engine.store.store import Store, is_leftover, is_scratch
-
-STAGES = (
-    "gold",
-    "records",
-    "topics",
-    "pools",
-    "views",
-    "runs",
-    "diagnoses",
-    "models",
-    "embeddings",
-)
 
 
 class Orphan(NamedTuple):
@@ -74,7 +63,7 @@ def _belongs(entry: Entry, referred: set[str]) -> str | None:
     if is_scratch(stage):
         return stage
     top = f"{stage}/{rest.partition('/')[0]}"
-    if stage in STAGES and rest and not rest.startswith(".") and top not in referred:
+    if stage in cleaned_stages() and rest and not rest.startswith(".") and top not in referred:
         return top
     return entry.name if entry.is_file and is_leftover(entry.name) else None
 

@@ -23,14 +23,8 @@ from engine.errors import DamagedError, FormatError
 from engine.fingerprint import Plain, canonical, digest
 
 _SEAL = b"textmill.sha256="
-
-
 _BLANK = b"0" * 64
-
-
 _NOTES = b"textmill.notes"
-
-
 _FORMAT = b"textmill.format"
 
 

@@ -9,14 +9,9 @@ rows than were asked for, and a million rows make about two thousand files.
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
-
-from engine.errors import DamagedError
-from engine.store.store import Store
+from typing import NamedTuple
 
 SMALLEST, LARGEST = 16, 512
-
-
 _NAME = re.compile(r"(?P<slot>.*)\.(?P<start>\d{9})-(?P<stop>\d{9})\.parquet")
 
 
@@ -57,16 +52,16 @@ def grid(slot: str, count: int) -> list[Segment]:
     return segments
 
 
-def present(store: Store, folder: str, slots: Iterable[str]) -> dict[str, list[Segment]]:
-    """Return the segments that lie in a pool's or view's folder, by slot, in order."""
-    by_name = {slot_name(slot): slot for slot in slots}
-    found: dict[str, list[Segment]] = {slot: [] for slot in by_name.values()}
-    for name in store.names(f"{folder}/rows"):
+def by_slot(names: Iterable[str], slots: Iterable[str]) -> dict[str, list[Segment]]:
+    """Return the segments that files' names stand for, by slot, in the order of the names."""
+    slot_by_name = {slot_name(slot): slot for slot in slots}
+    segments: dict[str, list[Segment]] = {slot: [] for slot in slot_by_name.values()}
+    for name in names:
         match = _NAME.fullmatch(name)
-        if match and match["slot"] in by_name:
-            slot = by_name[match["slot"]]
-            found[slot].append(Segment(slot, int(match["start"]), int(match["stop"])))
-    return found
+        if match and match["slot"] in slot_by_name:
+            slot = slot_by_name[match["slot"]]
+            segments[slot].append(Segment(slot, int(match["start"]), int(match["stop"])))
+    return segments
 
 
 def unbroken(segments: Sequence[Segment]) -> list[Segment]:
@@ -77,24 +72,3 @@ def unbroken(segments: Sequence[Segment]) -> list[Segment]:
             break
         kept.append(segment)
     return kept
-
-
-def commit_recipe(store: Store, folder: str, recipe: dict[str, Any]) -> None:
-    """Write the recipe of a pool or view, or check the one that is there.
-
-    A recipe follows from the study, so a damaged one is simply written again.
-
-    Raises:
-        DamagedError: The folder belongs to something else.
-    """
-    name = f"{folder}/recipe.json"
-    if store.commit_document(name, recipe):
-        return
-    try:
-        found = store.document(name)
-    except DamagedError:
-        store.set_aside(name)
-        commit_recipe(store, folder, recipe)
-        return
-    if found["fingerprint"] != recipe["fingerprint"]:
-        raise DamagedError(name, "it belongs to another recipe")

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from engine.store.kinds import (
     check_columns,
     check_notes,
     check_parts,
-    commit_point,
+    kind_of,
 )
 from engine.store.seal import (
     Sealed,
@@ -35,13 +35,10 @@ from engine.store.seal import (
     open_table,
     seal_document,
 )
+from engine.store.segments import Segment, by_slot
 
 _SCRATCH = ".train-"
-
-
 _LITTLE = 64 * 1024  # bytes; what has less left is as good as full
-
-
 # what a disk can come to while it is written to, and the remedy
 _NO_MORE = {
     errno.ENOSPC: "is full: make space there (`textmill clean` shows what no study refers to), and "
@@ -129,10 +126,10 @@ class Store:
         """Create the file ``name`` with ``data``, whole; return False if it was there already.
 
         Raises:
-            ValueError: The name is that of no commit point.
+            ValueError: The name is that of no kind of file.
             UnwritableError: The root takes no more; nothing is there under that name.
         """
-        commit_point(name)
+        kind_of(name)  # a name of no kind is a bug
         with self._writing():
             return self._files.create(name, data)
 
@@ -140,10 +137,10 @@ class Store:
         """Write or replace ``name``: for pages made from the store, never for data.
 
         Raises:
-            ValueError: The name is that of no commit point.
+            ValueError: The name is that of no kind of file.
             UnwritableError: The root takes no more; what was there is there still.
         """
-        commit_point(name)
+        kind_of(name)  # a name of no kind is a bug
         with self._writing():
             self._files.replace(name, data)
 
@@ -198,6 +195,10 @@ class Store:
         """Return the names of the files and folders committed in ``folder``, sorted."""
         return sorted(name for name in self._files.names(folder) if not name.startswith("."))
 
+    def segments(self, folder: str, slots: Iterable[str]) -> dict[str, list[Segment]]:
+        """Return the segments that lie in a pool's or view's folder, by slot, in order."""
+        return by_slot(self.names(f"{folder}/rows"), slots)
+
     def table(self, name: str) -> Sealed:
         """Read and check a sealed table.
 
@@ -241,6 +242,26 @@ class Store:
     def commit_document(self, name: str, body: dict[str, Plain]) -> bool:
         """Commit ``body`` as a sealed document; return False if ``name`` was there already."""
         return self.commit(name, seal_document(body))
+
+    def commit_recipe(self, folder: str, recipe: dict[str, Any]) -> None:
+        """Write the recipe of a pool or view, or check the one that is there.
+
+        A recipe follows from the study, so a damaged one is simply written again.
+
+        Raises:
+            DamagedError: The folder belongs to something else.
+        """
+        name = f"{folder}/recipe.json"
+        if self.commit_document(name, recipe):
+            return
+        try:
+            before = self.document(name)
+        except DamagedError:
+            self.set_aside(name)
+            self.commit_recipe(folder, recipe)
+            return
+        if before["fingerprint"] != recipe["fingerprint"]:
+            raise DamagedError(name, "it belongs to another recipe")
 
     def verify(self, name: str) -> None:
         """Check every byte of a sealed file.

@@ -16,8 +16,6 @@ from engine.tasks.source import RecordSource
 from engine.toml_files import Lines, ModelName, Written
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
 LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers
 
 
@@ -28,8 +26,6 @@ def _is_zero_or_large_enough(temperature: float) -> float:
 
 
 Count = Annotated[int, Field(ge=1)]
-
-
 Temperature = Annotated[float, Field(ge=0, le=10), AfterValidator(_is_zero_or_large_enough)]
 
 

@@ -17,8 +17,6 @@ from engine.tasks.task import builtin_tasks
 from engine.toml_files import validate
 
 Level = str | int | float | bool | None
-
-
 Settings = Mapping[str, Any]  # "section.field" to value
 
 

@@ -103,8 +103,6 @@ class Study(Written):
 
 
 Section = Literal["generate", "curate", "mix", "train"]
-
-
 SECTIONS: dict[Section, type[Written]] = {
     "generate": GenerateConfig,
     "curate": CurateConfig,

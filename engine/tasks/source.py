@@ -15,11 +15,7 @@ from engine.plugins import did_you_mean
 from engine.toml_files import FilePath, Written
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-
-
 OPTIONS = {".csv": {"keep_default_na": False}}  # "NA", "null" and the like are texts
-
-
 Column = Literal["text", "text_pair", "label"]
 
 
@@ -85,8 +81,6 @@ Source = Annotated[
     Discriminator(_kind),
     BeforeValidator(_as_table),
 ]
-
-
 RecordSource = Annotated[
     Annotated[FileSource, Tag("as-path")] | Annotated[HubSource, Tag("as-hub")],
     Discriminator(_kind),

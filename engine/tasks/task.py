@@ -15,14 +15,8 @@ from engine.tasks.source import Column, Source
 from engine.toml_files import Lines, Written, read_toml, resolve, validate
 
 Split = Literal["train", "validation", "test"]
-
-
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-
-
 SIMILAR = "It should resemble the example, but be new."
-
-
 ABOUT = "Consider this topic: {topic}."
 
 
@@ -60,11 +54,7 @@ def _text_is_shown(text: str) -> str:
 
 
 Plain = Annotated[str, _has_only()]
-
-
 Conditioned = Annotated[str, _has_only("label", "description"), AfterValidator(_label_is_named)]
-
-
 About = Annotated[str, AfterValidator(_topic_is_shown)]
 
 

@@ -24,14 +24,8 @@ from engine.train.queue import Finished, RunQueue
 from engine.train.worker import Duty, work
 
 POLL_S = 0.5
-
-
 DEATHS = 8  # of a group, before another is started in its place
-
-
 TRIES = 3  # times that groups may come to nothing, without a run finished in between
-
-
 PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each other
 
 

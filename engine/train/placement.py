@@ -10,8 +10,6 @@ from engine.nodes.room import Room, custom_needs
 from engine.study.resources import Resources
 
 LARGEST_GROUP = 8  # workers; a death restarts its whole group
-
-
 FIELDS = "resources.fleet_cpus, fleet_gpus, fleet_accelerator and fleet_resources"
 
 

@@ -11,8 +11,6 @@ from engine.train.trainer import How
 from engine.train.workbench import Workbench
 
 SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
-
-
 MOST = 8  # workers on a GPU; more keep each other waiting
 
 

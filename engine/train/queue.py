@@ -9,8 +9,6 @@ from engine.steps.run import Run
 from engine.train.trainer import trainer_class
 
 DEATHS_ALONE = 3  # of workers that did nothing else, before a run is given up
-
-
 LESS = 4  # the last time, so many times fewer rows are computed at a time
 
 

@@ -24,11 +24,7 @@ from engine.tasks.task import Split
 from engine.train.trainer import How, RowSet, Trained, Trainer, trainer_class
 
 KEPT_ROWS = 200_000  # of training sets that a worker keeps
-
-
 REHEARSED = 3  # steps that show how much memory a run takes
-
-
 LONGEST = 256  # rows that are scored then
 
 

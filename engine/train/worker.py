@@ -15,8 +15,6 @@ from engine.train.workbench import Workbench
 from engine.train.world import World
 
 POLL_S = 0.2
-
-
 DIED = 1  # exit status of a worker whose group is to start anew
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.make.fill import fill_views
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
+from engine.make.work import Work
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan, make_plan
 from engine.status.survey import survey
@@ -30,8 +31,6 @@ train = "gold.jsonl"
 validation = "gold.jsonl"
 test = "gold.jsonl"
 """
-
-
 STUDY = """
 name = "bench"
 task = "task.toml"
@@ -60,13 +59,13 @@ def bench_curate(rows: int, json: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         plan = _plan(Path(folder), rows)
         store = Store.open(f"{folder}/root")
-        publish_inputs(plan, store)
+        prepare(plan, store)
         started = time.monotonic()
         with ray_session():
             ray_s, started = time.monotonic() - started, time.monotonic()
-            fill_views(plan, store, lambda _: None, lambda: None)
+            fill_views(Work(plan, store, lambda _: None), survey(plan, store))
             seconds = time.monotonic() - started
-        looks = survey(plan, store).outlooks[plan.views[0].fingerprint].values()
+        looks = survey(plan, store).standings[plan.views[0].fingerprint].values()
     judged = sum(look.tally.rows for look in looks)
     found = {
         "rows": judged,

@@ -16,8 +16,6 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 MEAN_TOKENS, SIGMA, MOST_TOKENS = 64, 0.6, 256  # of an answer's length, which is log-normal
-
-
 NAP_S = 0.005  # shorter waits cost more than they are worth
 
 

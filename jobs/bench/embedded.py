@@ -30,17 +30,9 @@ from engine.train.trainers.finetune import Finetune
 from jobs.bench.machine import machine
 
 STRATEGIES = ("zero_shot", "topic", "one_shot", "few_shot")
-
-
 TEMPERATURES = (0.7, 1.0)
-
-
 TOP_P = 0.9
-
-
 SAMPLES = 12
-
-
 JUDGE = TrainConfig(steps=300, batch_size=16, learning_rate=1e-4, max_length=64)
 
 

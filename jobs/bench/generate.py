@@ -15,7 +15,7 @@ from engine.errors import ConfigError
 from engine.generate.engine import Setup
 from engine.generate.events import Made, Started
 from engine.generate.generation import Generation
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
 from engine.models import EMBEDDED
 from engine.nodes.session import ray_session
 from engine.plan.plan import make_plan
@@ -38,23 +38,11 @@ from jobs.bench.generate_rivals import (
 from jobs.bench.machine import machine, peak_mib
 
 ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
-
-
 Lengths = Literal["equal", "heavy"]
-
-
 EQUAL_TOKENS = 64
-
-
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
-
-
 HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
-
-
 STRATEGIES = ("zero_shot", "few_shot")
-
-
 STUDY = """
 name = "bench"
 task = "demo-reviews"
@@ -198,7 +186,7 @@ def _pools(load: Load, engine: str, folder: Path, replicate: int) -> list[Pool]:
         f"replicates={replicate + 1}",
     ]
     plan = make_plan(load_study(folder / "study.toml", factors))
-    publish_inputs(plan, Store.open(str(folder / "root")))
+    prepare(plan, Store.open(str(folder / "root")))
     return [pool for pool in plan.pools if pool.replicate == replicate]
 
 

@@ -13,11 +13,7 @@ from engine.nodes.session import ray_session
 from engine.study.resources import Resources
 
 Answer = TypeVar("Answer")
-
-
 WARM_UP = 96  # rows before the clock runs
-
-
 SETTINGS = ((64, 8, False), (128, 16, True))  # see Setting
 
 

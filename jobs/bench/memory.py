@@ -8,11 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 PROC = Path("/proc")
-
-
 EVERY_S = 1.0
-
-
 GROWN = 1.02  # looking closely takes tens of ms of a core: it is done when the plain sum has grown
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from engine.make.fill import fill_views
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
+from engine.make.work import Work
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress
 from engine.status.spent import taken
 from engine.status.steps import steps
+from engine.status.survey import survey
 from engine.store.segments import Segment
 from engine.store.store import Store
 from engine.study.load import load_study
@@ -20,11 +22,7 @@ from jobs.bench.curate import STUDY, TASK
 from jobs.bench.machine import machine, peak_mib
 
 RECIPES = 10
-
-
 AMOUNTS = 20  # of rows, for each recipe; learning rates make up the rest of the conditions
-
-
 REPEATS = 5
 
 
@@ -49,16 +47,16 @@ def _measured(
     began = time.monotonic()
     plan = _plan(folder, rows, conditions, replicas, tokens_per_s)
     store = Store.open(f"{folder}/root")
-    runs = sum(step.kind == "run" for step in steps(plan, store))
+    runs = sum(step.kind == "run" for step in steps(survey(plan, store)))
     plan_s = time.monotonic() - began
-    publish_inputs(plan, store)
+    prepare(plan, store)
     pace = _Pace()
     with ray_session():
         started = time.monotonic()
-        fill_views(plan, store, pace.note, lambda: None)
+        fill_views(Work(plan, store, pace.note), survey(plan, store))
         seconds = time.monotonic() - started
     looked = time.monotonic()
-    steps(plan, store)
+    steps(survey(plan, store))
     looked_s = time.monotonic() - looked
     made = sum(segment.stop - segment.start for segment in _segments(plan, store))
     tokens = taken(plan.pools, store).tokens

@@ -30,23 +30,11 @@ from engine.train.trainers.head import fit
 from jobs.bench.machine import machine
 
 FLIPPED = (0.0, 0.15, 0.3, 0.4)  # shares of rows that are asked for the other label
-
-
 REPEATED = (0.0, 0.5, 0.8, 0.95)  # shares of rows that say what an earlier one said
-
-
 RUNGS = (100, 300, 900)
-
-
 LONGEST = 64  # tokens of a text
-
-
 HELD_OUT = (1000, 1500)  # rows of validation and test
-
-
 FIRST_SEED = 1000  # draws of searches are none of those that say what recipes are worth
-
-
 TASK = """
 name = "planted"
 [labels]
@@ -61,8 +49,6 @@ train = "validation.jsonl"
 validation = "validation.jsonl"
 test = "test.jsonl"
 """
-
-
 STUDY = """
 name = "{name}"
 task = "task.toml"
@@ -82,8 +68,6 @@ share = "split"
 {search}
 {recipes}
 """
-
-
 Row = tuple[str, str]  # text, label
 
 

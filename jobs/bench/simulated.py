@@ -13,8 +13,6 @@ from engine.findings.findings import Findings, TaskFacts
 from engine.schema import Metric
 
 Random = np.random.Generator
-
-
 Floats = NDArray[np.float64]
 
 

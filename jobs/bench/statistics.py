@@ -18,32 +18,14 @@ from jobs.bench.machine import machine, peak_mib
 from jobs.bench.simulated import Random, World, large_study
 
 SEED = 1979
-
-
 FEW, MORE = World(repeats=3), World(repeats=5)
-
-
 DRAWS = World(replicates=5, repeats=2, draw=0.1)
-
-
 LABELS = World(repeats=5, labels=4)
-
-
 SST2 = World(repeats=5, rows=1821)  # as many test rows as SST-2 has
-
-
 LEVELS = 12  # of a factor, or conditions to choose the best of
-
-
 SAME, APART = 0.85, 0.03  # accuracy, and a difference of three points
-
-
 RAW = ([100, 200, 400, 600, 1000], [0.70, 0.76, 0.80, 0.83, 0.85])  # rows, and accuracy with them
-
-
 RESAMPLES = 1000
-
-
 Trial = Callable[[World, Random], bool]
 
 
@@ -197,17 +179,11 @@ def _power(world: World, random: Random) -> bool:
 
 
 REPEATS = {"3 repeats": FEW, "5 repeats": MORE}
-
-
 ALL = {**REPEATS, "5 replicates of 2": DRAWS}
-
-
 NOISY = {
     "3 repeats, noisy trainings": replace(FEW, seed=0.3),
     "5 repeats, noisy trainings": replace(MORE, seed=0.3),
 }
-
-
 PLAN: Sequence[tuple[str, str, Trial, dict[str, World]]] = (
     ("coverage", "mean, t", _mean_by_t, REPEATS),
     ("coverage", "mean, bootstrap over repeats (not used)", _mean_by_bootstrap, REPEATS),

@@ -14,7 +14,8 @@ from typing import Any
 from engine.errors import ConfigError, DataError
 from engine.generate.embedded.grammar import grammar
 from engine.make.fill import fill_views
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
+from engine.make.work import Work
 from engine.mix.training_set import ordered_rows, training_set
 from engine.models import PACKAGED_ENCODER, resolve_model
 from engine.nodes.session import ray_session
@@ -32,23 +33,11 @@ from jobs.bench.memory import ChildrenPeak
 from jobs.bench.train_rivals import TUNED, Given, Taken, fleet, one_trainer_per_run, trainer
 
 ARMS = ("trainer", "trainer_tuned", "one_trainer_per_run", "fleet")
-
-
 TASK = "demo-reviews"
-
-
 LABELS = ("negative", "neutral", "positive")
-
-
 SETS = 16  # training sets, at most; more runs are repeats on them
-
-
 TINY = "tiny"  # the name of a model that is made for the purpose
-
-
 SPARE = 64  # rows of each label beyond those wanted: a few are duplicates
-
-
 STUDY = """
 name = "bench"
 task = "demo-reviews"
@@ -172,9 +161,9 @@ def _given(load: Load, folder: Path) -> Given:
     ]
     plan = make_plan(load_study(folder / "study.toml", overrides))
     store = Store.open(str(folder / "root"))
-    publish_inputs(plan, store)
+    prepare(plan, store)
     with ray_session():
-        fill_views(plan, store, lambda _: None, lambda: None)
+        fill_views(Work(plan, store, lambda _: None), survey(plan, store))
     ready = [one for one in survey(plan, store).ready if one.rows.rows == load.rows]
     if len(ready) < sets:
         raise DataError(f"The demo's grammar does not write {load.rows} different rows; ask fewer.")

@@ -22,14 +22,8 @@ from engine.train.queue import Finished
 from jobs.bench.memory import memory_mib
 
 SCORED_AT_ONCE = 64  # rows per batch when predicting, as the fleet has it; Trainer's own is 8
-
-
 EARLY, LATE = 0.25, 0.95  # shares of the runs after which memory is looked at
-
-
 ENOUGH = 100  # runs that show whether it grows
-
-
 TUNED = {"bf16": True, "train_sampling_strategy": "group_by_length"}
 
 

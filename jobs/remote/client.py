@@ -21,11 +21,7 @@ from engine.store.store import Store, is_url
 from jobs.remote.parcel import CODE, Parcel
 
 NAME_LENGTH = 12  # of the hash in a job's name
-
-
 POLL_S = 1.0
-
-
 ENDED = {"SUCCEEDED", "FAILED", "STOPPED"}
 
 

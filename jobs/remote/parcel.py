@@ -18,17 +18,9 @@ from engine.study.study import StudyFile
 from engine.toml_files import NamedPath, named_paths
 
 MOST_BYTES = 100_000_000  # of an upload; a file system that all nodes see is the place for more
-
-
 CODE = ("engine", "jobs")  # what is sent of textmill itself; a cluster brings the rest
-
-
 LARGE_SHOWN = 5  # of the files that make an upload too large
-
-
 LEFT = {"__pycache__", "node_modules", "site-packages", "venv"}  # folders; hidden ones stay, too
-
-
 SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|(^|_)(API_?)?KEY(_|$)", re.IGNORECASE)
 
 

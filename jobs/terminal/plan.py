@@ -8,7 +8,8 @@ from engine.plan.plan import Plan, make_plan
 from engine.status.forecast import Forecast, forecast
 from engine.status.spent import in_words, taken
 from engine.status.steps import Step, as_json, rows_to_make, steps
-from engine.status.versions import told
+from engine.status.survey import Survey, survey
+from engine.status.versions import notices
 from engine.store.store import Store
 from engine.study.load import load_study
 
@@ -29,15 +30,17 @@ def plan(
     """
     store = Store.open(root)
     made = make_plan(load_study(path, overrides))
-    found, ahead = steps(made, store), forecast(made, store)
+    now = survey(made, store)
+    found, ahead = steps(now), forecast(now)
     if json:
         return as_json(made, found, ahead)
-    return "\n".join([_plan_text(made, found, store), *_forecast_lines(made, ahead, store, speed)])
+    return "\n".join([_plan_text(made, found, store), *_forecast_lines(now, ahead, speed)])
 
 
-def _forecast_lines(made: Plan, ahead: Forecast, store: Store, speed: float | None) -> list[str]:
+def _forecast_lines(now: Survey, ahead: Forecast, speed: float | None) -> list[str]:
     if not ahead.rows:
         return []
+    made = now.plan
     budget = made.file.study.budget
     lines = []
     if ahead.more.rows:
@@ -54,7 +57,7 @@ def _forecast_lines(made: Plan, ahead: Forecast, store: Store, speed: float | No
             f"{ahead.most.tokens:,.0f} completion tokens{_at_speed(made, ahead, speed)}. "
             "`textmill plan --pilot` makes a few of each, which are kept, and forecasts by them."
         )
-    limits = taken(made.pools, store, made.file.study.name).plus(ahead.more).against(budget)
+    limits = taken(made.pools, now.seen, made.file.study.name).plus(ahead.more).against(budget)
     lines += [
         f"With what is spent already that is more than the budget's {name} of {limit:,g}."
         for name, (used, limit) in limits.items()
@@ -116,4 +119,4 @@ def _diagnosis_lines(found: Sequence[Step]) -> list[str]:
 
 
 def _other_lines(found: Sequence[Step]) -> list[str]:
-    return told(step.other for step in found if step.other)
+    return notices(step.other for step in found if step.other)

@@ -9,9 +9,9 @@ from engine.errors import DamagedError
 from engine.plan.names import view_name
 from engine.plan.plan import Plan, make_plan
 from engine.status.files import all_files, damaged_files
-from engine.status.steps import Kind, steps
+from engine.status.steps import StepKind, steps
 from engine.status.survey import survey
-from engine.store.kinds import CommitPoint, commit_point
+from engine.store.kinds import Kind, kind_of
 from engine.store.store import Store
 from engine.study.load import load_study
 from jobs.terminal.plan import _other_lines
@@ -27,7 +27,8 @@ def status(
     made = make_plan(load_study(path, overrides))
     if verify and (damaged := list(damaged_files(all_files(made, store), store))):
         return _damage_text(damaged, json), False
-    found = steps(made, store)
+    now = survey(made, store)
+    found = steps(now)
     counts = {
         kind: Counter(step.state for step in found if step.kind == kind) for kind in _kinds(made)
     }
@@ -38,25 +39,23 @@ def status(
     for kind, states in counts.items():
         told = ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
         lines.append(f"  {PLURALS.get(kind, kind + 's')}: {told}")
-    outlooks = survey(made, store).outlooks
     for view in made.views:
-        looks = outlooks[view.fingerprint]
-        told = "; ".join(
-            f"{look.tally.accepted} {label!r} ({look.quota} wanted)"
-            for label, look in looks.items()
+        accepted = "; ".join(
+            f"{standing.tally.accepted} {label!r} ({standing.quota} wanted)"
+            for label, standing in now.standings[view.fingerprint].items()
         )
-        lines.append(f"  accepted, {view_name(made, view)}: {told}")
+        lines.append(f"  accepted, {view_name(made, view)}: {accepted}")
     lines += [f"  {line}" for line in _other_lines(found)]
     if verify:
         lines.append("  every file agrees with its checksum, and holds what it is called by")
     return "\n".join(lines), True
 
 
-def _kinds(made: Plan) -> list[Kind]:
+def _kinds(made: Plan) -> list[StepKind]:
     """Return the kinds of steps that a plan has."""
-    topics: list[Kind] = ["topics"] if made.topic_pools else []
-    baselines: list[Kind] = ["baseline"] if made.baselines else []
-    diagnoses: list[Kind] = ["diagnosis"] if made.encoder else []
+    topics: list[StepKind] = ["topics"] if made.topic_pools else []
+    baselines: list[StepKind] = ["baseline"] if made.baselines else []
+    diagnoses: list[StepKind] = ["diagnosis"] if made.encoder else []
     return [*topics, "pool", *baselines, "view", "run", *diagnoses]
 
 
@@ -64,6 +63,6 @@ def _damage_text(damaged: Sequence[DamagedError], json: bool) -> str:
     if json:
         return jsonlib.dumps({"damaged": [one.name for one in damaged]}, indent=1)
     advice = "`textmill run`, or `search`, sets them aside and makes them again"
-    has_model = any(commit_point(one.name) is CommitPoint.MODEL for one in damaged)
+    has_model = any(kind_of(one.name) is Kind.MODEL for one in damaged)
     advice += "; classifiers with resources.keep_models = true." if has_model else "."
     return "\n".join([*(f"damaged: {one.name} ({one.why})" for one in damaged), advice])

@@ -8,8 +8,6 @@ from engine.prompts.samples import sample_prompts
 from engine.tasks.task import builtin_tasks, load_task
 
 FEW_TOPICS = 12  # how many are shown
-
-
 WIDTH = 96  # characters of a line of them
 
 

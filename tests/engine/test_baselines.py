@@ -9,10 +9,10 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.findings.baselines import baseline_results
-from engine.findings.gather import find
+from engine.findings.gather import gather
 from engine.generate.events import Part
 from engine.make.demand import Demand
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
 from engine.make.references import write_references
 from engine.plan.names import baseline_names, llm_names
 from engine.plan.plan import make_plan
@@ -64,7 +64,7 @@ def answer(store, wants, said, error=None):
 
 
 def of_baselines(plan, store):
-    return [want for want in wants(plan, store) if want.pool in plan.baselines]
+    return [want for want in wants(survey(plan, store)) if want.pool in plan.baselines]
 
 
 def test_a_study_without_the_section_has_none(toy):
@@ -117,7 +117,7 @@ def test_it_is_another_when_what_its_prompts_show_is_another_and_else_the_same(t
 
 def test_prompts_show_labels_examples_of_each_and_the_row_but_not_its_label(toy, store):
     plan = planned(toy, BOTH)
-    publish_inputs(plan, store)
+    prepare(plan, store)
     bare, shown = (one.strategy(store).ask(one.row("test", 4)) for one in plan.baselines)
     asked = plan.gold["toy"]["test"].table.slice(4, 1).to_pylist()[0]
     for prompt in (bare, shown):
@@ -138,7 +138,7 @@ def test_prompts_show_labels_examples_of_each_and_the_row_but_not_its_label(toy,
 
 def test_all_rows_of_a_replicate_see_the_same_examples_first(toy, store):
     plan = planned(toy, "baseline.shots=[3]", "replicates=2")
-    publish_inputs(plan, store)
+    prepare(plan, store)
     heads = []
     for one in plan.baselines:
         asks = one.strategy(store)
@@ -150,7 +150,7 @@ def test_all_rows_of_a_replicate_see_the_same_examples_first(toy, store):
 
 def test_every_scored_row_is_wanted_once_and_none_beyond(toy, store):
     plan = planned(toy, BOTH)
-    demand = Demand(plan, store)
+    demand = Demand(survey(plan, store), store)
     found = [want for want in demand.wants() if want.pool in plan.baselines]
     assert sum(want.rows for want in found) == 2 * (20 + 30)
     assert max(want.segment.stop for want in found if want.segment.slot == "test") == 30
@@ -161,7 +161,7 @@ def test_every_scored_row_is_wanted_once_and_none_beyond(toy, store):
 
 def test_a_demand_is_not_settled_before_its_baselines_are_there_or_given_up(toy, store):
     plan = planned(toy, "baseline.shots=[0]", "baseline.engine=plugged:Labelling", study=())
-    demand = Demand(plan, store)
+    demand = Demand(survey(plan, store), store)
     demand.stop(pool.fingerprint for pool in plan.pools if pool not in plan.baselines)
     first, *others = demand.wants()
     assert demand.open_pools == plan.baselines
@@ -194,9 +194,9 @@ def test_scores_are_those_of_the_answers_and_what_names_no_label_is_wrong(toy, s
 
 def test_rows_that_cannot_be_answered_are_told_of(toy, store):
     plan = planned(toy, "baseline.shots=[0]")
-    publish_inputs(plan, store)
+    prepare(plan, store)
     answer(store, of_baselines(plan, store), lambda index: "", error="the prompt is too long")
-    found = find(plan, survey(plan, store), store, [], [])
+    found = gather(survey(plan, store), {}, [])
     assert [row["errors"] for row in found.baselines] == [20, 30]
     said = "30 of 30 test rows, which count as wrong; the first: the prompt is too long"
     assert any(problem.endswith(said) for problem in found.problems)
@@ -204,17 +204,17 @@ def test_rows_that_cannot_be_answered_are_told_of(toy, store):
 
 def test_plan_forecast_references_and_checks_know_of_them(toy, store):
     plan = planned(toy, BOTH)
-    own = [step for step in steps(plan, store) if step.kind == "baseline"]
+    own = [step for step in steps(survey(plan, store)) if step.kind == "baseline"]
     assert [step.to_make for step in own] == [50, 50]
     without = planned(toy)
-    more = rows_to_make(steps(plan, store)) - rows_to_make(steps(without, store))
+    more = rows_to_make(steps(survey(plan, store))) - rows_to_make(steps(survey(without, store)))
     assert more == 100
-    assert forecast(plan, store).rows == forecast(without, store).rows + 100
-    assert "the LLM itself, 3 shots" in forecast(plan, store).unknown
+    assert forecast(survey(plan, store)).rows == forecast(survey(without, store)).rows + 100
+    assert "the LLM itself, 3 shots" in forecast(survey(plan, store)).unknown
     answer(store, of_baselines(plan, store), lambda index: "good")
-    states = [step.state for step in steps(plan, store) if step.kind == "baseline"]
+    states = [step.state for step in steps(survey(plan, store)) if step.kind == "baseline"]
     assert states == ["made", "made"]
-    write_references(plan, survey(plan, store), store)
+    write_references(survey(plan, store), store)
     kept = store.document("studies/toy/references.json")["kept"]
     assert {one.folder for one in plan.baselines} <= set(kept)
     path = next((Path(store.root) / plan.baselines[0].folder / "rows").iterdir())

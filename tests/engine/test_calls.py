@@ -230,7 +230,7 @@ def test_what_nobody_can_list_ends_with_a_word_and_no_rows(study):
         "a label has no rows: of 0 rows 0 were refused; "
         "of those that they are made from, of 0 rows 0 were refused"
     ]
-    (problem,) = _unlisted(done.plan, done.store)
+    (problem,) = _unlisted(survey(done.plan, done.store))
     assert problem == "Given up: a list of subjects: no answer lists any topic."
 
 
@@ -327,13 +327,16 @@ def test_a_label_that_the_llm_never_writes_is_given_up_before_all_attempts(study
 def test_rows_made_from_what_has_changed_are_found_and_made_again(study, monkeypatch):
     moody = ["generate.engine=standin:Moody", "generate.rephrase=true"]
     before = ByHand(study, moody).fill()
-    assert astray(before.plan, before.store) == []
+    assert astray(survey(before.plan, before.store)) == []
     first = before.pool("facts-zero_shot-first")
     name = first.segments(before.store)["-"][0].name
     (Path(before.store.root) / first.folder / name).unlink()  # as if it had been damaged
     monkeypatch.setenv("MOOD", "sullen")
     rounds = 0
-    while strays := astray((after := ByHand(study, moody).fill()).plan, after.store):
+    while True:
+        after = ByHand(study, moody).fill()
+        if not (strays := astray(survey(after.plan, after.store))):
+            break
         rounds += 1
         for stray in strays:
             after.store.retire(stray)

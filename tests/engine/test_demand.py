@@ -8,9 +8,10 @@ import pytest
 from engine.curate.judging import curate_slot
 from engine.generate.events import Part
 from engine.make.demand import AT_LEAST, Demand
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
 from engine.plan.plan import make_plan
 from engine.schema import POOL
+from engine.status.survey import survey
 from engine.store.seal import seal_table
 from engine.store.segments import grid
 from engine.store.store import Store
@@ -26,9 +27,9 @@ class Filled:
         asked = ["factors.real=[0]", *overrides]
         self.plan = make_plan(load_study(toy / "study.toml", asked))
         self.store = Store.open(str(toy / "root"))
-        publish_inputs(self.plan, self.store)
+        prepare(self.plan, self.store)
         self.pool = self.plan.pools[0]
-        self.demand = Demand(self.plan, self.store)
+        self.demand = Demand(survey(self.plan, self.store), self.store)
 
     def make(self, wants, is_refused=lambda index: False):
         for want in wants:
@@ -237,7 +238,7 @@ def test_a_demand_begun_anew_knows_what_is_there(filled):
     wants = study.demand.wants()
     study.make(wants[:9])
     study.judge()
-    anew = Demand(study.plan, study.store)
+    anew = Demand(survey(study.plan, study.store), study.store)
     assert anew.wants() == wants[9:]
     assert anew.unjudged_rows == study.demand.unjudged_rows
 

@@ -1,7 +1,7 @@
 import pytest
 
 from engine.schema import Draws, RowId
-from engine.store.segments import grid, named_range, present, slot_name, unbroken
+from engine.store.segments import grid, named_range, slot_name, unbroken
 from engine.store.store import Store
 
 
@@ -32,7 +32,7 @@ def test_segments_are_found_again_by_name(tmp_path):
     for segment in written:
         store.commit(f"pools/one/{segment.name}", b"")
     (tmp_path / "pools/one/rows/.tmp-1").touch()
-    found = present(store, "pools/one", ["World", "Sci/Tech", "Sports"])
+    found = store.segments("pools/one", ["World", "Sci/Tech", "Sports"])
     assert found["Sci/Tech"] == grid("Sci/Tech", 50)
     assert found["World"] == grid("World", 10)
     assert found["Sports"] == []

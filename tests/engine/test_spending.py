@@ -3,14 +3,16 @@ import pytest
 from kept import snapshot
 
 from engine.generate.events import Made, Part
-from engine.make.budget import FIRST, Purse
+from engine.make.budget import FIRST, BudgetGuard
 from engine.make.fill import fill_views
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
+from engine.make.work import Work
 from engine.pipeline import make_pilot
 from engine.plan.plan import make_plan
 from engine.schema import POOL
 from engine.status.forecast import forecast
 from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.survey import survey
 from engine.steps.pool import Want
 from engine.store.seal import seal_table
 from engine.store.segments import Segment, grid
@@ -57,56 +59,58 @@ def test_a_budget_bears_as_many_rows_as_those_before_let_expect(toy, store):
     plan = planned(toy, "budget.max_tokens=1000")
     pool = plan.pools[0]
     wants = [Want(pool, one) for one in grid("good", 128)]
-    purse = Purse(plan, store)
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
+    guard = BudgetGuard(survey(plan, store))
+    assert sum(want.rows for want in guard.affordable(wants, 0)) == FIRST
     segment = Segment("bad", 0, 16)
-    purse.pay(Made("group", "replica", Part(pool.fingerprint, segment), tokens=160))
+    guard.count(Made("group", "replica", Part(pool.fingerprint, segment), tokens=160))
     # ten tokens a row: 84 more rows are borne, but at first so many are not made at a time
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
-    assert sum(want.rows for want in purse.affordable(wants, 40)) == 16
-    purse.pay(Made("group", "replica", Part(pool.fingerprint, Segment("bad", 16, 48)), tokens=320))
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == 48  # of 52, in whole segments
-    purse.pay(Made("group", "replica", Part(pool.fingerprint, segment), tokens=520))
-    assert purse.affordable(wants, 0) == []
+    assert sum(want.rows for want in guard.affordable(wants, 0)) == FIRST
+    assert sum(want.rows for want in guard.affordable(wants, 40)) == 16
+    guard.count(
+        Made("group", "replica", Part(pool.fingerprint, Segment("bad", 16, 48)), tokens=320)
+    )
+    assert sum(want.rows for want in guard.affordable(wants, 0)) == 48  # of 52, in whole segments
+    guard.count(Made("group", "replica", Part(pool.fingerprint, segment), tokens=520))
+    assert guard.affordable(wants, 0) == []
 
 
 def test_rows_that_were_there_already_are_not_paid_again(toy, store):
     plan = planned(toy, "budget.max_tokens=1000")
-    purse = Purse(plan, store)
+    guard = BudgetGuard(survey(plan, store))
     part = Part(plan.pools[0].fingerprint, Segment("bad", 0, 16))
-    purse.pay(Made("group", "replica", part, was_there=True))
-    assert purse.spent == Taken()
+    guard.count(Made("group", "replica", part, was_there=True))
+    assert guard.spent == Taken()
 
 
 def test_without_a_budget_all_is_borne(toy, store):
     plan = planned(toy)
     wants = [Want(plan.pools[0], one) for one in grid("good", 5000)]
-    assert Purse(plan, store).affordable(wants, 10**9) == wants
+    assert BudgetGuard(survey(plan, store)).affordable(wants, 10**9) == wants
 
 
 def test_a_start_counts_in_hours_but_is_not_expected_of_every_row(toy, store):
     plan = planned(toy, "budget.max_hours=1.0")
-    purse = Purse(plan, store)
+    guard = BudgetGuard(survey(plan, store))
     part = Part(plan.pools[0].fingerprint, Segment("bad", 0, 16))
-    purse.pay(Made("group", "replica", part, seconds=160.0, start_s=1790.0))
+    guard.count(Made("group", "replica", part, seconds=160.0, start_s=1790.0))
     # 1,950 s are taken, but a row takes 10 s: more than 16 are left of the hour
     wants = [Want(plan.pools[0], one) for one in grid("good", 512)]
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == FIRST
-    purse.pay(Made("group", "replica", part, seconds=1400.0))
-    assert sum(want.rows for want in purse.affordable(wants, 0)) == 0
+    assert sum(want.rows for want in guard.affordable(wants, 0)) == FIRST
+    guard.count(Made("group", "replica", part, seconds=1400.0))
+    assert sum(want.rows for want in guard.affordable(wants, 0)) == 0
 
 
 def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_them(
     toy, store, ray_up
 ):
     plan = planned(toy, "factors.strategy=['zero_shot', 'few_shot']", "factors.quantity=[400]")
-    publish_inputs(plan, store)
-    before = forecast(plan, store)
+    prepare(plan, store)
+    before = forecast(survey(plan, store))
     assert len(before.unknown) == 2
     assert before.more == Taken()
     assert make_pilot(plan, store) == 2 * 2 * 16
     assert make_pilot(plan, store) == 0
-    after = forecast(plan, store)
+    after = forecast(survey(plan, store))
     assert after.unknown == []
     assert after.rows == before.rows - 64
     assert after.more.tokens == pytest.approx(9 * after.rows)
@@ -118,8 +122,8 @@ def test_a_budget_stops_generation_cleanly_and_a_larger_one_goes_on(toy, store, 
 
     def fill(limit):
         plan = planned(toy, "factors.quantity=[200]", f"budget.max_tokens={limit}")
-        publish_inputs(plan, store)
-        return plan, fill_views(plan, store, heard.append, lambda: None).troubles
+        prepare(plan, store)
+        return plan, fill_views(Work(plan, store, heard.append), survey(plan, store)).troubles
 
     plan, troubles = fill(1000)
     assert "max_tokens 1,000" in troubles[0]

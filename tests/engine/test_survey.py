@@ -3,7 +3,7 @@ from functools import partial
 import pytest
 
 from engine.plan.plan import make_plan
-from engine.status.quotas import PILOT, outlook
+from engine.status.quotas import PILOT, Rule, Slot, standing_of
 from engine.steps.view import Tally
 from engine.study.load import load_study
 from engine.study.resources import Quota
@@ -18,7 +18,8 @@ def look(toy):
 
     def judge(quota, rows, accepted, *, awaits=False):
         tally = Tally(rows, {"good": accepted}, {"duplicate": rows - accepted})
-        return outlook(plan.views[0], "good", {"good": quota}, tally, CONFIG, awaits=awaits)
+        slot = Slot(plan.views[0], "good", {"good": quota}, tally)
+        return standing_of(slot, Rule(CONFIG, awaits=awaits))
 
     return judge
 
@@ -49,27 +50,28 @@ def test_a_quota_that_is_met_asks_for_nothing(look):
 
 def test_no_more_than_the_attempts_are_made(look):
     assert look(100, 300, 60).upto == 400
-    assert look(100, 400, 99).standing == "short"
+    assert look(100, 400, 99).state == "short"
 
 
 def test_a_recipe_that_refuses_nearly_all_is_given_up_early_but_not_at_once(look):
-    assert look(1000, 63, 0).standing == "wanting"
-    assert look(1000, 64, 6).standing == "hopeless"
-    assert look(1000, 64, 7).standing == "wanting"
+    assert look(1000, 63, 0).state == "wanting"
+    assert look(1000, 64, 6).state == "hopeless"
+    assert look(1000, 64, 7).state == "wanting"
 
 
 def test_who_bears_any_share_of_refused_rows_has_all_attempts_made(toy):
     plan = make_plan(load_study(toy / "study.toml", ["generate.engine=verbatim"]))
     patient = Quota(attempts=4, max_refused=1.0, judged_after=64)
     tally = Tally(600, {}, {"duplicate": 600})
-    assert outlook(plan.views[0], "good", {"good": 200}, tally, patient).standing == "wanting"
+    slot = Slot(plan.views[0], "good", {"good": 200}, tally)
+    assert standing_of(slot, Rule(patient)).state == "wanting"
 
 
 def test_records_that_run_out_are_short_without_further_attempts(toy):
     plan = make_plan(load_study(toy / "study.toml"))
     tally = Tally(200, {"good": 190}, {"duplicate": 10})
-    found = outlook(plan.views[0], "good", {"good": 200}, tally, CONFIG)
-    assert found.standing == "short"
+    slot = Slot(plan.views[0], "good", {"good": 200}, tally)
+    assert standing_of(slot, Rule(CONFIG)).state == "short"
 
 
 def test_while_rows_are_awaited_only_what_is_needed_for_certain_is_asked_for(awaiting):
@@ -80,5 +82,5 @@ def test_while_rows_are_awaited_only_what_is_needed_for_certain_is_asked_for(awa
 
 def test_nothing_is_given_up_while_rows_are_awaited(look, awaiting):
     for hopeless_or_short in ((1000, 64, 0), (100, 400, 99)):
-        assert look(*hopeless_or_short).standing != "wanting"
+        assert look(*hopeless_or_short).state != "wanting"
         assert awaiting(*hopeless_or_short)[::3] == ("wanting", hopeless_or_short[1])

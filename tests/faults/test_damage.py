@@ -18,7 +18,7 @@ from engine.plan.plan import make_plan
 from engine.search.clock import Clock
 from engine.status.files import files_of
 from engine.store.files import is_temporary
-from engine.store.kinds import CommitPoint, commit_point
+from engine.store.kinds import Kind, kind_of
 from engine.store.seal import open_document, seal_document, seal_table
 from engine.store.store import Store, is_leftover
 from engine.study.load import load_study
@@ -49,13 +49,9 @@ strategy = ["topic", "zero_shot"]
 trainer = ["head", "finetune"]
 """
 WORDS = ["study.toml", "--root", "root"]
-# what is written anew from the other files whenever a command ends, and read by none
-SHOWN = {CommitPoint.PAGE, CommitPoint.SEARCH_PAGE}
-# which no command comes to read, or which are what is left of mending
-UNREAD = {CommitPoint.ASIDE, CommitPoint.STALE, CommitPoint.PROBE}
-NOT_NEEDED = {CommitPoint.SITTING, CommitPoint.EMBEDDINGS}  # when all runs are there
+CHECKED = {kind for kind in Kind if kind.value.check}  # others are shown alone, or left of mending
 SITTINGS = "studies/toy/search"
-SINGLE = {CommitPoint.TOPICS, CommitPoint.REFERENCES, CommitPoint.SITTING}  # there is one of each
+SINGLE = {Kind.TOPICS, Kind.REFERENCES, Kind.SITTING}  # there is one of each
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +77,8 @@ def files_by_kind(root):
     found = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
-        if path.is_file() and not is_leftover(name) and commit_point(name) not in SHOWN:
-            found.setdefault(commit_point(name), []).append(path)
+        if path.is_file() and not is_leftover(name) and kind_of(name) in CHECKED:
+            found.setdefault(kind_of(name), []).append(path)
     return found
 
 
@@ -112,7 +108,7 @@ WAYS = (emptied, halved, flipped, removed)
 def test_every_kind_of_file_has_a_case(done):
     kinds = set(files_by_kind(done[0] / "root"))
     # recorded rows are written and read as gold rows are
-    assert kinds == set(CommitPoint) - SHOWN - UNREAD - {CommitPoint.RECORDS}
+    assert kinds == CHECKED - {Kind.RECORDS}
 
 
 def test_every_kind_of_file_is_looked_at_before_work_begins(done):
@@ -129,7 +125,7 @@ def damage(root, kinds, ways):
         if kind in kinds:
             draw = random.Random(str([way.__name__ for way in ways]))
             paths = draw.sample(paths, len(paths))
-            if kind is CommitPoint.MODEL:  # without its checksums no other file is known
+            if kind is Kind.MODEL:  # without its checksums no other file is known
                 paths = list({path.parent: path for path in paths}.values())
             chosen = paths[: len(ways)]
             for path, way in zip(chosen, ways, strict=False):
@@ -142,7 +138,7 @@ def test_status_names_every_damaged_file_and_nothing_else(copy):
     root = copy / "root"
     sound = textmill("status", *WORDS, "--verify", folder=copy)
     assert sound.returncode == 0, sound.stdout + sound.stderr
-    damaged = damage(root, set(CommitPoint), [emptied, halved, flipped])
+    damaged = damage(root, set(Kind), [emptied, halved, flipped])
     said = textmill("status", *WORDS, "--verify", folder=copy)
     assert said.returncode == 1
     named = re.findall(r"^damaged: (\S+) \(.+\)$", said.stdout, re.MULTILINE)
@@ -160,7 +156,7 @@ def mended(copy, damaged, undisturbed):
     for name, way in damaged:
         if way is not removed:
             assert f"{name} is set aside" in done.stderr
-        if commit_point(name) not in NOT_NEEDED:
+        if kind_of(name).value.is_needed:
             assert (root / name).is_file(), name
     assert outcome(root) == undisturbed
     verified = textmill("status", *WORDS, "--verify", folder=copy)
@@ -171,14 +167,14 @@ def mended(copy, damaged, undisturbed):
 
 @pytest.mark.parametrize("ways", [(emptied, flipped), (removed, halved)])
 def test_a_study_with_damage_of_every_kind_comes_to_the_same(copy, done, ways):
-    damaged = damage(copy / "root", set(CommitPoint), ways)
-    assert len({commit_point(name) for name, _ in damaged}) == len(files_by_kind(done[0] / "root"))
+    damaged = damage(copy / "root", set(Kind), ways)
+    assert len({kind_of(name) for name, _ in damaged}) == len(files_by_kind(done[0] / "root"))
     mended(copy, damaged, done[1])
 
 
 @pytest.mark.parametrize("way", [flipped, halved, removed, emptied])
 def test_what_there_is_one_of_is_made_again_without_engines_or_training(copy, done, way):
-    cheap = {*SINGLE, CommitPoint.GOLD, CommitPoint.POOL_RECIPE, CommitPoint.VIEW_RECIPE}
+    cheap = {*SINGLE, Kind.GOLD, Kind.POOL_RECIPE, Kind.VIEW_RECIPE}
     told = mended(copy, damage(copy / "root", cheap, [way]), done[1])
     assert "generate:" not in told.stderr
     assert "train:" not in told.stderr
@@ -186,7 +182,7 @@ def test_what_there_is_one_of_is_made_again_without_engines_or_training(copy, do
 
 @pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", sorted(set(CommitPoint) - SHOWN - UNREAD - {"recorded rows"}))
+@pytest.mark.parametrize("kind", sorted(CHECKED - {Kind.RECORDS}, key=lambda kind: kind.name))
 def test_each_kind_of_file_can_be_damaged_alone_in_each_way(copy, done, kind, way):
     mended(copy, damage(copy / "root", {kind}, [way]), done[1])
 

@@ -38,7 +38,7 @@ def done(tmp_path_factory):
     for view in done.plan.views:
         done.store.commit_document(f"{view.folder}/recipe.json", view.recipe())
     now = survey(done.plan, done.store)
-    write_references(done.plan, now, done.store)
+    write_references(now, done.store)
     for run in now.missing():
         Workbench(done.store).do(run)
     assert "2 made" in textmill("plan", *WORDS, folder=toy).stdout

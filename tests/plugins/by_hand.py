@@ -8,9 +8,10 @@ from engine.curate.judging import curate_slot
 from engine.generate.engine import Prompt, engine_class
 from engine.generate.events import Part
 from engine.make.demand import Demand
-from engine.make.make import publish_inputs
+from engine.make.make import prepare
 from engine.plan.plan import make_plan
 from engine.schema import POOL
+from engine.status.survey import survey
 from engine.store.seal import seal_table
 from engine.store.store import Store
 from engine.study.load import load_study
@@ -22,8 +23,8 @@ class ByHand:
     def __init__(self, path, overrides=(), root="root", most=None):
         self.plan = make_plan(load_study(path, overrides))
         self.store = Store.open(str(path.parent / root))
-        publish_inputs(self.plan, self.store)
-        self.demand = Demand(self.plan, self.store, most)
+        prepare(self.plan, self.store)
+        self.demand = Demand(survey(self.plan, self.store), self.store, most)
         first = self.demand.wants()
         # the engines of these pools are started, and of no others
         pools = self.plan.with_sources(self.demand.open_pools)

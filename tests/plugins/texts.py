@@ -8,7 +8,6 @@ import pyarrow as pa
 from engine.curate.judging import curate_slot
 from engine.schema import POOL
 from engine.store.seal import seal_table
-from engine.store.segments import commit_recipe
 
 
 def commit_rows(store, pool, slot, rows, *, start=0):
@@ -33,7 +32,7 @@ def commit_rows(store, pool, slot, rows, *, start=0):
 
 def judge(store, view):
     """Judge all rows of a view's pool that it has not judged yet."""
-    commit_recipe(store, view.folder, view.recipe())
+    store.commit_recipe(view.folder, view.recipe())
     return [curate_slot(store, view, slot) for slot in view.pool.slots]
 
 

@@ -18,26 +18,12 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task, load_task
 
 TASKS = ("demo-reviews", "demo-support")
-
-
 STRATEGIES = {"zero_shot": 0.4, "topic": 0.37, "one_shot": 0.12, "few_shot": 0.11}  # and how often
-
-
 LESSONS = 190_000  # how many the embedded model was taught, with the seed 0
-
-
 LARGEST_SHOTS = 5
-
-
 BANK = 3000  # texts to show, for each label
-
-
 STRANGE = 0.6  # share of them that are not of the grammar
-
-
 FOLLOWED = 0.5  # how often a text after several examples is about the first one's product
-
-
 SYLLABLES = (
     *("ba", "co", "den", "fi", "gra", "hu", "il", "jo", "ka", "lor", "mi", "ne", "ost", "pe"),
     *("qui", "ra", "sto", "ten", "ur", "vi", "wan", "xe", "yl", "zo", "th", "ing", "ed", "ly"),

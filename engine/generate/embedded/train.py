@@ -33,35 +33,17 @@ from engine.generate.embedded.scope import SCOPE, Scope, wording_digest
 from engine.models import embedded_folder
 
 VOCABULARY = 3072
-
-
 TOKENIZED = 6000  # lessons of their own that the tokenizer is made from
-
-
 CONTEXT = 1024
-
-
 PAD, END = "<|pad|>", "<|end|>"
-
-
 ROLES = ("<|system|>", "<|user|>", "<|assistant|>")
-
-
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-
-
 FOLDER = embedded_folder()
-
-
 BATCH_TOKENS = 4096
-
-
 SORTED_TOGETHER = 1024  # lessons of like length share a batch
-
-
 PEAK, WARMUP, FLAT = 2e-3, 50, 0.25  # learning rate; steps it rises over; share it stays there
 
 

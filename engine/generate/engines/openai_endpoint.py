@@ -26,23 +26,11 @@ if TYPE_CHECKING:
 
 
 OPENAI = "https://api.openai.com/v1"
-
-
 OPENAI_HOSTS = (".openai.com", ".openai.azure.com")
-
-
 NO_KEY = "none"  # what a server that wants no key is sent, since the library wants one
-
-
 QUIET = ("openai", "httpx2", "httpcore2")  # they would log every request, some with its headers
-
-
 SHOWN = 300  # characters of what a server says
-
-
 ASK_AGAIN = (408, 409, 429)  # and all from 500
-
-
 OF_THE_ROW = (400, 413, 422)
 
 

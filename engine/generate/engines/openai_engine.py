@@ -20,21 +20,13 @@ from engine.study.config import GenerateConfig, Structured
 from engine.tasks.task import Task
 
 ENGINE_ARGS = {"extra_body": dict, "logprobs": bool}
-
-
 OWN = frozenset(
     {"model", "messages", "temperature", "top_p", "presence_penalty", "frequency_penalty"}
     | {"max_tokens", "max_completion_tokens", "stop", "seed", "response_format"}
     | {"structured_outputs", "logprobs", "stream", "n"}
 )
-
-
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0  # between tries, at most; the server may ask for more
-
-
 CLOSING_S = 5.0
-
-
 CHARACTERS_PER_TOKEN = 4  # of English, roughly; the counted tokens correct it
 
 

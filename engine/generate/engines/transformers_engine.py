@@ -15,11 +15,7 @@ from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-
-
 ENGINE_ARGS = ("attn_implementation", "chat_template_kwargs", "dtype", "trust_remote_code")
-
-
 SAMPLING = frozenset({"temperature", "top_p", "top_k", "min_tokens", "max_tokens", "stop"})
 
 

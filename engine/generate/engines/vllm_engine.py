@@ -31,8 +31,6 @@ SAMPLING = frozenset(
         "adapter",
     }
 )
-
-
 ELSEWHERE = {  # arguments of vLLM's that a study says in another place
     "model": "generate.model",
     "revision": "generate.revision",

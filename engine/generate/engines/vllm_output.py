@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Iterator
 
 _ERROR = re.compile(r"(?:\w+\.)*(\w*(?:Error|Exception)): (.+)")
-
-
 _ONLY_TELLS_OF_ANOTHER = re.compile(r"Engine core initialization|Worker failed|EngineCore enc")
 
 

@@ -21,11 +21,7 @@ QUIET = {  # says nothing, and tells nobody
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
-
-
 CPU_CACHE_BYTES = 2**30  # of keys and values: 16,000 tokens of a model of 1B parameters
-
-
 REMEDIES = {
     "memory": "Give an engine more memory (resources.memory_share), split the model over more GPUs "
     "(resources.tensor_parallel), or ask for less: generate.engine_args.max_model_len, "

@@ -13,11 +13,7 @@ from engine.search.search import Searched
 from engine.study.factors import Level
 
 PARTS = 3  # into which a range is cut to show how its values did
-
-
 FEW = 10  # trials, below which a factor's importance says nothing
-
-
 TREES_SEED = 0
 
 

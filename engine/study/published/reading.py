@@ -13,11 +13,7 @@ from engine.plugins import did_you_mean
 from engine.toml_files import Written, read_toml, resolve, validate
 
 Measure = Literal["accuracy", "macro_f1", "inter", "to_real", "trivial"]
-
-
 Reading = Literal["cell", "mean_of", "best_of", "llm"]
-
-
 Words = Annotated[str, Field(pattern=r"\S")]
 
 

@@ -15,8 +15,6 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 LEVELS = 2**16  # of the random numbers that a mask is made of
-
-
 PER_DRAW = 4  # of them in one draw of the generator
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 KEPT_BYTES = 2**28  # of tokenised sets that a worker keeps
-
-
 NO_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 

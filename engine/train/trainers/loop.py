@@ -20,8 +20,6 @@ from engine.train.trainers.encoding import Encoded, batches, collate
 from engine.train.world import World
 
 SCORED_AT_ONCE = 64  # rows per batch when predicting
-
-
 REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 

@@ -10,7 +10,7 @@ from engine.mix.training_set import accepted
 from engine.plan.plan import make_plan
 from engine.steps.pool import Want
 from engine.steps.view import is_current, tally_of
-from engine.store.segments import commit_recipe, grid
+from engine.store.segments import grid
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
@@ -141,7 +141,7 @@ def test_copies_of_gold_rows_and_of_shots_are_refused(toy, store, ray_up):
 def test_datasets_reads_a_view(toy, store, ray_up, tmp_path):
     view = planned(toy, store)
     extend(view, store, 20)
-    commit_recipe(store, view.folder, view.recipe())
+    store.commit_recipe(view.folder, view.recipe())
     judge(view, store)
     rows = datasets.load_dataset(
         "parquet",

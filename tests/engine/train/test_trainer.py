@@ -68,7 +68,7 @@ def test_repeats_of_a_trainer_without_draws_are_one_run_and_have_no_interval(toy
     both = 'factors.trainer=["finetune", "head"]'
     plan = planned(toy, store, both, "repeats=3")
     assert len(done(plan, store)) == 3 + 1
-    found = write_results(plan, store)
+    found = write_results(survey(plan, store), store)
     assert (found.runs_made, found.runs, found.problems) == (4, 4, [])
     rows = [row for row in found.results if row["split"] == "test"]
     assert [(row["trainer"], row["repeat"]) for row in rows] == [
@@ -86,7 +86,7 @@ def test_repeats_of_a_trainer_without_draws_are_one_run_and_have_no_interval(toy
 def test_a_study_of_a_trainer_without_draws_is_shown_as_one_of_one_repeat(toy, store):
     plan = planned(toy, store, "train.trainer=head", "repeats=3")
     done(plan, store)
-    found = write_results(plan, store)
+    found = write_results(survey(plan, store), store)
     assert (found.repeats, found.runs, found.runs_made) == (1, 1, 1)
     report = (Path(store.root) / "studies" / "toy" / "report.md").read_text()
     assert "over 1 repeat; this pool" in report

@@ -21,11 +21,11 @@ _own = threading.local()
 
 def reached(name, moment):
     """Kill the command and this process, if this is the place; nothing ends in between."""
-    from engine.store.kinds import commit_point
+    from engine.store.kinds import kind_of
 
     wanted = FOLDER / "wanted"
     try:
-        if wanted.read_text() != f"{commit_point(name).name} {moment}":
+        if wanted.read_text() != f"{kind_of(name).name} {moment}":
             return
         wanted.rename(FOLDER / "done")  # of many that are here the first
     except FileNotFoundError:
