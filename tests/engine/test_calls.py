@@ -10,6 +10,7 @@ from by_hand import ByHand
 from engine.curate.judging import curate_slot
 from engine.errors import ConfigError
 from engine.findings.gather import _unlisted
+from engine.make.demand import Demand
 from engine.mix.training_set import ordered_rows, training_set
 from engine.plan.plan import make_plan
 from engine.prompts.topic_list import topics_in
@@ -268,7 +269,7 @@ def test_killed_anywhere_it_comes_to_the_same_prompts(study):
             break
         for want in part.demand.wants()[:1]:
             part.make(want)
-        part.demand = type(part.demand)(part.plan, part.store)
+        part.demand = Demand(survey(part.plan, part.store), part.store)
         for view, slot in part.demand.to_judge()[:1]:
             curate_slot(part.store, view, slot)
         asked |= part.asked

@@ -1,12 +1,14 @@
 """From the diagnoses' files to the lines of a report."""
 
+from dataclasses import replace
+
 import pytest
 
 from engine.errors import DamagedError
 from engine.findings.diagnoses import diagnoses
 from engine.mix.training_set import TrainingSet, ordered_rows
 from engine.plan.plan import make_plan
-from engine.status.survey import Survey
+from engine.status.survey import survey
 from engine.steps.examination import examination
 from engine.store.store import Store
 from engine.study.load import load_study
@@ -36,9 +38,10 @@ def found(toy):
             }
             store.commit_document(one.name, body)
             known.append(one)
-        now = Survey({}, [], [], [], frozenset(one.name for one in known), known)
+        names_made = frozenset(one.name for one in known)
+        now = replace(survey(plan, store), made=names_made, examinations=known)
         names = {view.fingerprint: f"view {place}" for place, view in enumerate(plan.views)}
-        return list(diagnoses(plan, now, store, names))
+        return list(diagnoses(now, names))
 
     return find
 
