@@ -83,9 +83,21 @@ def write_results(
         DamagedError: A file of a view, a run or a diagnosis is damaged.
     """
     findings = gather(now, failures or {}, troubles)
-    write_references(now, store)
     write_report(findings, store)
     return findings
+
+
+def report_study(plan: Plan, store: Store) -> Findings:
+    """Write a study's results again from what is there of them.
+
+    Raises:
+        RootError: The root cannot be written.
+        DamagedError: A file of a view, a run or a diagnosis is damaged.
+    """
+    store.probe()
+    now = survey(plan, store)
+    write_references(now, store)
+    return write_results(now, store)
 
 
 def diagnose(work: Work, missing: Sequence[Examination]) -> dict[str, str]:

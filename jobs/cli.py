@@ -199,17 +199,15 @@ def doctor(  # noqa: PLR0913 - its options
 @app.command()
 def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
     """Write the report again from what is there."""
-    from engine.pipeline import write_results
+    from engine.pipeline import report_study
     from engine.plan.plan import make_plan
-    from engine.status.survey import survey
     from engine.store.store import Store
     from engine.study.load import load_study
     from jobs.terminal.findings import show_findings
 
     store = Store.open(root)
     made = make_plan(load_study(study, overrides or []))
-    store.probe()
-    findings = write_results(survey(made, store), store)
+    findings = report_study(made, store)
     typer.echo(show_findings(findings, store))
     raise typer.Exit(1 if findings.problems else 0)
 

@@ -59,9 +59,9 @@ def make(work: Work, training: Training, shared: SharedEngines | None = None) ->
             watch(Progress("mend", 1, 1, note=note))
         filled = fill_views(work, survey(plan, store), training, shared)
     now = filled.now
-    for line in notices(other_runs(now)):
+    before = write_references(now, store)
+    for line in notices(other_runs(now, before.get("runs", {}))):
         watch(Progress("train", 0, 0, note=line))
-    write_references(now, store)
     if missing := now.missing():
         work.ray()
         training.begin(missing)

@@ -12,11 +12,14 @@ from engine.store.seal import seal_document
 from engine.store.store import Store
 
 
-def write_references(now: Survey, store: Store) -> None:
+def write_references(now: Survey, store: Store) -> dict[str, Any]:
     """Note what of the store a study refers to, for ``textmill clean`` and ``textmill plan``.
 
     What it referred to before, under other settings, stays noted: only removing the study's folder
     lets go of anything.
+
+    Returns:
+        What was noted before. It is read anew each time: other commands note things, too.
     """
     plan = now.plan
     before = _references(plan, store)
@@ -37,6 +40,7 @@ def write_references(now: Survey, store: Store) -> None:
     name = plan.file.study.name
     body: dict[str, Plain] = {"kind": "study", "name": name, "kept": kept, "runs": {**runs}}
     store.publish(reference_file(name), seal_document(body))
+    return before
 
 
 def _references(plan: Plan, store: Store) -> dict[str, Any]:

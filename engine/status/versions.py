@@ -16,7 +16,6 @@ from engine.status.survey import Survey
 from engine.steps.identity import VERSIONS, version_of
 from engine.steps.pool import Pool
 from engine.steps.view import View
-from engine.store.references import reference_file
 from engine.store.store import Store
 
 _OF_STEPS = {"pool", "parent", "topics"}  # inputs that are fingerprints, which have VERSIONs too
@@ -81,13 +80,16 @@ def _others(made: Iterable[Pool | View], stage: str, store: Store) -> list[Other
     return [other_recipe(one.recipe(), there) for one in without]
 
 
-def other_runs(now: Survey) -> list[Other]:
-    """Return what stood, when the study last ran, in the place of runs that are not there."""
-    store = now.seen
-    before = (document(reference_file(now.plan.file.study.name), store) or {}).get("runs", {})
+def other_runs(now: Survey, before: Mapping[str, str]) -> list[Other]:
+    """Return what stood, when the study last ran, in the place of runs that are not there.
+
+    Args:
+        now: What is there of the study.
+        before: The files of its runs when it last ran, by what tells them apart.
+    """
     missing = [(one.cell, run) for one in now.ready for run in one.runs if run.name not in now.made]
     keys = [run_key(cell, run.repeat) for cell, run in missing]
-    bodies = [document(before[key], store) for key in keys if key in before]
+    bodies = [document(before[key], now.seen) for key in keys if key in before]
     return [other for body in bodies if body and (other := other_version(body))]
 
 
