@@ -1,11 +1,13 @@
 """Engines ``openai`` as tests start them: each asks an endpoint for the rows of one pool."""
 
+import asyncio
 import contextlib
 import json
 from dataclasses import dataclass, replace
 
 from engine.generate.engine import Prompt, Setup
 from engine.generate.engines.openai_engine import OpenAIEngine
+from engine.generate.engines.openai_pace import Clock
 from engine.plan.plan import make_plan
 from engine.store.store import Store
 from engine.study.config import GenerateConfig
@@ -43,8 +45,22 @@ def planned(toy, **settings):
     return make_plan(file).pools[0]
 
 
+class VirtualClock(Clock):
+    """A clock on which nothing takes time but to wait, and that takes none."""
+
+    def __init__(self):
+        self._passed = 0.0
+
+    def now(self):
+        return self._passed
+
+    async def sleep(self, seconds):
+        self._passed += seconds
+        await asyncio.sleep(0)  # whoever else has something to do comes first
+
+
 @contextlib.contextmanager
-def engines(pool, folder, **more):
+def engines(pool, folder, clock=None):
     """Yield what starts an engine on a root in a folder; all of them are closed at the end."""
     started = []
 
@@ -53,7 +69,7 @@ def engines(pool, folder, **more):
         where = Resources(endpoint=endpoint, **{"max_num_seqs": 8, **(resources or {})})
         model = OpenAIEngine.model(pool.task, config)
         setup = Setup(Store.open(str(folder)), config, where, model)
-        started.append(OpenAIEngine(setup, **more))
+        started.append(OpenAIEngine(setup, clock=clock))
         return Asking(started[-1], replace(pool, config=config, model=model))
 
     yield start

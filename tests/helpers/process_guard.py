@@ -32,13 +32,14 @@ class ProcessGuard:
         Args:
             why: What the message says besides.
         """
-        outer, self._seen, self._why = self._seen, [], why
+        outer, own = (self._seen, self._why), []
+        self._seen, self._why = own, why
         try:
             yield
         finally:
-            seen, self._seen = self._seen, outer
-        if seen:
-            raise ProcessStartedError(_message(seen[0], why))
+            self._seen, self._why = outer
+        if own:
+            raise ProcessStartedError(_message(own[0], why))
 
     def _audit(self, event, args):
         if self._seen is not None and (event in STARTS or event == _SPAWNED):

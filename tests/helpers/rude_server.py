@@ -49,11 +49,11 @@ def answered(text, tokens=5, **choice):
 class RudeServer:
     """Does what it was told, one thing per request, and then answers properly, or for ever."""
 
-    def __init__(self, *things, always=None, tokens=5, takes_s=0.0):
+    def __init__(self, *things, always=None, tokens=5, takes_s=0.0, now=time.monotonic):
         self.asked, self.most_at_once = [], 0
         self._things, self._always = list(things), always
-        self._tokens, self._takes_s = tokens, takes_s
-        self._lock, self._now, self._closing = threading.Lock(), 0, threading.Event()
+        self._tokens, self._takes_s, self._now = tokens, takes_s, now
+        self._lock, self._open, self._closing = threading.Lock(), 0, threading.Event()
         rude = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -77,18 +77,18 @@ class RudeServer:
         with self._lock:
             self.asked.append(
                 Asked(
-                    time.monotonic(),
+                    self._now(),
                     body,
                     {name.lower(): value for name, value in handler.headers.items()},
                 )
             )
-            self._now += 1
-            self.most_at_once = max(self.most_at_once, self._now)
+            self._open += 1
+            self.most_at_once = max(self.most_at_once, self._open)
             thing = self._things.pop(0) if self._things else self._always
         time.sleep(self._takes_s)
         self._do(thing, handler, answered(f"you said {text_of(body)}", self._tokens))
         with self._lock:
-            self._now -= 1
+            self._open -= 1
 
     def _do(self, thing, handler, proper):
         if isinstance(thing, Hang):
