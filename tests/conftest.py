@@ -1,4 +1,13 @@
-"""What the tests share: one Ray, a tiny model, toy data, and the real data where it is."""
+"""What the tests share: a tiny model, toy data, and the real data where it is; and the tiers.
+
+A test's folder says what it needs, and is its marker too:
+
+- ``unit``: neither Ray nor any other process
+- ``ray``: the one local Ray of the session
+- ``flow``: whole commands
+- ``faults``: processes that are killed, disks that are full, files that are damaged
+- ``cluster``: images, manifests and scripts
+"""
 
 import os
 from pathlib import Path
@@ -10,7 +19,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # threads that wait for each other take
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.pop("RAY_ADDRESS", None)
 
-import examples
+import hypothesis_budget
 from hypothesis import settings
 from toy_study import BAD, GOOD, THINGS, make_toy
 
@@ -19,7 +28,9 @@ from engine.nodes.session import QUIET
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
-PLUGINS = Path(__file__).parent / "plugins"
+# Unit tests tell the most and soonest; files of much go before those of little, so that at the end
+# no worker is left alone for long.
+TIERS = ("unit", "faults", "flow", "ray", "cluster")
 
 
 def pytest_addoption(parser):
@@ -33,14 +44,23 @@ def pytest_configure(config):
     settings.register_profile("busy", deadline=None)
     settings.load_profile("busy")
     if config.getoption("--long"):
-        examples.FACTOR = 20
+        hypothesis_budget.FACTOR = 20
 
 
 def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--long"):
-        for item in items:
-            if item.get_closest_marker("long"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
+    for item in items:
+        item.add_marker(tier_of(item.path))
+        if item.get_closest_marker("long") and not config.getoption("--long"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
+    items.sort(key=lambda item: TIERS.index(tier_of(item.path)))
+
+
+def tier_of(path):
+    """Return the tier of a test's file: the folder of tests/ that it lies in."""
+    tier = path.relative_to(Path(__file__).parent).parts[0]
+    if tier not in TIERS:
+        raise pytest.UsageError(f"{path} lies in no tier. There are: {', '.join(TIERS)}.")
+    return tier
 
 
 @pytest.fixture
@@ -152,23 +172,6 @@ def save_byte_tokenizer(folder):
         "eos_token_id": words.token_to_id("<end>"),
         "pad_token_id": words.token_to_id("<pad>"),
     }
-
-
-@pytest.fixture(scope="session")
-def ray_up():
-    """The one Ray of the test session; commands that a test starts as processes have their own."""
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=2 * 10**8,
-        log_to_driver=False,
-        runtime_env={"env_vars": {"PYTHONPATH": str(PLUGINS)}},
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """Kill something of a study with vLLM at random, again and again, until it is done; then once more.
 
-    PYTHONPATH=.:tests/plugins python tests/faults/soak.py --minutes 20
+    PYTHONPATH=.:tests/helpers python tests/faults/soak.py --minutes 20
 
 Every 20 to 40 seconds the command, or one of the processes that it has started, gets a SIGKILL. A
 command that has ended is started again. Whatever was committed must stay as it is, and what the
@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 from command import COMMAND, environment
-from kept import outcome, snapshot
+from root_snapshot import outcome, snapshot
 
 from engine.store.store import Store
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 from command import COMMAND, environment
-from kept import final_trials, outcome, snapshot
+from root_snapshot import final_trials, outcome, snapshot
 from toy_study import make_toy
 
 from engine.store.kinds import Kind
@@ -23,13 +23,13 @@ name = "toy"
 task = "task.toml"
 repeats = 1
 [generate]
-engine = "plugged:Listing"
+engine = "user_plugins:Listing"
 strategy = "topic"
 topics = {write = 8}
 [curate]
 filters = ["duplicate"]
 [train]
-trainer = "plugged:Kept"
+trainer = "user_plugins:Kept"
 [diagnose]
 model = "./model"
 real = 10
@@ -46,9 +46,9 @@ name = "toy"
 task = "task.toml"
 repeats = 1
 [generate]
-engine = "plugged:Slow"
+engine = "user_plugins:Slow"
 [train]
-trainer = "plugged:Kept"
+trainer = "user_plugins:Kept"
 [resources]
 rows_per_call = 16
 fleet = 1
@@ -87,7 +87,7 @@ def here(tmp_path_factory, tiny_model):
     killing = folder / "killing"
     killing.mkdir()
     mine = environment(KILLING=str(killing))
-    plugin = next(path for path in mine["PYTHONPATH"].split(os.pathsep) if path.endswith("plugins"))
+    plugin = next(path for path in mine["PYTHONPATH"].split(os.pathsep) if path.endswith("helpers"))
     mine["PYTHONPATH"] = os.pathsep.join([f"{plugin}/killing", mine["PYTHONPATH"]])
     with pytest.MonkeyPatch.context() as patch:
         for name in ("PYTHONPATH", "KILLING"):  # what starts on a node has the node's environment

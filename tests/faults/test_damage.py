@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from command import textmill
-from kept import outcome
+from root_snapshot import outcome
 from toy_study import make_toy
 
 from engine.errors import DamagedError
@@ -30,7 +30,7 @@ name = "toy"
 task = "task.toml"
 repeats = 2
 [generate]
-engine = "standin:StandIn"
+engine = "standin_llm:StandIn"
 topics = {write = 6}
 [train]
 model = "./model"

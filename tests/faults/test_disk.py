@@ -7,7 +7,7 @@ import time
 
 import pytest
 from command import textmill
-from kept import outcome, snapshot
+from root_snapshot import outcome, snapshot
 from toy_study import make_toy
 
 from engine.store.files import is_temporary
@@ -22,10 +22,10 @@ name = "toy"
 task = "task.toml"
 repeats = 1
 [generate]
-engine = "wordy:Wordy"
+engine = "wordy_engine:Wordy"
 [train]
 model = "./model"
-trainer = "plugged:Guess"
+trainer = "user_plugins:Guess"
 [resources]
 fleet = 1
 share = "turns"

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from command import COMMAND, environment, textmill_alone
-from kept import outcome
+from root_snapshot import outcome
 from toy_study import make_toy
 
 LIMIT_S = 600  # of each wait: nodes are processes that start, and there are many
@@ -15,10 +15,10 @@ name = "toy"
 task = "task.toml"
 repeats = 4
 [generate]
-engine = "located:Engine"
+engine = "node_plugins:Engine"
 [train]
 model = "./model"
-trainer = "located:Training"
+trainer = "node_plugins:Training"
 steps = 150
 batch_size = 8
 learning_rate = 1e-3

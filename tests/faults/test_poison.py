@@ -1,42 +1,34 @@
 """Rows, prompts and completions that hurt: they are refused with a reason, and end no study."""
 
 import json
-import time
 from collections import Counter
 
 import datasets
 import pyarrow.parquet as pq
 import pytest
 from command import textmill
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from kept import snapshot
-from poisonous import KINDS, MEGABYTE, SAME, STRANGE, BreaksDown, Dislikes, ServesPoison, kind_of
-from rude_server import RudeServer, Say, answered
+from poisonous_plugins import (
+    KINDS,
+    SAME,
+    STRANGE,
+    kind_of,
+)
+from root_snapshot import snapshot
 from toy_study import make_toy
 
-from engine.curate.filters.refusal import REFUSAL
-from engine.curate.parse import Parsed, Unparsed, layout, parse
-from engine.curate.text import normalised
-from engine.errors import EngineLostError
-from engine.generate.engine import Prompt, Setup
-from engine.generate.engines.openai_engine import OpenAIEngine
-from engine.generate.halving import Asking
 from engine.generate.ledger import LOSSES
 from engine.plan.plan import make_plan
 from engine.schema import storable
 from engine.store.store import Store
 from engine.study.load import load_study
-from engine.study.resources import Resources
-
-TOO_LONG_S = 5.0  # what follows takes less than a second, and days if it takes the long way
 
 
 def recipe(name, answers, filters=None):
     """Return a recipe as TOML."""
     own = f"filters = {json.dumps(filters)}\n" if filters else ""
     told = f'engine_args = {{answers = "{answers}"}}'
-    return f'[[factors.recipe]]\nname = "{name}"\nengine = "poisonous:ToldByRecipe"\n{told}\n{own}'
+    engine = 'engine = "poisonous_plugins:ToldByRecipe"'
+    return f'[[factors.recipe]]\nname = "{name}"\n{engine}\n{told}\n{own}'
 
 
 STUDY = """
@@ -53,24 +45,24 @@ RECIPES = {
     "strange": ("strangely",),
     "some errors": ("with_some_errors",),
     "some raise": ("raising_for_some",),
-    "choked": ("soundly", ["poisonous:Chokes", "duplicate"]),
+    "choked": ("soundly", ["poisonous_plugins:Chokes", "duplicate"]),
 }
 HOPELESS = {
     "errors": ("with_an_error",),
     "raise": ("raising",),
     "refuse": ("refusing",),
     "same": ("the_same",),
-    "choked on all": ("soundly", ["length", "poisonous:ChokesOnAll"]),
-    "mumbled": ("soundly", ["poisonous:Mumbles"]),
-    "stammered": ("soundly", ["poisonous:Stammers"]),
+    "choked on all": ("soundly", ["length", "poisonous_plugins:ChokesOnAll"]),
+    "mumbled": ("soundly", ["poisonous_plugins:Mumbles"]),
+    "stammered": ("soundly", ["poisonous_plugins:Stammers"]),
 }
 REASONS = {
     "errors": "error",
     "raise": "error",
     "refuse": "refusal",
     "same": "duplicate",
-    "choked on all": "the row filter poisonous:ChokesOnAll raised RecursionError",
-    "mumbled": "the row filter poisonous:Mumbles answered bool",
+    "choked on all": "the row filter poisonous_plugins:ChokesOnAll raised RecursionError",
+    "mumbled": "the row filter poisonous_plugins:Mumbles answered bool",
     "stammered": "too ? strange",
 }
 JUDGED = 2 * 64  # rows of two labels after which a recipe may be given up; fewer tell too little
@@ -155,7 +147,7 @@ def test_a_row_that_a_filter_fails_at_is_refused_and_the_others_are_not(done, pl
     failed = [row for row in rows if row["index"] % 2]
     assert len(rows) == 2 * len(failed) > 80
     reasons = {(row["status"], row["reason"]) for row in failed}
-    assert reasons == {("refused", "the row filter poisonous:Chokes raised KeyError")}
+    assert reasons == {("refused", "the row filter poisonous_plugins:Chokes raised KeyError")}
     assert all(row["text"] == row["completion"] for row in failed)
     assert {row["status"] for row in rows if row not in failed} == {"accepted"}
 
@@ -231,7 +223,7 @@ recipe = ["sound", "broken"]
 quantity = 20_000
 [[factors.recipe]]
 name = "broken"
-engine = "poisonous:Raises"
+engine = "poisonous_plugins:Raises"
 """
 
 
@@ -239,7 +231,7 @@ engine = "poisonous:Raises"
 def stopped(tmp_path_factory, tiny_model, ray_up):
     """A study of an engine that never works, and one that would say the same 80,000 times."""
     folder = make_toy(tmp_path_factory.mktemp("stopped"), tiny_model)
-    study = STUDY.replace("[40]", "[8, 20_000]").replace('"head"', '"plugged:Guess"')
+    study = STUDY.replace("[40]", "[8, 20_000]").replace('"head"', '"user_plugins:Guess"')
     recipes = recipe("sound", "soundly") + recipe("same", "the_same")
     (folder / "study.toml").write_text(study + recipes + STOPPED)
     outcome = textmill("run", "study.toml", "--root", "root", folder=folder)
@@ -271,149 +263,3 @@ def test_an_engine_that_raises_whatever_it_is_asked_is_given_up_and_spoils_no_ro
     pool = view_of(plan, "broken").pool
     assert pool.segments(Store.open(str(folder / "root"))) == {"bad": [], "good": []}
     assert {(row["recipe"], row["rows_synthetic"]) for row in results(folder)} == {("sound", 8)}
-
-
-# What needs no study
-
-PARTS = st.one_of(
-    st.text(st.characters()),
-    st.sampled_from(["Review", "REV\u0130EW", "rev\u0131ew", "Verdict", "good", "bad", "1."]),
-    st.sampled_from([":", "\n", "**", "```", '"', "{", "}", "\0", "\u202e", "\ud800", "\x85"]),
-    st.builds(json.dumps, st.dictionaries(st.sampled_from(["review", "Verdict"]), st.text())),
-    st.sampled_from(['{"review": "\\udfff"}', '{"review": 1}', '{"review": "", "verdict": true}']),
-)
-
-
-@pytest.fixture(scope="module")
-def forms(tmp_path_factory, tiny_model):
-    """How answers of the toy task are laid out: a text alone, and one with a label to be told."""
-    folder = make_toy(tmp_path_factory.mktemp("forms"), tiny_model)
-    task = make_plan(load_study(folder / "study.toml", [])).pools[0].task
-    labelled = task.model_copy(update={"fields": {**task.fields, "label": "Verdict"}})
-    return layout(task), layout(labelled)
-
-
-@given(parts=st.lists(PARTS, max_size=8))
-@settings(max_examples=300, deadline=None)
-def test_whatever_is_written_is_parsed_to_what_can_be_stored_or_has_a_reason(forms, parts):
-    completion = storable("".join(parts))
-    for form in forms:
-        found = parse(completion, form)
-        if isinstance(found, Unparsed):
-            assert found.reason in ("empty", "unparsed", "unknown_label")
-        else:
-            assert found.text
-            assert found == Parsed(*(one and one.encode().decode() for one in found))
-            assert found.label in (None, *form.labels)
-            assert normalised(found.text).encode()
-
-
-@given(text=st.text(st.characters()))
-@settings(deadline=None)
-def test_what_can_be_stored_differs_from_what_was_written_in_lone_surrogates_alone(text):
-    stored = storable(text)
-    assert stored.encode().decode() == stored
-    assert len(stored) == len(text)
-    changed = [old for old, new in zip(text, stored, strict=True) if old != new]
-    assert all("\ud800" <= one <= "\udfff" for one in changed)
-
-
-@pytest.mark.parametrize(
-    "start",
-    ["Verdict", "Verdict: good", "Review", "I", "I can", "I'", "Sorry, I can", "Sure", "1."],
-)
-@pytest.mark.parametrize("filling", [":", " ", "\n", "*", "\0", "{", "\u202e"])
-def test_a_megabyte_of_one_character_takes_no_longer_than_reading_it(forms, start, filling):
-    completion, began = f"{start}{filling * MEGABYTE}x", time.monotonic()
-    for form in forms:
-        parse(completion, form)
-    assert REFUSAL.match(completion) is None
-    assert time.monotonic() - began < TOO_LONG_S
-
-
-@pytest.fixture(scope="module")
-def pool(tmp_path_factory, tiny_model):
-    """A pool that nothing was made of."""
-    folder = make_toy(tmp_path_factory.mktemp("pool"), tiny_model)
-    return make_plan(load_study(folder / "study.toml", [])).pools[0]
-
-
-def prompts_of(pool, count):
-    return [Prompt(pool.row("good", index), f"visit {index}", pool) for index in range(count)]
-
-
-def errors(answers):
-    return {one.row.index: one.error for one in answers if one.error}
-
-
-@pytest.mark.parametrize("bad", [{0}, {63}, {17}, {0, 1, 2, 3}, {5, 31, 32, 60}, set(range(1, 64))])
-def test_the_prompts_that_an_engine_raises_for_are_found_and_every_other_is_answered(pool, bad):
-    engine = Dislikes(bad)
-    answers = list(Asking(engine).complete(prompts_of(pool, 64)))
-    assert sorted(one.row.index for one in answers) == list(range(64))
-    says = "the engine raised ValueError: cannot bear {}"
-    assert errors(answers) == {index: says.format(index) for index in bad}
-    assert all(one.text == f"visit {one.row.index}" for one in answers if not one.error)
-    assert len(engine.asked) <= 64 + 8 * len(bad)
-
-
-@pytest.mark.parametrize("answers", [0, 1, 40])
-def test_an_engine_that_breaks_down_is_lost_and_blames_no_prompt(pool, answers):
-    asking, heard = Asking(BreaksDown(answers)), []
-    with pytest.raises(EngineLostError, match=r"answers nothing.*the device is gone"):
-        heard.extend(asking.complete(prompts_of(pool, 64)))
-    assert not errors(heard)
-
-
-def test_a_call_of_bad_prompts_alone_is_no_fault_of_an_engine_that_answered_before(pool):
-    asking = Asking(Dislikes({4, 5, 6, 7}))
-    prompts = prompts_of(pool, 8)
-    assert not errors(asking.complete(prompts[:4]))
-    assert set(errors(asking.complete(prompts[4:]))) == {4, 5, 6, 7}
-
-
-@pytest.fixture
-def endpoint(toy):
-    """Start an engine that asks a server; both end with the test."""
-    started = []
-
-    def start(server, **resources):
-        asked = ["generate.engine=openai", "generate.model=m"]
-        pool = make_plan(load_study(toy / "study.toml", asked)).pools[0]
-        where = Resources(endpoint=server.url, **resources)
-        engine = OpenAIEngine(Setup(Store.open(str(toy / "root")), pool.config, where, pool.model))
-        started.extend([engine, server])
-        return lambda texts: sorted(
-            engine.complete(
-                Prompt(pool.row("good", at), text, pool) for at, text in enumerate(texts)
-            ),
-            key=lambda one: one.row.index,
-        )
-
-    yield start
-    for one in started:
-        one.close()
-
-
-def test_a_prompt_at_which_an_endpoint_always_fails_is_an_error_row(endpoint):
-    ask = endpoint(ServesPoison(), patience_s=1.5)
-    answers = ask(["one", "poison", "two"])
-    assert [one.text for one in answers] == ["you said one", "", "you said two"]
-    assert answers[1].error == "the endpoint answers others, but not this: HTTP 500: as told"
-
-
-def test_an_endpoint_that_stops_answering_everybody_is_lost_all_the_same(endpoint):
-    server = RudeServer(Say(200, answered("fine")), always=Say(500))
-    ask = endpoint(server, patience_s=1.5, max_num_seqs=1)
-    with pytest.raises(EngineLostError, match="HTTP 500"):
-        ask(["one", "two"])
-
-
-@pytest.mark.parametrize(
-    "body", [answered("a \ud800 b"), answered("a X b").replace("X", "\\udfff")]
-)
-def test_a_lone_surrogate_from_an_endpoint_is_no_reason_to_ask_again(endpoint, body):
-    server = RudeServer(Say(200, body))
-    (answer,) = endpoint(server, patience_s=5)(["one"])
-    assert (answer.text, answer.error) == ("a ? b", None)
-    assert len(server.asked) == 1

@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 from command import COMMAND, environment, textmill
-from kept import outcome, snapshot
+from root_snapshot import outcome, snapshot
 from toy_study import make_toy
 
 LIMIT_S = 900  # of a study, beside another one, on a machine that is busy with other tests
@@ -23,9 +23,9 @@ name = "toy"
 task = "task.toml"
 repeats = 2
 [generate]
-engine = "plugged:Slow"
+engine = "user_plugins:Slow"
 [curate]
-filters = ["duplicate", "plugged:Unhurried"]
+filters = ["duplicate", "user_plugins:Unhurried"]
 [train]
 model = "./model"
 steps = 60

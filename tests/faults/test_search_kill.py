@@ -7,7 +7,7 @@ import time
 
 import pytest
 from command import COMMAND, environment
-from kept import final_trials, snapshot
+from root_snapshot import final_trials, snapshot
 from toy_study import make_toy
 
 LIMIT_S = 900
@@ -17,10 +17,10 @@ name = "toy"
 task = "task.toml"
 repeats = 2
 [generate]
-engine = "plugged:Slow"
+engine = "user_plugins:Slow"
 [train]
 model = "./model"
-trainer = "counted:Training"
+trainer = "counting_plugins:Training"
 steps = 20
 precision = "float32"
 [resources]

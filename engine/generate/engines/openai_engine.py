@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import math
 import random
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 from engine.errors import ConfigError, EngineLostError
 from engine.generate.engine import Completion, Prompt, Setup
 from engine.generate.engines.openai_endpoint import Endpoint, Failed, Refused, Reply, Usage
-from engine.generate.engines.openai_pace import Pace
+from engine.generate.engines.openai_pace import Clock, Pace
 from engine.models import EMBEDDED, Model
 from engine.plugins import did_you_mean
 from engine.study.config import GenerateConfig, Structured
@@ -76,17 +76,19 @@ class OpenAIEngine:
         identity = {"endpoint_model": config.model, "revision": config.revision}
         return Model(config.model, None, identity)
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, *, clock: Clock | None = None) -> None:
         where = setup.resources
         replicas = where.replicas if isinstance(where.replicas, int) else max(where.replicas)
         share = 1 / replicas  # the rates are those of all engines together
         self._endpoint = Endpoint(where)
-        self._requests = Pace(where.requests_per_minute and where.requests_per_minute * share)
-        self._tokens = Pace(where.tokens_per_minute and where.tokens_per_minute * share)
+        self._clock = clock or Clock()
+        requests, tokens = where.requests_per_minute, where.tokens_per_minute
+        self._requests = Pace(requests and requests * share, self._clock)
+        self._tokens = Pace(tokens and tokens * share, self._clock)
         self._patience_s = where.patience_s
         self._at_once = where.max_num_seqs
         self._room = asyncio.Semaphore(where.max_num_seqs)
-        self._heard_at = 0.0
+        self._heard_at = -math.inf
         self._answered: dict[str, Any] | None = None  # the last request that was
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -143,7 +145,7 @@ class OpenAIEngine:
         while True:
             await self._requests.wait(1)
             await self._tokens.wait(tokens)
-            began = began or time.monotonic()
+            began = self._clock.now() if began is None else began
             outcome = await self._endpoint.ask(request)
             if not isinstance(outcome, Failed):
                 break
@@ -156,7 +158,7 @@ class OpenAIEngine:
                     raise
                 return Refused(f"the endpoint answers others, but not this: {outcome.why}")
             most = min(2 * most, LONGEST_WAIT_S)
-        self._heard_at = time.monotonic()
+        self._heard_at = self._clock.now()
         self._count(outcome, tokens)
         if isinstance(outcome, Reply):
             self._answered = request
@@ -178,9 +180,9 @@ class OpenAIEngine:
 
     async def _pause(self, seconds: float, began: float, why: str) -> None:
         """Wait before a request is sent again; give up when none has been answered for too long."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            patience = max(began, self._heard_at) + self._patience_s - time.monotonic()
+        until = self._clock.now() + seconds
+        while (left := until - self._clock.now()) > 0:
+            patience = max(began, self._heard_at) + self._patience_s - self._clock.now()
             if patience <= 0:
                 raise EngineLostError(
                     f"The endpoint {self._endpoint.url} has answered no request for "
@@ -190,7 +192,7 @@ class OpenAIEngine:
                     "rows that are there are kept.",
                     is_for_good=True,  # another engine would ask the same endpoint
                 )
-            await asyncio.sleep(min(left, patience))
+            await self._clock.sleep(min(left, patience))
 
 
 def _next(ended: SimpleQueue[Future[Completion]], asked: set[Future[Completion]]) -> Completion:

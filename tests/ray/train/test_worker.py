@@ -1,0 +1,26 @@
+"""A worker that trains by itself, in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+from command import environment
+
+LOADS = """
+import sys
+from engine.train.worker import Duty, World, _device
+duty = Duty(None, None, 0, {threads}, uses_gpu=False, trains_together=False, is_compiled=False,
+            keeps_models=False)
+assert _device(duty) == World().hear("cpu") == "cpu"
+assert not {{"torch", "transformers"}} & set(sys.modules)
+import torch
+assert torch.get_num_threads() == {threads}
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_by_itself_leaves_torch_to_its_trainer_and_sets_its_threads(threads):
+    code = LOADS.format(threads=threads)
+    started_with = environment(OMP_NUM_THREADS=str(3 - threads))
+    done = subprocess.run([sys.executable, "-c", code], env=started_with, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
