@@ -9,6 +9,7 @@ A test's folder says what it needs, and is its marker too:
 - ``cluster``: images, manifests and scripts
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(config, items):
         if item.get_closest_marker("long") and not config.getoption("--long"):
             item.add_marker(pytest.mark.skip(reason="takes minutes: --long runs it"))
     items.sort(key=lambda item: TIERS.index(tier_of(item.path)))
+
+
+def pytest_collection_finish():
+    # statsmodels collects garbage at every family of tests: not among all that was imported so far
+    gc.freeze()
 
 
 def tier_of(path):

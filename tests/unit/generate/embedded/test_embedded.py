@@ -119,7 +119,7 @@ def test_its_rows_are_the_same_in_batches_of_any_size(study, tmp_path, task, str
             prompts.append(Prompt(row, asks.ask(row).text, pool))
     rows = {}
     for at_once in (64, 5):
-        resources = Resources(max_num_seqs=at_once, engine_cpus=2)
+        resources = Resources(max_num_seqs=at_once, engine_cpus=1)
         engine = TransformersEngine(Setup(store, pool.config, resources, pool.model))
         rows[at_once] = {str(one.row): one.text for one in engine.complete(prompts)}
     assert rows[5] == rows[64]

@@ -29,7 +29,7 @@ def made(toy, tiny_llm):
         asked = [f"generate.{name}={json.dumps(value)}" for name, value in own.items()]
         file = load_study(toy / "study.toml", ["factors.quantity=[8]", "factors.real=[0]", *asked])
         pool = make_plan(file).pools[0]
-        resources = Resources(max_num_seqs=at_once, engine_cpus=2)
+        resources = Resources(max_num_seqs=at_once, engine_cpus=1)
         store = Store.open(str(toy / "root"))
         engine = TransformersEngine(Setup(store, pool.config, resources, pool.model))
         # one fingerprint for all settings, so that their rows have the same random numbers

@@ -1,6 +1,5 @@
 """Claims hold as often as they say, on fewer simulated studies than the README's."""
 
-import gc
 import json
 
 import numpy as np
@@ -12,13 +11,6 @@ from jobs.bench.simulated import World
 
 STUDIES = 150
 MORE, NOISY = World(repeats=5, rows=500), World(repeats=3, rows=500, seed=0.3)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick_collections():
-    gc.freeze()  # statsmodels collects garbage at every family
-    yield
-    gc.unfreeze()
 
 
 def share(trial, world):
