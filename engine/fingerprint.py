@@ -1,4 +1,4 @@
-"""The identity of a step: a hash of exactly what it reads (DESIGN, section 3)."""
+"""The identity of a step: a hash of exactly what it reads (engine/README.md, "Identity")."""
 
 import hashlib
 import json

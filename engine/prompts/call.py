@@ -1,8 +1,8 @@
 """A task as one call sees it: what is asked for, and what the answer holds.
 
-A row can take one call or several (DESIGN, section 3: a pool may derive from a view): the fields of
-a pair can be asked for one after the other, and a row that is there can be put in other words. And
-a call can name the label, or leave it to the LLM, which then writes it too.
+A row can take one call or several (engine/README.md, "Identity": a pool may derive from a view):
+the fields of a pair can be asked for one after the other, and a row that is there can be put in
+other words. And a call can name the label, or leave it to the LLM, which then writes it too.
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,6 @@
 """What was made under another VERSION of its stage: it is there, has another name, and is not used.
 
-Why is said in ``engine/study/identity.py``: code of another VERSION would make something else of
+Why is said in ``engine/steps/identity.py``: code of another VERSION would make something else of
 the same fields.
 """
 

@@ -1,4 +1,4 @@
-"""Which fields enter which fingerprint (DESIGN, section 3). Nothing else may enter one.
+"""Which fields enter which fingerprint (engine/README.md, "Identity"). Nothing else may enter one.
 
 A VERSION is raised by hand when the code of its stage would make something else of the same fields.
 """

@@ -1,8 +1,8 @@
 """Where a root's files lie: a folder, or an object store; each creates a file whole or not at all.
 
-Commit = create if absent (DESIGN, section 4). In a folder the bytes go to a temporary file beside
-it, which is then hard-linked to its final name; in an object store they are put on the condition
-that nothing has that name (``engine/object_files.py``). The first writer wins.
+Commit = create if absent (engine/README.md, "Durability"). In a folder the bytes go to a temporary
+file beside it, which is then hard-linked to its final name; in an object store they are put on the
+condition that nothing has that name (``object_files.py``). The first writer wins.
 """
 
 import contextlib

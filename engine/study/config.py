@@ -74,25 +74,32 @@ class GenerateConfig(Written):
     """How synthetic rows are made. A field that an engine or strategy does not read is null.
 
     Attributes:
-        engine: A key of ENGINES, or "package.module:Name".
-        strategy: A key of STRATEGIES, or "package.module:Name".
-        model: The LLM: a folder, a hub name, or the toy that comes with textmill.
+        engine: What answers: "transformers", "vllm", "openai", "recorded", "verbatim", or
+            "package.module:Name".
+        strategy: How rows are asked for: "zero_shot", "topic", "one_shot", "few_shot", "template",
+            or "package.module:Name".
+        model: The LLM: a folder, a hub name, or "textmill-demo", the toy that comes with textmill.
         revision: Branch, tag or commit of a hub model.
         temperature: Flattens (above 1) or sharpens the distribution of the next token; 0 takes the
             likeliest.
         top_p: Tokens are drawn from the likeliest that together have this probability.
-        top_k: Tokens are drawn from so many of the likeliest; 0 for all.
-        min_p: Tokens less likely than this share of the likeliest are not drawn.
-        presence_penalty: Taken off the logits of tokens that the completion has already.
-        frequency_penalty: The same, once for each time.
+        top_k: Tokens are drawn from so many of the likeliest; 0 for all (``vllm``,
+            ``transformers``).
+        min_p: Tokens less likely than this share of the likeliest are not drawn (``vllm``).
+        presence_penalty: Taken off the logits of tokens that the completion has already (``vllm``,
+            ``openai``).
+        frequency_penalty: The same, once for each time (``vllm``, ``openai``).
         repetition_penalty: Logits of tokens that prompt or completion have are divided by it, or
-            multiplied if negative.
-        min_tokens: Shortest completion, in tokens.
+            multiplied if negative (``vllm``).
+        min_tokens: Shortest completion, in tokens (``vllm``, ``transformers``).
         max_tokens: Longest completion, in tokens.
         stop: Texts at which a completion ends; they are left out of it.
-        structured: The form that a completion is held to.
-        adapter: A LoRA adapter of the model: a folder, or a hub name.
-        engine_args: What the engine's library is told besides, such as ``{dtype = "float32"}``.
+        structured: The form that a completion is held to (``vllm``, ``openai``).
+        adapter: A LoRA adapter of the model: a folder, or a hub name (``vllm``).
+        engine_args: What the engine's library is told besides, such as ``{dtype = "float32"}``:
+            ``transformers`` takes dtype, attn_implementation, trust_remote_code and
+            chat_template_kwargs; ``vllm`` its engine arguments, such as dtype, max_model_len and
+            quantization, and chat_template_kwargs; ``openai`` extra_body and logprobs.
         labelling: Who says what label a row has: the prompt, which asks for one of that label
             ("conditioned"), or the LLM, which writes it after the text ("left_to_right").
         rephrase: Whether each accepted row is written again, in other words, by the LLM that is not
@@ -152,7 +159,8 @@ class CurateConfig(Written):
     """Which rows are accepted.
 
     Attributes:
-        filters: Keys of FILTERS or "package.module:Name"; the first that refuses names the reason.
+        filters: "refusal", "length", "duplicate", "shot_copy", "gold_copy", "label_name", or
+            "package.module:Name"; the first that refuses names the reason.
         min_words: Shortest text, in words (``length``).
         max_words: Longest text, in words (``length``).
     """
@@ -193,8 +201,10 @@ class TrainConfig(Written):
     """How a classifier is trained. A field that a trainer does not read is null.
 
     Attributes:
-        trainer: A key of TRAINERS, or "package.module:Name".
-        model: A folder, a hub name, or the encoder that comes with textmill.
+        trainer: "finetune"; "head", which is logistic regression on frozen sentence embeddings; or
+            "package.module:Name". Of the fields below, ``head`` reads model, revision, max_length
+            and inverse_regularisation alone.
+        model: A folder, a hub name, or "all-MiniLM-L6-v2", the encoder that comes with textmill.
         revision: Branch, tag or commit of a hub model.
         steps: Optimiser steps; the same for every condition, whatever its rows.
         epochs: Passes over the training set, in place of ``steps``: more rows, more steps.
@@ -298,7 +308,8 @@ class DiagnoseConfig(Written):
     Attributes:
         real: Real rows that they are set beside: the first so many of the replicate's order, or all
             if there are fewer.
-        model: The sentence encoder: a folder, a hub name, or the one that comes with textmill.
+        model: The sentence encoder: a folder, a hub name, or "all-MiniLM-L6-v2", which comes with
+            textmill.
         revision: Branch, tag or commit of a hub model.
         max_length: Longest text, in tokens; the rest is cut off.
     """

@@ -22,13 +22,14 @@ class Resources(Written):
         engine_cpus: CPUs that one engine actor reserves.
         engine_gpus: GPUs of one engine actor; if absent, where the cluster has any and the engine
             can use them, as many as its model is split over; else 0.
-        engine_accelerator: Type of the GPUs that engines go to, as Ray calls it ("H100").
+        engine_accelerator: Type of the GPUs that engines go to, as Ray calls it ("H100"); any if
+            absent.
         engine_resources: Custom resources that one engine actor takes, by the names that the
             cluster's nodes were started with.
         tensor_parallel: GPUs that each layer of the model is split over (``vllm``).
         pipeline_parallel: Groups of such GPUs that its layers are dealt to (``vllm``).
         memory_share: Share of a GPU's memory that an engine takes (``vllm``); on a CPU, of the
-            machine's.
+            machine's. vLLM's own if absent.
         max_num_seqs: Prompts that an engine answers at a time, at most; fewer take less memory.
         rows_per_call: Rows handed to an engine at a time, at most; but a whole segment (of up to
             512 rows) at least.
@@ -121,7 +122,7 @@ class Quota(Written):
 
 
 class Budget(Written):
-    """What generating a study's rows may take; what it took before counts.
+    """What generating a study's rows may take, counted over all commands of the study.
 
     Attributes:
         max_tokens: Tokens of prompts and completions.

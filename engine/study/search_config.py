@@ -67,8 +67,7 @@ class SearchConfig(Written):
         startup: Trials that "tpe" draws at random before it models what they came to.
         stopping: What goes on from one rung to the next: "asha" the best of those measured there
             (Li et al. 2018, arXiv:1810.05934, the variant that stops for good); "median" those not
-            below the median
-            (Golovin et al. 2017, Google Vizier, section 3.1); "none" all.
+            below the median (Golovin et al. 2017, Google Vizier, section 3.1); "none" all.
         objectives: What trials are compared by: the score on validation, and what it takes, per
             trial at its last rung: "tokens" of prompts and completions or "seconds" of engines and
             training. Stopping looks at the score alone; and with several, "tpe" learns of trials

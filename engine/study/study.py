@@ -48,17 +48,28 @@ class Study(Written):
         name: Names the folder of its results.
         task: A built-in task, or the path of a task file; or a list of them, which makes ``task`` a
             factor: every task has every cell of the grid, if it is not left out.
-        splits: Places of the gold rows that replace the task's own; of several tasks, by name.
-        repeats: Trainings of each condition, which differ in their seed.
-        replicates: Independent draws of everything random in the data.
-        diagnose: How synthetic rows are looked at; not at all if absent.
-        factors: What varies: a field's name and its levels, or a name of the user's own and
-            bundled levels; for a search also a field's name and a range.
-        search: How a search tries them out.
-        exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
+        splits: Places of the gold rows (train, validation, test) that replace the task's own; of
+            several tasks, by name, as in ``[splits.sst2]``.
         metric: What conditions are compared by: the best is chosen by it on validation. Results
             hold both.
+        repeats: Trainings of each condition, which differ in their seed.
+        replicates: Independent draws of everything random in the data.
+        generate: How synthetic rows are made.
+        curate: Which rows are accepted.
+        mix: What a training set is made of.
+        train: How a classifier is trained.
+        resources: Where and how wide; never part of a result's identity.
+        quota: How hard to try for the rows that were asked for.
+        budget: What generating the rows may take.
         annotation: What it is to label real rows, which synthetic ones are weighed against.
+        baseline: How the LLM itself is asked for the labels; not at all if absent.
+        diagnose: How synthetic rows are looked at; not at all if absent.
+        factors: What varies. A field of ``[generate]``, ``[curate]``, ``[mix]`` or ``[train]`` with
+            its levels, dotted (``"train.steps"``) where its name alone is ambiguous; or a name of
+            your own with bundled levels, ``[[factors.NAME]]``, each of which has a ``name``; for a
+            search also a field with a range.
+        search: How ``textmill search`` tries the factors out.
+        exclude: Cells of the grid to leave out: for each factor named, a level or a list of them.
         published: Published numbers that the report sets beside the study's own: a built-in file's
             name, such as "li2024", or the path of one.
     """

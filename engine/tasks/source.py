@@ -32,7 +32,11 @@ class _Mapped(Written):
 
 
 class FileSource(_Mapped):
-    """A local file: JSONL, CSV or Parquet, also with ``.gz`` behind the first two."""
+    """A local file: JSONL, CSV or Parquet, also with ``.gz`` behind the first two.
+
+    Attributes:
+        path: Its path. Where nothing else is to be said of the file, the path stands for the table.
+    """
 
     path: FilePath
 
@@ -41,7 +45,14 @@ class FileSource(_Mapped):
 
 
 class HubSource(_Mapped):
-    """One split of a dataset on the Hugging Face hub."""
+    """One split of a dataset on the Hugging Face hub.
+
+    Attributes:
+        hub: The dataset's name there.
+        split: Which of its splits.
+        subset: Which of its configurations, if it has several.
+        revision: Branch, tag or commit.
+    """
 
     hub: Annotated[str, Field(min_length=1)]
     split: str

@@ -8,7 +8,7 @@ import typer
 from engine.models import EMBEDDED, PACKAGED_ENCODER
 from jobs.options import Json, Overrides, StudyPath
 
-bench = typer.Typer(help="The measurements that the README quotes.", no_args_is_help=True)
+bench = typer.Typer(help="The measurements that the pages quote.", no_args_is_help=True)
 
 
 @bench.command()

@@ -1,4 +1,4 @@
-"""The measurements that the README quotes."""
+"""How fast rows are made from templates, committed, parsed and filtered into a view."""
 
 import json as jsonlib
 import tempfile

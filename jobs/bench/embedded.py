@@ -1,4 +1,4 @@
-"""What the embedded model writes, measured: labels kept, aspects, copies. The README quotes it."""
+"""What the embedded model writes, measured: labels kept, aspects, copies. Its page quotes it."""
 
 import json as jsonlib
 import tempfile

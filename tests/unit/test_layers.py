@@ -1,17 +1,25 @@
 """Data goes one way: a module imports only what stands to its left in the flow."""
 
 import ast
+import re
 from pathlib import Path
 
 import engine
 
 ROOT = Path(__file__).parents[2]
-GROUND = ["errors", "fingerprint", "plugins", "progress", "schema", "models", "toml_files"]
-GROUND += ["nodes", "evaluate", "store", "embeddings"]
-WORDS = ["tasks", "study", "prompts", "steps"]
-STAGES = ["generate", "curate", "mix", "train", "diagnose"]
-WHOLE = ["plan", "status", "make", "findings", "report", "pipeline", "search"]
-ORDER = [*GROUND, *WORDS, *STAGES, *WHOLE]
+README = (ROOT / "engine" / "README.md").read_text(encoding="utf-8")
+
+
+def rooms(page):
+    """Return the band of each file and folder of the engine, in the order of the layers."""
+    table = page.split("<!-- rooms -->", 1)[1].split("<!-- /rooms -->", 1)[0]
+    rows = re.findall(r"^\| (\w+) \| `([\w.]+)/?` \| \S.* \|$", table, re.MULTILINE)
+    assert len(rows) == len(table.strip().splitlines()) - 2, "a row of the table is no room's"
+    return {name.removesuffix(".py"): band for band, name in rows}
+
+
+ROOMS = rooms(README)
+ORDER = list(ROOMS)
 
 
 def imports(path):
@@ -58,8 +66,14 @@ def test_a_backward_import_is_caught(tmp_path):
 
 
 def test_every_part_of_the_engine_stands_in_the_flow():
-    parts = {path.stem for path in (ROOT / "engine").iterdir() if not path.name.startswith("_")}
-    assert parts == set(ORDER)
+    there = (path for path in (ROOT / "engine").iterdir() if not path.name.startswith("_"))
+    assert sorted(path.stem for path in there if path.suffix != ".md") == sorted(ORDER)
+
+
+def test_the_bands_stand_in_order():
+    assert list(dict.fromkeys(ROOMS.values())) == ["ground", "words", "work", "whole"]
+    assert sorted(ROOMS.values(), key=list(ROOMS.values()).index) == list(ROOMS.values())
+    assert ORDER[-1] == "api"
 
 
 def test_the_code_under_test_is_this_checkout():

@@ -71,7 +71,8 @@ def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"generate.engine is 'vllm', which cannot be imported ({error}). Install it where "
-            "engines run: pip install 'textmill[gpu]'; without a GPU, as the README says."
+            "engines run: pip install 'textmill[gpu]'; without a GPU, as engine/generate/README.md "
+            "says."
         ) from error
     try:
         # as vLLM's own LLM class has it: its other defaults take fewer tokens at a time

@@ -3,14 +3,14 @@
 import pytest
 from root_snapshot import snapshot
 
-from engine.make.work import Work
-from engine.status.survey import survey
 from engine.make.fill import fill_views
 from engine.make.make import prepare
+from engine.make.work import Work
 from engine.pipeline import make_pilot
 from engine.plan.plan import make_plan
 from engine.status.forecast import forecast
 from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.survey import survey
 from engine.store.store import Store
 from engine.study.load import load_study
 

@@ -1,8 +1,8 @@
 """Two studies that differ in one field share exactly the steps that do not read it: every field.
 
-What is expected is written down here, after DESIGN, section 3, and not taken from what plug-ins say
-that they read. Rows are written by hand, each pool's own, so that training sets and runs are told
-apart by what they hold.
+What is expected is written down here, after engine/README.md ("Identity"), and not taken from what
+plug-ins say that they read. Rows are written by hand, each pool's own, so that training sets and
+runs are told apart by what they hold.
 """
 
 import shutil

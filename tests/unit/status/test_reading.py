@@ -1,8 +1,8 @@
 """A root is looked at once per round, and the result handed on."""
 
 import pytest
-from offline_fill import OfflineFill
 from counting_store import counting_store
+from offline_fill import OfflineFill
 
 from engine.make.fill import fill_views
 from engine.make.make import make, prepare

@@ -1,37 +1,35 @@
-"""What the README shows as whole files, taken out of its text and used as it stands."""
+"""The example of plug-ins, jobs/studies/bike-shop, used as it stands."""
 
-import csv
 import importlib.util
 import json
 import re
 import shlex
+import shutil
 import sys
 
 import pyarrow.parquet as pq
 import pytest
 from command import REPOSITORY
 from command import textmill_alone as textmill
-from toy_study import toy_rows, write_jsonl
 
-from engine.errors import ConfigError, ModelError, PluginError
-from engine.generate.engine import Setup
+from engine.api import (
+    ConfigError,
+    GenerateConfig,
+    ModelError,
+    PluginError,
+    Resources,
+    RowId,
+    Setup,
+    Store,
+)
 from engine.plan.plan import make_plan
-from engine.schema import RowId
-from engine.search.search import prepare
-from engine.search.space import Space
-from engine.store.store import Store
-from engine.study.config import GenerateConfig
 from engine.study.load import load_study
-from engine.study.resources import Resources
 from engine.tasks.task import load_task
 from jobs.terminal import tasks as show_tasks
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-OWN = "Your own task, strategy, row filter, engine"
-ROWS = "A study of your own rows, without any download"
-LLM = "A study with an LLM"
-SEARCH = "Searching in place of a whole grid"
-SPLITS = {"train": 20, "validation": 10, "test": 10}
+EXAMPLE = REPOSITORY / "jobs" / "studies" / "bike-shop"
+PAGE = (EXAMPLE / "README.md").read_text(encoding="utf-8")
+SPLITS = ("train", "validation", "test")
 LESS = ["train.model=./model", "train.steps=4", "resources.fleet=1", "factors.quantity=[8, 24]"]
 TINY = [word for setting in LESS for word in ("--set", setting)]
 
@@ -50,26 +48,16 @@ print(f"Message {{number}}, a {{kind}}.", "See www.example.org" if number % 10 =
 """
 
 
-def blocks(language, heading=None):
-    """Return the fenced blocks of a section, or of all of them."""
-    text = README
-    if heading:
-        text = README.split(f"# {heading}\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+def block(language):
+    """Return the one fenced block of the example's page that is in a language."""
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return text
 
 
 def write_files(folder):
-    """Write the section's blocks that begin with a file's name, and rows for its task."""
-    for block in (*blocks("toml", OWN), *blocks("python", OWN)):
-        (folder / block.partition("\n")[0].removeprefix("# ")).write_text(block)
-    (lines,) = blocks("json", OWN)
-    for split, count in SPLITS.items():
-        shown = [json.loads(line) for line in lines.splitlines()] * count
-        rows = [
-            {**row, "text": f"{row['text']} {split} {number}"}
-            for number, row in enumerate(shown[:count])
-        ]
-        write_jsonl(folder / f"{split}.jsonl", rows)
+    """Copy the example into a folder that is there."""
+    leave = shutil.ignore_patterns("__pycache__", "textmill-out")
+    shutil.copytree(EXAMPLE, folder, ignore=leave, dirs_exist_ok=True)
 
 
 def run(words, folder, *more):
@@ -98,14 +86,14 @@ def snapshot(folder):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, tiny_model):
-    """A folder with the files of the section, in which its command was run."""
+    """A folder with the example, in which its command was run."""
     folder = tmp_path_factory.mktemp("own")
     write_files(folder)
     (folder / "model").symlink_to(tiny_model)
     (folder / "bin").mkdir()
     (folder / "bin" / "ollama").write_text(OLLAMA.format(python=sys.executable))
     (folder / "bin" / "ollama").chmod(0o755)
-    (command,) = blocks("bash", OWN)
+    command = block("bash").strip()
     outcome = run(command, folder, *TINY)
     assert outcome.returncode == 0, outcome.stderr + outcome.stdout
     return folder, command, outcome
@@ -113,7 +101,7 @@ def done(tmp_path_factory, tiny_model):
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch):
-    """A folder with the files of the section, whose modules this Python finds."""
+    """A folder with the example, whose modules this Python finds."""
     write_files(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -122,16 +110,34 @@ def copied(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mine(copied):
-    """The section's module, under no name that another test could find."""
-    spec = importlib.util.spec_from_file_location("readme_mine", copied / "mine.py")
+    """The example's module, under no name that another test could find."""
+    spec = importlib.util.spec_from_file_location("bike_shop_mine", copied / "mine.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_section_has_one_of_each():
-    names = [block.partition("\n")[0] for block in (*blocks("toml", OWN), *blocks("python", OWN))]
-    assert names == ["# task.toml", "# study.toml", "# mine.py"]
+def test_the_folder_has_one_of_each():
+    names = {path.name for path in EXAMPLE.iterdir()} - {"__pycache__", "textmill-out"}
+    rows = {f"{split}.jsonl" for split in SPLITS}
+    assert names == {"README.md", "task.toml", "study.toml", "mine.py", *rows}
+    for name in names - {"README.md"}:
+        assert f"({name})" in PAGE or f"`{name}`" in PAGE
+
+
+def test_its_rows_are_real_ones_all_different_and_balanced():
+    rows = {
+        split: [json.loads(line) for line in (EXAMPLE / f"{split}.jsonl").open(encoding="utf-8")]
+        for split in SPLITS
+    }
+    texts = [row["text"] for split in SPLITS for row in rows[split]]
+    assert len(texts) == len(set(texts))
+    for split in SPLITS:
+        labels = [row["label"] for row in rows[split]]
+        assert labels.count("complaint") == labels.count("question") == len(labels) / 2 >= 6
+    shown = [json.loads(line) for line in block("json").splitlines()]
+    assert len(shown) == 2
+    assert all(row in rows["train"] for row in shown)
 
 
 def test_its_command_does_the_study(done):
@@ -278,57 +284,3 @@ def test_a_model_that_is_a_file_counts_by_its_content(mine, copied):
     assert identity("one.gguf") == identity("same.gguf") != identity("other.gguf")
     with pytest.raises(ModelError, match="no such file"):
         identity("none.gguf")
-
-
-@pytest.fixture
-def first(tmp_path):
-    """A folder with the study and the task that the README shows first, and rows for them."""
-    study, task = blocks("toml", ROWS)
-    (tmp_path / "study.toml").write_text(study)
-    (tmp_path / "task.toml").write_text(task)
-    write_jsonl(tmp_path / "train.jsonl", toy_rows(400))
-    write_jsonl(tmp_path / "synthetic.jsonl", toy_rows(400, start=3000))
-    with (tmp_path / "test.csv").open("w", newline="") as file:
-        stars = {"bad": "1", "good": "5"}
-        rows = [(row["text"], stars[row["label"]]) for row in toy_rows(20, start=2000)]
-        csv.writer(file).writerows([("review", "stars"), *rows])
-    return tmp_path
-
-
-def test_the_study_of_ones_own_rows_can_be_planned(first):
-    plan = make_plan(load_study(first / "study.toml"))
-    assert len(plan.conditions) == 5
-    assert {split: rows.table.num_rows for split, rows in plan.gold["reviews"].items()} == {
-        "train": 200,
-        "validation": 200,
-        "test": 20,
-    }
-
-
-def test_the_study_with_an_llm_and_its_baseline_are_read(first):
-    study, baseline = blocks("toml", LLM)
-    (first / "llm.toml").write_text(study)
-    (first / "both.toml").write_text(study + baseline)
-    assert load_study(first / "llm.toml").study.baseline is None
-    assert load_study(first / "both.toml").study.baseline.shots == [0, 3]
-
-
-def test_the_search_has_the_trials_and_rungs_that_it_shows(first):
-    (study,) = blocks("toml", SEARCH)
-    (first / "search.toml").write_text(study)
-    space = Space(load_study(first / "search.toml"))
-    assert space.rungs == [100, 300, 900]
-    assert any("shots" in point for point in space.cover())
-    assert space.starts == [{"strategy": "zero_shot", "temperature": 1.0}]
-
-
-def test_the_demo_search_can_begin():
-    file, space, _ = prepare(load_study(REPOSITORY / "jobs" / "studies" / "demo-search.toml"))
-    assert len(space.dimensions) >= 5
-    assert file.study.search.max_trials == 30
-
-
-def test_every_block_is_looked_at_here():
-    known = [block for heading in (LLM, SEARCH, ROWS, OWN) for block in blocks("toml", heading)]
-    assert sorted(known) == sorted(blocks("toml"))
-    assert blocks("python") == blocks("python", OWN)
