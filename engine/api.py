@@ -38,7 +38,7 @@ from engine.store.store import Store
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.study.resources import Resources
 from engine.tasks.task import Split, Task
-from engine.train.trainer import How, RowSet, Trained, Trainer
+from engine.train.trainer import Hardware, RowSet, Trained, Trainer
 from engine.train.world import World
 
 __all__ = [
@@ -55,7 +55,7 @@ __all__ = [
     "Example",
     "FormatError",
     "GenerateConfig",
-    "How",
+    "Hardware",
     "InputError",
     "Model",
     "ModelError",

@@ -40,7 +40,7 @@ class Source(NamedTuple):
     cost: float | None = None
 
 
-class Took(NamedTuple):
+class Expense(NamedTuple):
     """What it took to make rows, all that they are made from among it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Took(NamedTuple):
     cost: float | None
 
 
-NOTHING = Took(0.0, 0.0, None)
+NOTHING = Expense(0.0, 0.0, None)
 
 
 class TaskFacts(NamedTuple):
@@ -107,7 +107,7 @@ class Findings:
         results: One row per repeat and split: the columns of RESULT_COLUMNS and the factors, and
             what published numbers know it by: ``task``, ``method`` (None for real rows alone; the
             strategy, such as "few_shot_3") and ``is_rephrased``; and ``is_random``, whether its
-            trainer draws anything, and ``took``, what its synthetic rows took (Took). Repeats of
+            trainer draws anything, and ``took``, what its synthetic rows took (Expense). Repeats of
             a trainer that draws nothing name one and the same ``run``.
         sources: What became of the synthetic rows.
         repeats: Trainings per condition, of those trainers whose repeats differ.
@@ -197,7 +197,7 @@ class ConditionScore:
     rows_real: int
     rows_real_seen: int
     train_seconds: float
-    took: Took = NOTHING
+    took: Expense = NOTHING
 
 
 def condition_scores(findings: Findings, split: str) -> list[ConditionScore]:
@@ -236,10 +236,10 @@ def _score(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Condition
     )
 
 
-def _mean_took(all_of_it: Sequence[Took]) -> Took:
+def _mean_took(all_of_it: Sequence[Expense]) -> Expense:
     costs = [one.cost for one in all_of_it if one.cost is not None]
     count = len(all_of_it)
-    return Took(
+    return Expense(
         sum(one.tokens for one in all_of_it) / count,
         sum(one.engine_s for one in all_of_it) / count,
         sum(costs) / count if costs else None,

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.errors import DamagedError
 from engine.evaluate.bootstrap import Numbers
-from engine.findings.findings import NOTHING, Took
+from engine.findings.findings import NOTHING, Expense
 from engine.generate.engine import method_of
 from engine.plan.plan import Plan
 from engine.status.spent import taken
@@ -28,7 +28,7 @@ class Cost(NamedTuple):
     """
 
     accepted: int
-    took: Took
+    took: Expense
 
 
 def gold_numbers(plan: Plan, task: Task) -> list[int]:
@@ -82,11 +82,11 @@ def _cost(now: Survey, view: View) -> Cost:
     accepted = sum(now.known.tally(view, slot).accepted for slot in view.pool.slots)
     tokens, engine_s = whole.prompt_tokens + whole.tokens, whole.engine_s - whole.start_s
     if view.pool.config.engine == "recorded":  # what making them took is not known
-        return Cost(accepted, Took(tokens, 0.0, None))
-    return Cost(accepted, Took(tokens, engine_s, whole.cost(plan.file.study.budget)))
+        return Cost(accepted, Expense(tokens, 0.0, None))
+    return Cost(accepted, Expense(tokens, engine_s, whole.cost(plan.file.study.budget)))
 
 
-def _took(ready: Ready, costs: Mapping[str, Cost]) -> Took:
+def _took(ready: Ready, costs: Mapping[str, Cost]) -> Expense:
     """Return what a training set's synthetic rows took: their share of their view's."""
     view = ready.cell.mix.view
     if view is None:
@@ -94,7 +94,7 @@ def _took(ready: Ready, costs: Mapping[str, Cost]) -> Took:
     accepted, whole = costs[view.fingerprint]
     share = ready.rows.synthetic / accepted
     cost = None if whole.cost is None else share * whole.cost
-    return Took(share * whole.tokens, share * whole.engine_s, cost)
+    return Expense(share * whole.tokens, share * whole.engine_s, cost)
 
 
 def _result(  # noqa: PLR0913 - a row has these sources

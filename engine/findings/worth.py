@@ -5,7 +5,7 @@ from math import inf, isinf
 
 from engine.evaluate.curve import Reach
 from engine.findings.analysis import Worth
-from engine.findings.findings import Took
+from engine.findings.findings import Expense
 from engine.study.resources import Annotation
 
 HOUR_S = 3600
@@ -28,7 +28,7 @@ class Bill:
         at_most: Likewise.
     """
 
-    took: Took
+    took: Expense
     further: Reach
     labelling: float | None
     hours: float | None
@@ -65,7 +65,7 @@ def bill(one: Worth, annotation: Annotation) -> Bill:
     )
 
 
-def _price(took: Took, rows: float | None) -> float | None:
+def _price(took: Expense, rows: float | None) -> float | None:
     return took.cost / rows if took.cost and rows and rows > 0 else None
 
 

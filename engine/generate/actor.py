@@ -11,11 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from engine.errors import EngineLostError, InputError, UnwritableError
-from engine.generate.calls import Desk, Pools, _part
+from engine.generate.calls import LedgerClient, Pools, _part
 from engine.generate.engine import Setup, engine_class
-from engine.generate.events import Lost, Made, Part, Refused, Started
-from engine.generate.filling import Filling, _Clock
-from engine.generate.halving import Asking
+from engine.generate.events import Lost, Made, Refused, SegmentRef, Started
+from engine.generate.filling import CallBuffer, _Clock
+from engine.generate.halving import HalvingEngine
 from engine.steps.pool import Pool
 
 REPLACED = 1  # exit status of an actor that Ray is to start again
@@ -31,7 +31,7 @@ class EngineActor:
     """
 
     def __init__(
-        self, desk: Desk, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
+        self, desk: LedgerClient, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
     ) -> None:
         import ray
 
@@ -39,7 +39,7 @@ class EngineActor:
 
         self._desk, self._pools, self._setup = desk, Pools(desk, pools), setup
         self._replica = str(ray.get_runtime_context().get_actor_id())
-        self._engine: Future[Asking | None] = Future()
+        self._engine: Future[HalvingEngine | None] = Future()
         self._dying = threading.Lock()
         self._clock = _Clock()
         threading.Thread(target=self._start, daemon=True).start()
@@ -51,7 +51,7 @@ class EngineActor:
                 self._desk.call("sit_out", left)
         return pa.table({"calls": [calls.num_rows]})
 
-    def _work(self, parts: list[dict[str, Any]]) -> list[Part]:
+    def _work(self, parts: list[dict[str, Any]]) -> list[SegmentRef]:
         """Answer one call; return its segments if they cannot be made here."""
         with self._room:
             still = set(self._desk.call("take", [_part(part) for part in parts]))
@@ -62,7 +62,7 @@ class EngineActor:
                     return [_part(part) for part in parts]
         return []
 
-    def _ready_engine(self) -> Asking | None:
+    def _ready_engine(self) -> HalvingEngine | None:
         patience_s = self._setup.resources.patience_s
         try:
             return self._engine.result(patience_s)
@@ -85,7 +85,7 @@ class EngineActor:
         try:
             engine = None
             if self._desk.call("start", replica):
-                engine = Asking(engine_class(self._setup.config.engine)(self._setup))
+                engine = HalvingEngine(engine_class(self._setup.config.engine)(self._setup))
                 self._desk.tell(Started(group, replica, time.monotonic() - began))
                 self._clock.started(time.monotonic() - began)
         except EngineLostError as loss:
@@ -104,11 +104,11 @@ class EngineActor:
 
         ray.get(self._desk.tell(Refused(self._desk.group, error)))
 
-    def _answer(self, engine: Asking, parts: list[dict[str, Any]]) -> bool:
+    def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
         import ray
 
-        filling = Filling(self._setup, self._pools, parts, self._clock)
+        filling = CallBuffer(self._setup, self._pools, parts, self._clock)
         told = [self._tell(part, {"was_there": True}) for part in filling.there]
         try:
             for completion in engine.complete(filling.prompts()):
@@ -126,7 +126,7 @@ class EngineActor:
         ray.get(told)  # a report that dies with this process would be waited for
         return True
 
-    def _tell(self, part: Part, counts: dict[str, Any]) -> Any:  # noqa: ANN401 - Ray's reference
+    def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Any:  # noqa: ANN401 - Ray's reference
         return self._desk.tell(Made(self._desk.group, self._replica, part, **counts))
 
     def _replace(self, cause: str) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from engine.errors import EngineLostError
 from engine.fingerprint import canonical
 from engine.generate.engine import engine_class
-from engine.generate.events import Event, Part
+from engine.generate.events import Event, SegmentRef
 from engine.steps.pool import Pool
 from engine.store.segments import Segment
 from engine.store.store import Store
@@ -28,7 +28,7 @@ CALL = pa.schema([("parts", pa.list_(PART))])
 
 
 @dataclass(frozen=True)
-class Desk:
+class LedgerClient:
     """A group's place at the ledger.
 
     Attributes:
@@ -62,7 +62,7 @@ class Pools:
         known: Those that it began with, by fingerprint.
     """
 
-    def __init__(self, desk: Desk, known: Mapping[str, Pool]) -> None:
+    def __init__(self, desk: LedgerClient, known: Mapping[str, Pool]) -> None:
         self._desk, self._known = desk, dict(known)
 
     def __getitem__(self, fingerprint: str) -> Pool:
@@ -71,7 +71,7 @@ class Pools:
         return self._known[fingerprint]
 
 
-def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
+def hand_out(_: pa.Table, desk: LedgerClient) -> Iterator[pa.Table]:
     """Yield calls as the ledger hands them out, until it is told that there are no more.
 
     Raises:
@@ -84,7 +84,7 @@ def hand_out(_: pa.Table, desk: Desk) -> Iterator[pa.Table]:
         yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
 
 
-def ask(calls: pa.Table, desk: Desk, known: dict[str, Pool], store: Store) -> pa.Table:
+def ask(calls: pa.Table, desk: LedgerClient, known: dict[str, Pool], store: Store) -> pa.Table:
     """Word the prompts of calls; those of one label of a pool stay next to each other."""
     strategies: dict[str, Any] = {}
     pools = Pools(desk, known)
@@ -114,5 +114,5 @@ def ask(calls: pa.Table, desk: Desk, known: dict[str, Pool], store: Store) -> pa
     return pa.Table.from_pylist(worded_calls, schema=CALL)
 
 
-def _part(part: dict[str, Any]) -> Part:
-    return Part(part["pool"], Segment(part["slot"], part["start"], part["stop"]))
+def _part(part: dict[str, Any]) -> SegmentRef:
+    return SegmentRef(part["pool"], Segment(part["slot"], part["start"], part["stop"]))

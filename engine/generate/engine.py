@@ -120,7 +120,7 @@ class TextEngine(Protocol):
             InputError: The recipe cannot be made with it, which it takes the model to tell.
             EngineLostError: No answers will come from this engine any more.
             Exception: Any other, for some prompt: those without an answer are asked again in
-                halves, and one that it raises for alone is a row with an error (``Asking``).
+                halves, and one that it raises for alone is a row with an error (``HalvingEngine``).
         """
         ...
 

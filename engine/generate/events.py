@@ -5,7 +5,7 @@ from typing import NamedTuple
 from engine.store.segments import Segment
 
 
-class Part(NamedTuple):
+class SegmentRef(NamedTuple):
     """A segment of a pool, by the pool's fingerprint."""
 
     pool: str
@@ -43,7 +43,7 @@ class Made(NamedTuple):
 
     group: str
     replica: str
-    part: Part
+    part: SegmentRef
     was_there: bool = False
     errors: int = 0
     prompt_tokens: int = 0

@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.fingerprint import Plain
 from engine.generate.calls import Pools, _part
 from engine.generate.engine import Completion, Prompt, Setup
-from engine.generate.events import Part
+from engine.generate.events import SegmentRef
 from engine.schema import POOL, RowId, storable
 from engine.steps.pool import Pool
 from engine.store.seal import seal_table
@@ -53,7 +53,7 @@ class _Clock:
         return lap
 
 
-class Filling:
+class CallBuffer:
     """The segments of one call, as their rows are answered in whatever order.
 
     Args:
@@ -71,9 +71,9 @@ class Filling:
     ) -> None:
         self._store, self._made_for = setup.store, setup.made_for
         self._pools, self._clock = pools, clock
-        self._open: dict[RowId, tuple[Part, str, str]] = {}
-        self._done: dict[Part, dict[int, tuple[dict[str, Any], Completion]]] = {}
-        self.there: list[Part] = []
+        self._open: dict[RowId, tuple[SegmentRef, str, str]] = {}
+        self._done: dict[SegmentRef, dict[int, tuple[dict[str, Any], Completion]]] = {}
+        self.there: list[SegmentRef] = []
         for asked in parts:
             part = _part(asked)
             if self._store.has(_file(pools[part.pool], part.segment)):
@@ -90,7 +90,7 @@ class Filling:
         for row, (part, prompt, _) in list(self._open.items()):
             yield Prompt(row, prompt, self._pools[part.pool])
 
-    def add(self, completion: Completion) -> tuple[Part, dict[str, Any]] | None:
+    def add(self, completion: Completion) -> tuple[SegmentRef, dict[str, Any]] | None:
         """Take an answer; commit its segment if that was the last one it lacked.
 
         Returns:
@@ -111,7 +111,7 @@ class Filling:
         if self._open:
             raise RuntimeError(f"the engine left {len(self._open)} prompts unanswered")
 
-    def _commit(self, part: Part) -> dict[str, Plain]:
+    def _commit(self, part: SegmentRef) -> dict[str, Plain]:
         answered = [row for _, row in sorted(self._done.pop(part).items())]
         completions = [completion for _, completion in answered]
         table = pa.Table.from_pylist([row for row, _ in answered], schema=POOL)

@@ -10,9 +10,9 @@ from typing import Any
 from engine.errors import EngineLostError, InputError
 from engine.fingerprint import digest
 from engine.generate.actor import EngineActor
-from engine.generate.calls import Desk, ask, hand_out
+from engine.generate.calls import LedgerClient, ask, hand_out
 from engine.generate.engine import Setup, engine_class
-from engine.generate.events import Event, GivenUp, Lost, Made, Part, Refused
+from engine.generate.events import Event, GivenUp, Lost, Made, Refused, SegmentRef
 from engine.generate.ledger import Ledger, Terms
 from engine.generate.needs import FIELDS, JUDGING_CPUS, engine_needs
 from engine.generate.pass_errors import forget_frames, is_rays, refusal, said
@@ -32,7 +32,7 @@ TRIES = 3  # passes that end by themselves, without a segment made, before their
 def generate(
     wants: Sequence[Want],
     store: Store,
-    where: Resources,
+    resources: Resources,
     made: Callable[[Made], None],
     made_for: str = "",
 ) -> None:
@@ -41,7 +41,7 @@ def generate(
     Args:
         wants: The segments, the most urgent first.
         store: Where they are committed.
-        where: Engines' resources.
+        resources: Engines' resources.
         made: Told of each segment that is there.
         made_for: The study that they are made for.
 
@@ -49,7 +49,7 @@ def generate(
         InputError: An engine cannot do what the user asked of it.
         EngineLostError: No engine is left that works.
     """
-    with Generation([want.pool for want in wants], store, where, made_for) as generation:
+    with Generation([want.pool for want in wants], store, resources, made_for) as generation:
         generation.want(wants)
         while generation.is_waiting:
             for event in generation.hear(POLL_S):
@@ -71,7 +71,7 @@ class _Group:
     needs: dict[str, float]
     least: int
     most: int
-    wanted: set[Part] = field(default_factory=set)
+    wanted: set[SegmentRef] = field(default_factory=set)
     nodes: list[int] = field(default_factory=list)  # where each replica is
     thread: threading.Thread | None = None
     failure: Exception | None = None
@@ -95,7 +95,7 @@ class Generation:
     Args:
         pools: The pools; others may join them.
         store: Where segments are committed.
-        where: Engines' resources.
+        resources: Engines' resources.
         made_for: The study that rows are made for.
         room: What of the cluster the engines may take; all but what judging needs if None.
         lasts: Whether engines stay up when nothing more is wanted of them, until others need their
@@ -109,13 +109,13 @@ class Generation:
         self,
         pools: Iterable[Pool],
         store: Store,
-        where: Resources,
+        resources: Resources,
         made_for: str = "",
         room: Room | None = None,
         *,
         lasts: bool = False,
     ) -> None:
-        self._store, self._where, self._made_for = store, where, made_for
+        self._store, self._resources, self._made_for = store, resources, made_for
         self._room, self._has_all = room or Room(spared_cpus=JUDGING_CPUS), room is None
         self._lasts = lasts
         self._groups: dict[str, _Group] = {}
@@ -195,9 +195,9 @@ class Generation:
 
     def want(self, wants: Sequence[Want]) -> None:
         """Ask for segments, the most urgent first; each once."""
-        by_group: dict[str, list[Part]] = {}
+        by_group: dict[str, list[SegmentRef]] = {}
         for want in wants:
-            part = Part(want.pool.fingerprint, want.segment)
+            part = SegmentRef(want.pool.fingerprint, want.segment)
             group = self._groups[self._group_of[part.pool]]
             if part not in group.wanted and not group.is_over:
                 group.wanted.add(part)
@@ -305,7 +305,7 @@ class Generation:
         setup = Setup(
             store=self._store,
             config=first.config,
-            resources=self._where,
+            resources=self._resources,
             model=first.model,
             adapters=tuple(group.adapters),
             made_for=self._made_for,
@@ -356,12 +356,12 @@ class Generation:
 
     @property
     def _is_elastic(self) -> bool:
-        return isinstance(self._where.replicas, list)
+        return isinstance(self._resources.replicas, list)
 
     @property
     def _asked(self) -> int:
         """How many engines of a group there are to be, whether or not they fit by now."""
-        replicas = self._where.replicas
+        replicas = self._resources.replicas
         return replicas[1] if isinstance(replicas, list) else replicas
 
     @property
@@ -370,10 +370,10 @@ class Generation:
         return self._has_all and len(self._groups) == 1
 
     def _calls_in_flight(self, group: _Group) -> int:
-        return self._where.calls_in_flight if group.is_concurrent else 1
+        return self._resources.calls_in_flight if group.is_concurrent else 1
 
     def _group(self, name: str, key: str, pools: dict[str, Pool]) -> _Group:
-        where = self._where
+        where = self._resources
         engine = next(iter(pools.values())).config.engine
         needs = engine_needs(where, engine, self._room)
         fit = self._room.fit(needs, FIELDS)
@@ -383,7 +383,7 @@ class Generation:
         return _Group(name, key, pools, is_concurrent, needs, min(least, fit), min(most, fit))
 
     def _terms(self, group: _Group) -> Terms:
-        where, calls = self._where, self._calls_in_flight(group)
+        where, calls = self._resources, self._calls_in_flight(group)
         return Terms(
             replicas=group.most,
             room=(calls + AHEAD) * where.rows_per_call,
@@ -393,8 +393,8 @@ class Generation:
             ways=2 * calls,
         )
 
-    def _desk(self, group: _Group) -> Desk:
-        return Desk(self._ledger, group.name)
+    def _desk(self, group: _Group) -> LedgerClient:
+        return LedgerClient(self._ledger, group.name)
 
 
 def _engine_key(pool: Pool) -> str:

@@ -10,7 +10,7 @@ from engine.generate.pass_errors import said
 from engine.schema import RowId, storable
 
 
-class Asking:
+class HalvingEngine:
     """An engine, and whether it is its own fault if it raises.
 
     What is unanswered when it raises is asked again in halves, until the prompts are found that it

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.generate.events import Event, GivenUp, Lost, Made, Part, Refused
+from engine.generate.events import Event, GivenUp, Lost, Made, Refused, SegmentRef
 
 LOSSES = 3  # of one replica, without a segment made in between, before it is given no more work
 
@@ -39,8 +39,8 @@ class Terms:
 @dataclass
 class _Group:
     terms: Terms
-    waiting: deque[Part] = field(default_factory=deque)
-    out: set[Part] = field(default_factory=set)
+    waiting: deque[SegmentRef] = field(default_factory=deque)
+    out: set[SegmentRef] = field(default_factory=set)
     number: int = 0  # of the pass
     has_source: bool = False
     is_closed: bool = False
@@ -54,7 +54,7 @@ class _Group:
         """How many engines there are, or are to be."""
         return max(self.terms.replicas, len(self.starts))
 
-    def put(self, parts: Iterable[Part]) -> None:
+    def put(self, parts: Iterable[SegmentRef]) -> None:
         """Let segments wait, so that all labels of all pools come forward together."""
         waiting = sorted([*self.waiting, *parts], key=lambda part: part.segment.start)
         self.waiting = deque(waiting)
@@ -87,7 +87,7 @@ class Ledger:
         """Return a pool that joined a group after its pass began."""
         return self._pools[fingerprint]
 
-    async def want(self, group: str, parts: Iterable[Part]) -> None:
+    async def want(self, group: str, parts: Iterable[SegmentRef]) -> None:
         """Ask for segments; those of lower indices go first, whenever they were asked for."""
         self._groups[group].put(parts)
         await self._notify()
@@ -122,7 +122,7 @@ class Ledger:
             of_replicas.clear()
         await self._notify()
 
-    async def next(self, group: str, number: int) -> list[Part] | None:
+    async def next(self, group: str, number: int) -> list[SegmentRef] | None:
         """Return the next call's segments, once there is room; None when the pass is to end.
 
         Args:
@@ -142,7 +142,7 @@ class Ledger:
         own.out.update(call)
         return call
 
-    async def take(self, group: str, parts: list[Part]) -> list[Part]:
+    async def take(self, group: str, parts: list[SegmentRef]) -> list[SegmentRef]:
         """Return which of a call's segments are still to be made, as it begins."""
         own = self._groups[group]
         return [] if own.is_closed else [part for part in parts if part in own.out]
@@ -190,7 +190,7 @@ class Ledger:
             self._events.append(GivenUp(group, cause))
         await self._notify()
 
-    async def sit_out(self, group: str, parts: list[Part]) -> None:
+    async def sit_out(self, group: str, parts: list[SegmentRef]) -> None:
         """Put back what a replica cannot do, and keep it waiting until the group's work is done.
 
         While it waits it holds its calls, and so is given no others.
@@ -237,7 +237,7 @@ def _has_room(own: _Group) -> bool:
     return out == 0 or out + own.waiting[0].rows <= room
 
 
-def _packed(own: _Group) -> list[Part]:
+def _packed(own: _Group) -> list[SegmentRef]:
     """Take the next call's segments from those that wait; smaller ones towards the end."""
     rows = sum(part.rows for part in own.waiting)
     upto = min(own.terms.most, max(own.terms.least, -(-rows // (own.terms.ways * own.width))))

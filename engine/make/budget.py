@@ -4,18 +4,18 @@ import math
 from collections.abc import Sequence
 
 from engine.generate.events import Made
-from engine.status.spent import Taken, running, taken
+from engine.status.spent import Spent, running, taken
 from engine.status.survey import Survey
 from engine.steps.pool import Want
 
 FIRST = 64  # rows that a budget lets be made before it is known what a row takes
 
 
-def taken_by(made: Made) -> Taken:
+def taken_by(made: Made) -> Spent:
     """Return what a segment took that was just made."""
     if made.was_there:
-        return Taken()
-    return Taken(
+        return Spent()
+    return Spent(
         made.part.rows,
         made.prompt_tokens,
         made.tokens,
@@ -43,16 +43,16 @@ class BudgetGuard:
         }
 
     @property
-    def spent(self) -> Taken:
+    def spent(self) -> Spent:
         """What was taken so far."""
-        total = Taken()
+        total = Spent()
         for own in self._by_pool.values():
             total = total.plus(own)
         return total
 
     def count(self, made: Made) -> None:
         """Count what a segment took."""
-        before = self._by_pool.get(made.part.pool, Taken())
+        before = self._by_pool.get(made.part.pool, Spent())
         self._by_pool[made.part.pool] = before.plus(taken_by(made))
 
     def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
@@ -96,7 +96,7 @@ class BudgetGuard:
         has_limits = bool(self.spent.against(self.limits))
         return max(FIRST, self.spent.rows) if has_limits else math.inf
 
-    def projected(self, rows: float) -> Taken:
+    def projected(self, rows: float) -> Spent:
         """Return what it will have taken when so many more rows are made."""
         if not self.spent.rows:
             return self.spent

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from engine.curate.judging import Curated
-from engine.generate.events import Part
+from engine.generate.events import SegmentRef
 from engine.schema import NONE
 from engine.status.quotas import Standings, standings, targets, whole_rows
 from engine.status.survey import Survey
@@ -182,7 +182,7 @@ class Demand:
                 found.append((own.view, own.supply.slot))
         return found
 
-    def made(self, part: Part) -> None:
+    def made(self, part: SegmentRef) -> None:
         """Hear that a segment is there.
 
         Raises:

@@ -18,13 +18,13 @@ class SharedEngines:
 
     Args:
         store: The root.
-        where: Engines' resources.
+        resources: Engines' resources.
         made_for: The study that rows are made for.
         room: What of the cluster the engines may take.
     """
 
-    def __init__(self, store: Store, where: Resources, made_for: str, room: Room) -> None:
-        self._store, self._where, self._made_for, self._room = store, where, made_for, room
+    def __init__(self, store: Store, resources: Resources, made_for: str, room: Room) -> None:
+        self._store, self._resources, self._made_for, self._room = store, resources, made_for, room
         self._stack = contextlib.ExitStack()
         self._generation: Generation | None = None
 
@@ -44,7 +44,7 @@ class SharedEngines:
         """Lend the engines, which start where need be, to the body for these pools."""
         if self._generation is None:
             own = Generation(
-                pools, self._store, self._where, self._made_for, self._room, lasts=True
+                pools, self._store, self._resources, self._made_for, self._room, lasts=True
             )
             self._generation = self._stack.enter_context(own)
         else:

@@ -28,7 +28,7 @@ class Shares(NamedTuple):
 NO_SHARES = Shares(None, None)
 
 
-def shares(where: Resources, pools: Iterable[Pool]) -> Shares:
+def shares(resources: Resources, pools: Iterable[Pool]) -> Shares:
     """Divide the cluster, as ``resources.share`` says.
 
     Engines come first: they get the replicas that the study asks for, at least, and workers what
@@ -37,28 +37,28 @@ def shares(where: Resources, pools: Iterable[Pool]) -> Shares:
     Raises:
         ConfigError: "split" is asked for, and there is no room for both.
     """
-    if where.share == "turns" or (where.share is None and not _is_ample()):
+    if resources.share == "turns" or (resources.share is None and not _is_ample()):
         return NO_SHARES
     room = Room(spared_cpus=JUDGING_CPUS)
-    needs = [engine_needs(where, pool.config.engine, room) for pool in pools]
+    needs = [engine_needs(resources, pool.config.engine, room) for pool in pools]
     largest = {name: max(own[name] for own in needs) for name in needs[0]}
-    least, most = _replicas(where)
+    least, most = _replicas(resources)
     # who asks for both must live with few engines; else they come first
-    if not (engines := room.take(largest, least if where.share == "split" else most)):
-        return _without_room(where)
+    if not (engines := room.take(largest, least if resources.share == "split" else most)):
+        return _without_room(resources)
     try:
-        training = set_aside(where, room)
+        training = set_aside(resources, room)
     except ConfigError:
         room.give_back(largest, engines)
-        return _without_room(where)
+        return _without_room(resources)
     room.give_back(largest, engines)
     return Shares(room, training)
 
 
-def _replicas(where: Resources) -> tuple[int, int]:
-    if isinstance(where.replicas, list):
-        return where.replicas[0], where.replicas[1]
-    return where.replicas, where.replicas
+def _replicas(resources: Resources) -> tuple[int, int]:
+    if isinstance(resources.replicas, list):
+        return resources.replicas[0], resources.replicas[1]
+    return resources.replicas, resources.replicas
 
 
 def _is_ample() -> bool:
@@ -66,8 +66,8 @@ def _is_ample() -> bool:
     return whole.has_gpu or whole.cpus >= FEW_CORES
 
 
-def _without_room(where: Resources) -> Shares:
-    if where.share is None:
+def _without_room(resources: Resources) -> Shares:
+    if resources.share is None:
         return NO_SHARES
     raise ConfigError(
         "resources.share is 'split', but there is no room for the engines and a training worker "

@@ -7,7 +7,7 @@ from engine.evaluate.curve import MARGIN, Reach
 from engine.evaluate.family import Tested
 from engine.evaluate.trials import Estimate
 from engine.findings.analysis import Effect, FactorEffects, Knee, TaskAnalysis, Worth
-from engine.findings.findings import ConditionScore, Findings, Level, Took
+from engine.findings.findings import ConditionScore, Expense, Findings, Level
 from engine.findings.worth import HOUR_S, Bill, bill
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
@@ -280,7 +280,7 @@ def in_money(one: Worth, findings: Findings) -> str:
     return " ".join(sentence for sentence in told if sentence)
 
 
-def _spent(took: Took) -> str:
+def _spent(took: Expense) -> str:
     parts = [f"{took.tokens:,.0f} tokens"] if took.tokens else []
     parts += [f"{took.engine_s / HOUR_S:.2g} engine hours"] if took.engine_s else []
     if not parts:

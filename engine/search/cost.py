@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from engine.plan.plan import Plan
-from engine.status.spent import Taken, noted
+from engine.status.spent import Spent, noted
 from engine.steps.pool import Pool
 from engine.steps.view import View
-from engine.store.accepted import Numbered
+from engine.store.accepted import AcceptedRows
 from engine.store.store import Store
 
 
@@ -58,7 +58,7 @@ def extents(plan: Plan, view: View, quotas: Mapping[str, int], store: Store) -> 
 
 
 def _rows(view: View, quotas: Mapping[str, int], store: Store) -> dict[str, int]:
-    numbered = Numbered(store, view.folder, view.pool.slots)
+    numbered = AcceptedRows(store, view.folder, view.pool.slots)
     found: dict[str, int] = {}
     for label, count in quotas.items():
         if count:
@@ -68,13 +68,13 @@ def _rows(view: View, quotas: Mapping[str, int], store: Store) -> dict[str, int]
     return found
 
 
-def cost(extent: Extent, store: Store) -> Taken:
+def cost(extent: Extent, store: Store) -> Spent:
     """Return what the segments took that hold an extent's rows.
 
     Raises:
         DamagedError: A footer cannot be read.
     """
-    total = Taken()
+    total = Spent()
     for slot, segments in extent.pool.segments(store).items():
         for segment in segments:
             if segment.start < extent.rows.get(slot, 0):

@@ -17,10 +17,10 @@ from engine.make.work import Work
 from engine.plan.cell import Cell
 from engine.plan.plan import Plan, make_plan
 from engine.search.cost import cost, extents
-from engine.search.course import Measured, Trial, Unmeasured
 from engine.search.space import Space
+from engine.search.trial_book import Measured, Trial, Unmeasured
 from engine.status.files import damaged_files, files_of
-from engine.status.spent import Taken, taken
+from engine.status.spent import Spent, taken
 from engine.status.survey import Ready, survey
 from engine.steps.pool import Pool
 from engine.study.factors import Condition
@@ -261,8 +261,8 @@ class _Readings:
         scores = [[float(body["splits"][split][metric]) for body in own] for own in bodies]
         return [mean(own) for own in scores] if len(scores) > 1 else scores[0]
 
-    def _took(self, cell: Cell) -> Taken:
-        total = Taken()
+    def _took(self, cell: Cell) -> Spent:
+        total = Spent()
         if cell.mix.view is None:
             return total
         judged = self._now.standings[cell.mix.view.fingerprint]

@@ -18,12 +18,12 @@ from engine.make.work import RayOnDemand, Work
 from engine.nodes.room import at_home
 from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress, Watch
-from engine.search.board import Board
+from engine.search.barrier import PhaseBarrier
 from engine.search.clock import Clock, OutOfTimeError
-from engine.search.course import Course, Measured, Trial, Unmeasured
 from engine.search.measure import TrialRunner
 from engine.search.space import Space
-from engine.search.trial import Point, Told
+from engine.search.trial import Point, Verdict
+from engine.search.trial_book import Measured, Trial, TrialBook, Unmeasured
 from engine.store.store import Store
 from engine.study.factors import Condition
 from engine.study.study import StudyFile
@@ -32,7 +32,7 @@ POLL_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
+class SearchResult:
     """What a search came to.
 
     Attributes:
@@ -96,7 +96,7 @@ def cover_plan(file: StudyFile, space: Space) -> Plan:
     return make_plan(file, [space.condition(point, top) for point in space.cover()])
 
 
-def search_study(file: StudyFile, store: Store, watch: Watch) -> Searched:
+def search_study(file: StudyFile, store: Store, watch: Watch) -> SearchResult:
     """Search, or go on with it.
 
     Args:
@@ -112,7 +112,7 @@ def search_study(file: StudyFile, store: Store, watch: Watch) -> Searched:
     store.probe()
     config = file.study.search
     clock = Clock(search_folder(file), store, config.max_hours)
-    course = Course(config, space.rungs)
+    course = TrialBook(config, space.rungs)
     with contextlib.ExitStack() as stack:
         ray = RayOnDemand(stack, file.study.resources)
         ray()
@@ -123,7 +123,7 @@ def search_study(file: StudyFile, store: Store, watch: Watch) -> Searched:
         searching = _Searching(course, runner, clock, watch, most)
         searching.run(file)
     clock.note()
-    return Searched(
+    return SearchResult(
         file=file,
         space=space,
         trials=course.trials,
@@ -144,7 +144,7 @@ class _Searching:
     """The loop of ``search_study``: a phase after another, until Ray Tune has no trial left."""
 
     def __init__(
-        self, course: Course, runner: TrialRunner, clock: Clock, watch: Watch, most: int
+        self, course: TrialBook, runner: TrialRunner, clock: Clock, watch: Watch, most: int
     ) -> None:
         self._course, self._runner, self._clock = course, runner, clock
         self._watch, self._most = watch, most
@@ -153,7 +153,7 @@ class _Searching:
     def run(self, file: StudyFile) -> None:
         import ray
 
-        actor: Any = ray.remote(Board)
+        actor: Any = ray.remote(PhaseBarrier)
         board = actor.options(num_cpus=0, label_selector=at_home()).remote()
         task: Any = ray.remote(_run_trials)
         here = task.options(num_cpus=0, max_retries=0, label_selector=at_home())
@@ -178,7 +178,7 @@ class _Searching:
                 f"The trials of the search came to no end: {cause} Run the same command to go on."
             )
 
-    def _phase(self, points: dict[int, Point]) -> dict[int, Told]:
+    def _phase(self, points: dict[int, Point]) -> dict[int, Verdict]:
         """Measure all trials that are at work at their next rung, and say what becomes of them."""
         asked = self._course.begin(points)
         self._show()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 Point = Mapping[str, str | int | float | bool | None]  # a level of each factor that applies
 
 
-class Told(NamedTuple):
+class Verdict(NamedTuple):
     """What a trial is told at the end of a phase.
 
     Attributes:
@@ -43,6 +43,6 @@ def run_trial(config: dict[str, Any], board: Any) -> None:  # noqa: ANN401 - an 
 
     at, goes_on = 0, True
     while goes_on:
-        told: Told = ray.get(board.measured.remote(config["number"], config["point"], at))
+        told: Verdict = ray.get(board.measured.remote(config["number"], config["point"], at))
         tune.report(told._asdict())
         at, goes_on = at + 1, told.goes_on

@@ -8,7 +8,7 @@ from engine.plan.plan import Plan
 from engine.prompts.strategy import Asker
 from engine.prompts.topic_list import TopicList
 from engine.status.quotas import Targets, standings, targets
-from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.spent import HOUR_S, Spent, taken
 from engine.status.survey import Survey
 from engine.status.wants import missing_segments
 from engine.steps.baseline import Baseline
@@ -33,10 +33,10 @@ class Forecast:
     """
 
     rows: int
-    more: Taken
+    more: Spent
     hours: float
     unknown: list[str]
-    most: Taken
+    most: Spent
 
 
 def forecast(now: Survey) -> Forecast:
@@ -47,7 +47,7 @@ def forecast(now: Survey) -> Forecast:
     Raises:
         DamagedError: A footer cannot be read.
     """
-    plan, rows, more, most, unknown = now.plan, 0, Taken(), Taken(), []
+    plan, rows, more, most, unknown = now.plan, 0, Spent(), Spent(), []
     missing: Counter[str] = Counter()
     for want in missing_segments(now, _reach(now)):
         missing[want.pool.fingerprint] += want.rows
@@ -73,12 +73,12 @@ def _reach(now: Survey) -> Targets:
     return targets(now.plan, standings(now.plan, now.known, pilot=False), now.known)
 
 
-def _bound(plan: Plan, pool: Pool, rows: int) -> Taken:
+def _bound(plan: Plan, pool: Pool, rows: int) -> Spent:
     """Return the tokens that a pool's rows take at most; none if its engine asks no model."""
     if pool.model is None:
-        return Taken(rows)
+        return Spent(rows)
     prompt = _prompt_characters(plan, pool) / CHARACTERS
-    return Taken(rows, rows * prompt, rows * pool.config.max_tokens)
+    return Spent(rows, rows * prompt, rows * pool.config.max_tokens)
 
 
 def _prompt_characters(plan: Plan, pool: Pool) -> float:

@@ -11,7 +11,7 @@ HOUR_S = 3600
 MILLION = 10**6
 
 
-class Taken(NamedTuple):
+class Spent(NamedTuple):
     """What making rows took.
 
     Attributes:
@@ -30,13 +30,13 @@ class Taken(NamedTuple):
     engine_s: float = 0
     start_s: float = 0
 
-    def plus(self, other: "Taken") -> "Taken":
+    def plus(self, other: "Spent") -> "Spent":
         """Return the sum."""
-        return Taken(*(own + more for own, more in zip(self, other, strict=True)))
+        return Spent(*(own + more for own, more in zip(self, other, strict=True)))
 
-    def times(self, factor: float) -> "Taken":
+    def times(self, factor: float) -> "Spent":
         """Return so many times as much."""
-        return Taken(*(own * factor for own in self))
+        return Spent(*(own * factor for own in self))
 
     def cost(self, prices: Budget) -> float | None:
         """Return what it cost; None where no price is given."""
@@ -58,7 +58,7 @@ class Taken(NamedTuple):
         return {name: (taken, limit) for name, (taken, limit) in own.items() if limit is not None}
 
 
-def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Taken:
+def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Spent:
     """Return what the rows of pools took, from the notes of their segments.
 
     Args:
@@ -69,7 +69,7 @@ def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Take
     Raises:
         DamagedError: A footer cannot be read.
     """
-    total = Taken()
+    total = Spent()
     for pool in pools:
         for segments in pool.segments(store).values():
             for segment in segments:
@@ -79,10 +79,10 @@ def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Take
     return total
 
 
-def noted(notes: Mapping[str, Any]) -> Taken:
+def noted(notes: Mapping[str, Any]) -> Spent:
     """Return what a segment took, by its notes."""
     start_s = notes.get("start_s", 0)
-    return Taken(
+    return Spent(
         notes["rows"],
         notes.get("prompt_tokens", 0),
         notes["tokens"],
@@ -92,12 +92,12 @@ def noted(notes: Mapping[str, Any]) -> Taken:
     )
 
 
-def running(spent: Taken) -> Taken:
+def running(spent: Spent) -> Spent:
     """Return what was taken without the engines' starts."""
     return spent._replace(engine_s=spent.engine_s - spent.start_s, start_s=0)
 
 
-def in_words(spent: Taken, prices: Budget) -> str:
+def in_words(spent: Spent, prices: Budget) -> str:
     """Return tokens, engine time and cost, in a few words."""
     parts = [f"{spent.prompt_tokens + spent.tokens:,.0f} tokens"]
     parts.append(f"{spent.engine_s / HOUR_S:,.2f} engine hours")

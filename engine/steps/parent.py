@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.prompts.strategy import Origin
 from engine.schema import NONE, RowId
-from engine.store.accepted import Numbered
+from engine.store.accepted import AcceptedRows
 from engine.store.store import Store
 
 
@@ -55,7 +55,7 @@ class Parent:
 
     def finder(self, store: Store) -> Callable[[RowId], Origin]:
         """Return what finds the row that a row of the pool goes on with."""
-        rows = Numbered(store, self.folder, self.slots)
+        rows = AcceptedRows(store, self.folder, self.slots)
 
         def find(row: RowId) -> Origin:
             found = rows.row(*self.place(row.slot, row.index))

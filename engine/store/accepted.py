@@ -30,7 +30,7 @@ def _accepted_of(store: Store, name: str, label: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["status"] == "accepted" and (row["label"] or NONE) == label]
 
 
-class Numbered:
+class AcceptedRows:
     """A view's accepted rows of each label by their number, which no further row changes.
 
     Args:

@@ -21,7 +21,7 @@ from engine.study.resources import Resources
 from engine.train.placement import Group, groups_on, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
-from engine.train.worker import Duty, work
+from engine.train.worker import GroupSpec, work
 
 POLL_S = 0.5
 DEATHS = 8  # of a group, before another is started in its place
@@ -30,21 +30,21 @@ PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each ot
 
 
 def train_fleet(
-    runs: Sequence[Run], store: Store, where: Resources, finished: Callable[[Finished], None]
+    runs: Sequence[Run], store: Store, resources: Resources, finished: Callable[[Finished], None]
 ) -> None:
     """Train runs, and no others.
 
     Args:
         runs: What to train.
         store: Where rows are read and runs committed.
-        where: Workers, and CPUs and GPUs of each.
+        resources: Workers, and CPUs and GPUs of each.
         finished: Told of each run that is there or failed.
 
     Raises:
         ConfigError: Not one worker fits the cluster.
         TrainingError: No group of workers stays up.
     """
-    with Fleet(store, where) as fleet:
+    with Fleet(store, resources) as fleet:
         fleet.want(runs)
         fleet.finish()
         while fleet.is_waiting:
@@ -57,12 +57,12 @@ class Fleet:
 
     Args:
         store: Where rows are read and runs committed.
-        where: Workers, and CPUs and GPUs of each.
+        resources: Workers, and CPUs and GPUs of each.
         room: What of the cluster the workers may take; all of it if None.
     """
 
-    def __init__(self, store: Store, where: Resources, room: Room | None = None) -> None:
-        self._store, self._where, self._room = store, where, room
+    def __init__(self, store: Store, resources: Resources, room: Room | None = None) -> None:
+        self._store, self._resources, self._room = store, resources, room
         # those that are up, by number: their place in the layout, and the task that keeps them up
         self._groups: dict[int, tuple[int, Any]] = {}
         self._wanted: set[str] = set()
@@ -80,7 +80,7 @@ class Fleet:
 
         actor: Any = ray.remote(RunQueue)
         self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
-            self._where.micro_batch, self._where.data_parallel
+            self._resources.micro_batch, self._resources.data_parallel
         )
         self._storage = self._stack.enter_context(self._store.scratch())
         return self
@@ -157,33 +157,35 @@ class Fleet:
 
     def _laid_out(self, runs: Sequence[Run]) -> list[Group]:
         room = self._room or Room()
-        return layout(self._where, room, lambda: workers_on_a_gpu(self._store, self._where, runs))
+        return layout(
+            self._resources, room, lambda: workers_on_a_gpu(self._store, self._resources, runs)
+        )
 
     def _start(self, runs: int) -> None:
         """Start the groups that are not up, no more than there is work for."""
         # with a room of its own more work comes later, and a group does not grow
-        is_whole = self._where.data_parallel > 1 or self._room is not None
+        is_whole = self._resources.data_parallel > 1 or self._room is not None
         taken = [place for place, _ in self._groups.values()]
         for place, group in self._layout.items():
             if runs <= 0 or place in taken:
                 continue
             workers = group.workers if is_whole else min(group.workers, runs)
-            runs -= 1 if self._where.data_parallel > 1 else workers
+            runs -= 1 if self._resources.data_parallel > 1 else workers
             self._number += 1
             self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
 
     def _keep_up(self, group: Group) -> Any:  # noqa: ANN401 - Ray's reference
         import ray
 
-        duty = Duty(
+        duty = GroupSpec(
             queue=self._queue,
             store=self._store,
             group=self._number,
-            threads=math.ceil(self._where.fleet_cpus),
+            threads=math.ceil(self._resources.fleet_cpus),
             uses_gpu=bool(group.needs.get("GPU")),
-            trains_together=self._where.data_parallel > 1,
-            is_compiled=self._where.compile_models,
-            keeps_models=self._where.keep_models,
+            trains_together=self._resources.data_parallel > 1,
+            is_compiled=self._resources.compile_models,
+            keeps_models=self._resources.keep_models,
         )
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
@@ -239,7 +241,7 @@ class Fleet:
         self._nodes |= joined
         needs = self._needs or {}
         fits = {name: fit for name, fit in Room().fits(needs).items() if name in joined}
-        new = groups_on(fits, needs, self._where, there=self.workers)
+        new = groups_on(fits, needs, self._resources, there=self.workers)
         self._layout |= dict(enumerate(new, start=max(self._layout, default=-1) + 1))
         if new:
             self._start(len(self._wanted))
@@ -248,13 +250,13 @@ class Fleet:
         """Give a cluster that replaces lost nodes the time that engines have to start."""
         now = time.monotonic()
         self._without_s = self._without_s or now
-        if self._room is not None or now - self._without_s > self._where.patience_s:
+        if self._room is not None or now - self._without_s > self._resources.patience_s:
             raise TrainingError(
                 f"The training fleet ended early: no node is left with room for a worker ({cause})"
             ) from cause
 
 
-def _fit(group: Group, duty: Duty, storage: tuple[str, Any]) -> None:
+def _fit(group: Group, duty: GroupSpec, storage: tuple[str, Any]) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
 
     path, file_system = storage
@@ -279,7 +281,7 @@ def _fit(group: Group, duty: Duty, storage: tuple[str, Any]) -> None:
     ).fit()
 
 
-def _trainer(group: Group, duty: Duty) -> tuple[Any, dict[str, Any]]:
+def _trainer(group: Group, duty: GroupSpec) -> tuple[Any, dict[str, Any]]:
     """Return Ray Train's class for the group, and what it is to be told about the backend."""
     if not duty.trains_together and not duty.uses_gpu:
         # these workers share no process group, and the controller, which they wait for, need not

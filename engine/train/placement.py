@@ -27,48 +27,48 @@ class Group(NamedTuple):
     needs: dict[str, float]
 
 
-def layout(where: Resources, room: Room, probe: Callable[[], int] = lambda: 1) -> list[Group]:
+def layout(resources: Resources, room: Room, probe: Callable[[], int] = lambda: 1) -> list[Group]:
     """Return the groups of workers that the cluster has room for.
 
     Where the study does not say how many there are to be, a node without GPUs has one group, and
     one with GPUs as many as fill them.
 
     Args:
-        where: Workers, and CPUs and GPUs of each.
+        resources: Workers, and CPUs and GPUs of each.
         room: What of the cluster they may take.
         probe: Returns how many workers may share a GPU; asked only where the study does not say.
 
     Raises:
         ConfigError: Not one group fits.
     """
-    together = where.data_parallel
-    needs = {"CPU": where.fleet_cpus, "GPU": _gpus_of_each(where, room, probe)}
-    needs |= custom_needs(where.fleet_accelerator, where.fleet_resources)
+    together = resources.data_parallel
+    needs = {"CPU": resources.fleet_cpus, "GPU": _gpus_of_each(resources, room, probe)}
+    needs |= custom_needs(resources.fleet_accelerator, resources.fleet_resources)
     room.fit(needs, FIELDS)
-    groups = groups_on(room.fits(needs), needs, where)
+    groups = groups_on(room.fits(needs), needs, resources)
     if not groups:
         raise ConfigError(
             f"resources.data_parallel is {together}: so many workers must fit on one node beside "
-            f"each other{f', and resources.fleet is {where.fleet}' if where.fleet else ''}."
+            f"each other{f', and resources.fleet is {resources.fleet}' if resources.fleet else ''}."
         )
     return groups
 
 
 def groups_on(
-    fits: Mapping[str, int], needs: Mapping[str, float], where: Resources, there: int = 0
+    fits: Mapping[str, int], needs: Mapping[str, float], resources: Resources, there: int = 0
 ) -> list[Group]:
     """Return the groups of workers for some nodes.
 
     Args:
         fits: How many workers fit on each node, by its id.
         needs: Amounts that each of them takes, by resource.
-        where: Workers.
+        resources: Workers.
         there: Those that there are on other nodes.
     """
-    together = where.data_parallel
+    together = resources.data_parallel
     groups: list[Group] = []
-    left = where.fleet - there if where.fleet else math.inf
-    usual = math.inf if where.fleet or needs["GPU"] else LARGEST_GROUP * together
+    left = resources.fleet - there if resources.fleet else math.inf
+    usual = math.inf if resources.fleet or needs["GPU"] else LARGEST_GROUP * together
     for node, fit in fits.items():
         on_node = min(fit, left, usual)
         while on_node >= together:
@@ -78,22 +78,22 @@ def groups_on(
     return groups
 
 
-def _gpus_of_each(where: Resources, room: Room, probe: Callable[[], int]) -> float:
-    if where.fleet_gpus is not None:
-        return where.fleet_gpus
+def _gpus_of_each(resources: Resources, room: Room, probe: Callable[[], int]) -> float:
+    if resources.fleet_gpus is not None:
+        return resources.fleet_gpus
     if not room.has_gpu:
         return 0.0
-    if where.data_parallel > 1:
+    if resources.data_parallel > 1:
         return 1.0
-    most = _most_on_a_gpu(where, room)
+    most = _most_on_a_gpu(resources, room)
     return share_of_one(min(probe(), most)) if most > 1 else 1.0
 
 
-def _most_on_a_gpu(where: Resources, room: Room) -> int:
+def _most_on_a_gpu(resources: Resources, room: Room) -> int:
     """Return how many may share one: Ray fills a GPU before the next, and none should lie idle."""
-    if where.fleet is None:
+    if resources.fleet is None:
         return LARGEST_GROUP
-    return min(LARGEST_GROUP, math.ceil(where.fleet / max(1.0, room.gpus)))
+    return min(LARGEST_GROUP, math.ceil(resources.fleet / max(1.0, room.gpus)))
 
 
 def share_of_one(workers: int) -> float:
@@ -101,16 +101,16 @@ def share_of_one(workers: int) -> float:
     return math.floor(10_000 / workers) / 10_000
 
 
-def check_fleet(where: Resources) -> None:
+def check_fleet(resources: Resources) -> None:
     """Make sure that a group of workers fits the cluster, before anything is made.
 
     Raises:
         ConfigError: It does not.
     """
-    layout(where, Room())
+    layout(resources, Room())
 
 
-def set_aside(where: Resources, room: Room) -> Room:
+def set_aside(resources: Resources, room: Room) -> Room:
     """Take what workers need, and return it as a room of their own.
 
     Where it is not known yet how many share a GPU, whole ones are taken, with CPUs for as many
@@ -119,14 +119,14 @@ def set_aside(where: Resources, room: Room) -> Room:
     Raises:
         ConfigError: Not one group fits.
     """
-    if where.fleet_gpus is not None or not room.has_gpu or where.data_parallel > 1:
-        return _taken(room, layout(where, room))
+    if resources.fleet_gpus is not None or not room.has_gpu or resources.data_parallel > 1:
+        return _taken(room, layout(resources, room))
     plans: list[list[Group]] = []
-    for sharing in range(_most_on_a_gpu(where, room), 0, -1):
-        whole = where.model_copy(
+    for sharing in range(_most_on_a_gpu(resources, room), 0, -1):
+        whole = resources.model_copy(
             update={
-                "fleet": where.fleet and math.ceil(where.fleet / sharing),
-                "fleet_cpus": where.fleet_cpus * sharing,
+                "fleet": resources.fleet and math.ceil(resources.fleet / sharing),
+                "fleet_cpus": resources.fleet_cpus * sharing,
                 "fleet_gpus": 1.0,
             }
         )

@@ -7,26 +7,26 @@ from engine.errors import NoMemoryError, RunFailedError
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
-from engine.train.trainer import How
-from engine.train.workbench import Workbench
+from engine.train.run_worker import RunWorker
+from engine.train.trainer import Hardware
 
 SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
 MOST = 8  # workers on a GPU; more keep each other waiting
 
 
-def workers_on_a_gpu(store: Store, where: Resources, runs: Sequence[Run]) -> int:
+def workers_on_a_gpu(store: Store, resources: Resources, runs: Sequence[Run]) -> int:
     """Measure how many workers may share a GPU.
 
     Args:
         store: Where rows are read.
-        where: Workers' resources.
+        resources: Workers' resources.
         runs: What they will do.
     """
     import ray
 
-    task = ray.remote(num_cpus=where.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
+    task = ray.remote(num_cpus=resources.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
     try:
-        used, total = ray.get(task.remote(store, where, heaviest(runs)))
+        used, total = ray.get(task.remote(store, resources, heaviest(runs)))
     except ray.exceptions.RayError as error:
         logging.getLogger(__name__).warning(
             "It could not be measured how many workers may share a GPU; each has one: %s", error
@@ -52,15 +52,15 @@ def _tokens_at_a_time(run: Run) -> int:
     return run.config.batch_size * run.config.max_length
 
 
-def _measured(store: Store, where: Resources, runs: Sequence[Run]) -> tuple[int, int]:
+def _measured(store: Store, resources: Resources, runs: Sequence[Run]) -> tuple[int, int]:
     """Return the bytes of a GPU that are in use after these runs' heaviest steps, and all of them.
 
     What torch took it keeps, so that the end shows the peak; the process's own share is in it.
     """
     import torch
 
-    bench = Workbench(store)
-    how = How("cuda", where.micro_batch)
+    bench = RunWorker(store)
+    how = Hardware("cuda", resources.micro_batch)
     total = torch.cuda.mem_get_info()[1]
     for run in runs:
         try:

@@ -33,7 +33,7 @@ class Finished(NamedTuple):
         return self.run.name
 
 
-class Given(NamedTuple):
+class Assignment(NamedTuple):
     """A run to be trained.
 
     Attributes:
@@ -82,9 +82,9 @@ class RunQueue:
 
     def __init__(self, micro_batch: int | None = None, workers_of_a_run: int = 1) -> None:
         self._micro_batch, self._workers = micro_batch, workers_of_a_run
-        self._waiting: list[Given] = []
-        self._suspects: list[Given] = []
-        self._held: dict[Worker, Given] = {}
+        self._waiting: list[Assignment] = []
+        self._suspects: list[Assignment] = []
+        self._held: dict[Worker, Assignment] = {}
         self._alone: set[Worker] = set()  # those that try a suspect
         self._deaths: Counter[str] = Counter()  # of workers, by the run that they tried alone
         self._finished: list[Finished] = []
@@ -93,7 +93,7 @@ class RunQueue:
 
     def want(self, runs: Sequence[Run]) -> None:
         """Ask for runs."""
-        self._waiting += [Given(run, self._micro_batch) for run in runs]
+        self._waiting += [Assignment(run, self._micro_batch) for run in runs]
         # and those of a model together, which workers then need not load again
         self._waiting.sort(key=lambda given: (-length(given.run), given.run.model.place))
 
@@ -129,7 +129,9 @@ class RunQueue:
         for worker in [worker for worker in self._held if worker.group == group]:
             self.join(worker)
 
-    def take(self, worker: Worker, done: Outcome | None = None) -> Given | Literal["wait", "end"]:
+    def take(
+        self, worker: Worker, done: Outcome | None = None
+    ) -> Assignment | Literal["wait", "end"]:
         """Hear what became of the last run, and hand out the next.
 
         Returns:
@@ -162,14 +164,14 @@ class RunQueue:
         finished = Finished(given.run, done.seconds, done.failure, done.is_unwritable)
         self._finished.append(finished)
 
-    def _with_less(self, given: Given) -> Given | None:
+    def _with_less(self, given: Assignment) -> Assignment | None:
         """Return a run with fewer rows to compute at a time; None if that was tried, or cannot."""
         whole = math.ceil(given.run.config.batch_size / self._workers)
         usual = min(whole, self._micro_batch or whole)
         less = max(1, usual // LESS)
         if given.has_less or less == usual:
             return None
-        return Given(given.run, less, has_less=True)
+        return Assignment(given.run, less, has_less=True)
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""

@@ -35,7 +35,7 @@ class RowSet(NamedTuple):
 
 
 @dataclass(frozen=True)
-class How:
+class Hardware:
     """How runs are trained, which changes nothing about what they come to but rounding.
 
     Attributes:
@@ -97,7 +97,9 @@ class Trainer(Protocol):
 
     def __init__(self, store: Store) -> None: ...
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
+    def train(
+        self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: Hardware
+    ) -> Trained:
         """Train a classifier and predict the scored splits.
 
         Args:

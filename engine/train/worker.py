@@ -9,9 +9,9 @@ from typing import Any
 
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
 from engine.store.store import Store
-from engine.train.queue import Given, Outcome, Worker
-from engine.train.trainer import How
-from engine.train.workbench import Workbench
+from engine.train.queue import Assignment, Outcome, Worker
+from engine.train.run_worker import RunWorker
+from engine.train.trainer import Hardware
 from engine.train.world import World
 
 POLL_S = 0.2
@@ -19,7 +19,7 @@ DIED = 1  # exit status of a worker whose group is to start anew
 
 
 @dataclass(frozen=True)
-class Duty:
+class GroupSpec:
     """What a group is there for.
 
     Attributes:
@@ -43,7 +43,7 @@ class Duty:
     keeps_models: bool
 
 
-def work(config: dict[str, Duty]) -> None:
+def work(config: dict[str, GroupSpec]) -> None:
     """Do runs until the queue says that there will be no more."""
     import ray
     import ray.train
@@ -56,7 +56,7 @@ def work(config: dict[str, Duty]) -> None:
     world = World(rank, context.get_world_size()) if duty.trains_together else World()
     me = Worker(duty.group, 0 if duty.trains_together else rank)
     device = _device(duty)
-    bench = Workbench(duty.store)
+    bench = RunWorker(duty.store)
 
     def take(done: Outcome | None) -> Any:  # noqa: ANN401 - as the queue's
         while True:
@@ -79,7 +79,7 @@ def work(config: dict[str, Duty]) -> None:
         done = _attempt(bench, duty, me, given, device, world)
 
 
-def _device(duty: Duty) -> str:
+def _device(duty: GroupSpec) -> str:
     """Set up this process to compute; return where, as torch names it."""
     os.environ["OMP_NUM_THREADS"] = str(duty.threads)  # which torch obeys when it is loaded
     if "torch" in sys.modules:
@@ -95,14 +95,14 @@ def _device(duty: Duty) -> str:
 
 
 def _attempt(  # noqa: PLR0913 - an attempt has these parts
-    bench: Workbench,
-    duty: Duty,
+    bench: RunWorker,
+    duty: GroupSpec,
     me: Worker,
-    given: Given,
+    given: Assignment,
     device: str,
     world: World,
 ) -> Outcome:
-    how = How(device, given.micro_batch, duty.is_compiled, world)
+    how = Hardware(device, given.micro_batch, duty.is_compiled, world)
     try:
         return Outcome(bench.do(given.run, how, keeps_model=duty.keeps_models))
     except NoMemoryError as error:
@@ -136,7 +136,7 @@ def _works(device: str) -> bool:
     return True
 
 
-def _leave(duty: Duty, me: Worker, outcome: Outcome) -> None:
+def _leave(duty: GroupSpec, me: Worker, outcome: Outcome) -> None:
     """End the group, which starts anew: others may wait for this worker's part of a sum."""
     import ray
 

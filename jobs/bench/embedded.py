@@ -25,7 +25,7 @@ from engine.study.resources import Resources
 from engine.study.study import Study, StudyFile
 from engine.tasks.gold import load_gold
 from engine.tasks.task import Task
-from engine.train.trainer import How, RowSet
+from engine.train.trainer import Hardware, RowSet
 from engine.train.trainers.finetune import Finetune
 from jobs.bench.machine import machine
 
@@ -139,7 +139,9 @@ def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]
     asked = [Example(one.label, one.text, None) for one in written]
     known, unknown = RowSet("gold", gold), RowSet("asked", asked)
     precision = resolve_precision("auto")
-    judged = Finetune().fit(known, {"test": unknown}, model, labels, JUDGE, precision, 0, How())
+    judged = Finetune().fit(
+        known, {"test": unknown}, model, labels, JUDGE, precision, 0, Hardware()
+    )
     kept: dict[tuple[str, float], list[bool]] = defaultdict(list)
     for predicted, one in zip(judged.predictions["test"], written, strict=True):
         kept[one.strategy, one.temperature].append(labels[predicted] == one.label)

@@ -90,21 +90,21 @@ def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
     ]
 
 
-def _prepared(where: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
+def _prepared(resources: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
     """Return vLLM's arguments, with the environment set up as textmill has it, or as it comes."""
     from engine.generate.engines.vllm_start import arguments, prepare
 
     if not is_ours:
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "1"
-    prepare(where)
+    prepare(resources)
     if not is_ours:
         os.environ.pop("OMP_NUM_THREADS", None)  # set where there is no GPU
     return arguments(setup, setup.config.engine_args)
 
 
-def bare(where: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
+def bare(resources: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
     """Measure ``vllm.LLM.generate`` on all prompts at once."""
-    given = _prepared(where, setup, is_ours=is_ours)
+    given = _prepared(resources, setup, is_ours=is_ours)
     began = time.monotonic()
     from vllm import LLM
 
@@ -120,21 +120,21 @@ def bare(where: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: 
 
 
 def ray_data_llm(
-    where: Resources, setup: Setup, asked: Sequence[list[Asked]], setting: Setting
+    resources: Resources, setup: Setup, asked: Sequence[list[Asked]], setting: Setting
 ) -> Timing:
     """Measure Ray's own processor, set up as its documentation advises, with small CPU stages.
 
     Its engine starts with each execution, so rows that warm it up go first, and the clock runs
     from when the last of them is out: by then others are in, to its advantage.
     """
-    given = _prepared(where, setup, is_ours=setting.is_ours)
+    given = _prepared(resources, setup, is_ours=setting.is_ours)
     with ray_session():
         import ray.data
 
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
 
         place = given.pop("model")
-        replicas = where.replicas if isinstance(where.replicas, int) else 1
+        replicas = resources.replicas if isinstance(resources.replicas, int) else 1
         processor = build_processor(
             vLLMEngineProcessorConfig(
                 model_source=place,

@@ -22,7 +22,7 @@ from engine.errors import ConfigError, DataError
 from engine.models import PACKAGED_ENCODER, resolve_model
 from engine.nodes.session import ray_session
 from engine.search.report.findings import grid_size, took, winner, would_take
-from engine.search.search import Searched, search_study
+from engine.search.search import SearchResult, search_study
 from engine.status.spent import HOUR_S
 from engine.store.store import Store
 from engine.study.load import load_study
@@ -153,7 +153,7 @@ class _Planted:
             found[recipe] = mean(scores)
         return found
 
-    def search(self, seed: int, kind: str, settings: str) -> Searched:
+    def search(self, seed: int, kind: str, settings: str) -> SearchResult:
         """Search one draw of all recipes."""
         recipes = random.Random(seed).sample(RECIPES, len(RECIPES))
         levels = []
@@ -233,7 +233,7 @@ def _measured(planted: _Planted, seeds: int, draws: int) -> dict[str, Any]:
     }
 
 
-def _shares(found: Searched) -> tuple[float, float]:
+def _shares(found: SearchResult) -> tuple[float, float]:
     """Return the rows generated and trained on, as shares of those of the whole grid."""
     own, whole, size = took(found), would_take(found), grid_size(found)
     assert size
@@ -243,7 +243,7 @@ def _shares(found: Searched) -> tuple[float, float]:
     )
 
 
-def _regret(found: Searched, worth: Mapping[Recipe, float]) -> float:
+def _regret(found: SearchResult, worth: Mapping[Recipe, float]) -> float:
     """Return by how much what a search chose is worth less than the best."""
     best = winner(found)
     if best is None:

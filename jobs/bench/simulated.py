@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class World:
+class Simulation:
     """How trainings come out.
 
     A training of condition c on draw d and seed s gets row r right if ability(c) + draw(d, c) +
@@ -131,7 +131,7 @@ def large_study(conditions: int) -> Findings:
         0.6 + 0.05 * np.log10(1 + real) + 0.03 * np.log10(1 + quantity)
         for _, quantity, real in grid
     ]
-    world, random = World(rows=2000, repeats=5), np.random.default_rng(len(grid))
+    world, random = Simulation(rows=2000, repeats=5), np.random.default_rng(len(grid))
     results, predicted = [], {}
     gold = random.integers(2, size=world.rows)
     for (recipe, quantity, real), own in zip(grid, true, strict=True):

@@ -15,18 +15,18 @@ from engine.evaluate.intervals import mean_interval
 from engine.evaluate.trials import LEVEL
 from engine.findings.analysis import analyse
 from jobs.bench.machine import machine, peak_mib
-from jobs.bench.simulated import Random, World, large_study
+from jobs.bench.simulated import Random, Simulation, large_study
 
 SEED = 1979
-FEW, MORE = World(repeats=3), World(repeats=5)
-DRAWS = World(replicates=5, repeats=2, draw=0.1)
-LABELS = World(repeats=5, labels=4)
-SST2 = World(repeats=5, rows=1821)  # as many test rows as SST-2 has
+FEW, MORE = Simulation(repeats=3), Simulation(repeats=5)
+DRAWS = Simulation(replicates=5, repeats=2, draw=0.1)
+LABELS = Simulation(repeats=5, labels=4)
+SST2 = Simulation(repeats=5, rows=1821)  # as many test rows as SST-2 has
 LEVELS = 12  # of a factor, or conditions to choose the best of
 SAME, APART = 0.85, 0.03  # accuracy, and a difference of three points
 RAW = ([100, 200, 400, 600, 1000], [0.70, 0.76, 0.80, 0.83, 0.85])  # rows, and accuracy with them
 RESAMPLES = 1000
-Trial = Callable[[World, Random], bool]
+Trial = Callable[[Simulation, Random], bool]
 
 
 class Figure(NamedTuple):
@@ -76,19 +76,19 @@ def figures(simulations: int) -> Iterator[Figure]:
             yield Figure(kind, of, name, hits / simulations)
 
 
-def _mean_by_t(world: World, random: Random) -> bool:
+def _mean_by_t(world: Simulation, random: Random) -> bool:
     values, expected = _repeats(world, random)
     mean = mean_interval(values)
     return bool((mean.low or 0) <= expected <= (mean.high or 0))
 
 
-def _mean_by_bootstrap(world: World, random: Random) -> bool:
+def _mean_by_bootstrap(world: Simulation, random: Random) -> bool:
     values, expected = _repeats(world, random)
     drawn = random.choice(values, (RESAMPLES, len(values))).mean(axis=1)
     return _holds(drawn, expected)
 
 
-def _repeats(world: World, random: Random) -> tuple[list[float], float]:
+def _repeats(world: Simulation, random: Random) -> tuple[list[float], float]:
     """Return a condition's scores, and what they would be on average on the same test rows."""
     trials, _, expected = world.tried([SAME], random)
     return trials.values(0), float(expected[0])
@@ -99,18 +99,18 @@ def _holds(drawn: np.ndarray[Any, Any], value: float) -> bool:
     return bool(low <= value <= high)
 
 
-def _difference(world: World, random: Random) -> bool:
+def _difference(world: Simulation, random: Random) -> bool:
     found = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
     return bool(found and found.low <= APART <= found.high)
 
 
-def _difference_of_f1(world: World, random: Random) -> bool:
+def _difference_of_f1(world: Simulation, random: Random) -> bool:
     trials = world.simulate([SAME, SAME - APART], random, "macro_f1")
     found = trials.contrast({0: 1.0, 1: -1.0})
     return bool(found and found.low <= APART <= found.high)
 
 
-def _difference_of_cells(world: World, random: Random) -> bool:
+def _difference_of_cells(world: Simulation, random: Random) -> bool:
     """Four pairs of conditions, of different difficulty, whose mean difference is known."""
     true = [SAME - 0.02 * place for place in range(4)]
     trials = world.simulate([*true, *(one - APART for one in true)], random)
@@ -118,7 +118,7 @@ def _difference_of_cells(world: World, random: Random) -> bool:
     return bool(found and found.low <= APART <= found.high)
 
 
-def _difference_by_bootstrap(world: World, random: Random) -> bool:
+def _difference_by_bootstrap(world: Simulation, random: Random) -> bool:
     """Resample rows, and trainings of each side, and take the percentiles."""
     trials = world.simulate([SAME, SAME - APART], random)
     moved = [trials.moved(arm) + np.array(trials.values(arm))[:, None] for arm in (0, 1)]
@@ -130,14 +130,14 @@ def _difference_by_bootstrap(world: World, random: Random) -> bool:
     return _holds(sides[0] - sides[1], APART)
 
 
-def _worth(world: World, random: Random) -> bool:
+def _worth(world: Simulation, random: Random) -> bool:
     rows, scores = RAW
     trials = world.simulate([*scores, 0.78], random)
     found = equivalent(trials, Curve(rows, range(len(rows))), len(rows))
     return bool(found and found.low <= _rows_at(0.78) <= found.high)
 
 
-def _knee(world: World, random: Random) -> bool:
+def _knee(world: Simulation, random: Random) -> bool:
     rows, scores = RAW
     found = knee(world.simulate(scores, random), Curve(rows, range(len(rows))))
     return bool(found and found.low <= _rows_at(scores[-1] - 0.01) <= found.high)
@@ -148,24 +148,24 @@ def _rows_at(score: float) -> float:
     return float(np.exp(np.interp(score, scores, np.log(rows))))
 
 
-def _factor_alarm(world: World, random: Random) -> bool:
+def _factor_alarm(world: Simulation, random: Random) -> bool:
     trials = world.simulate([SAME] * LEVELS, random)
     found = [trials.contrast({level: 1.0, 0: -1.0}) for level in range(1, LEVELS)]
     return any(one.is_shown for one in holm([one for one in found if one]))
 
 
-def _leader_alarm(world: World, random: Random) -> bool:
+def _leader_alarm(world: Simulation, random: Random) -> bool:
     return bool(_shown_against_leader([SAME] * LEVELS, world, random))
 
 
-def _leader_power(world: World, random: Random) -> bool:
+def _leader_power(world: Simulation, random: Random) -> bool:
     """One of all is worse by so much; is it shown to be behind the leader?"""
     return LEVELS - 1 in _shown_against_leader(
         [SAME] * (LEVELS - 1) + [SAME - APART], world, random
     )
 
 
-def _shown_against_leader(true: Sequence[float], world: World, random: Random) -> list[int]:
+def _shown_against_leader(true: Sequence[float], world: Simulation, random: Random) -> list[int]:
     trials, validated, _ = world.tried(true, random)
     leader = int(validated.mean(axis=(1, 2)).argmax())
     others = [place for place in range(len(true)) if place != leader]
@@ -173,7 +173,7 @@ def _shown_against_leader(true: Sequence[float], world: World, random: Random) -
     return [place for place, one in zip(others, tested, strict=True) if one and one.is_shown]
 
 
-def _power(world: World, random: Random) -> bool:
+def _power(world: Simulation, random: Random) -> bool:
     found = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
     return bool(found and holm([found])[0].is_shown)
 
@@ -184,7 +184,7 @@ NOISY = {
     "3 repeats, noisy trainings": replace(FEW, seed=0.3),
     "5 repeats, noisy trainings": replace(MORE, seed=0.3),
 }
-PLAN: Sequence[tuple[str, str, Trial, dict[str, World]]] = (
+PLAN: Sequence[tuple[str, str, Trial, dict[str, Simulation]]] = (
     ("coverage", "mean, t", _mean_by_t, REPEATS),
     ("coverage", "mean, bootstrap over repeats (not used)", _mean_by_bootstrap, REPEATS),
     ("coverage", "difference", _difference, {**ALL, **NOISY}),

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from engine.errors import DataError
 from engine.progress import Watch
-from engine.search.course import Measured, Trial
 from engine.search.report.findings import fates, took, winner
 from engine.search.report.findings import test_score as on_test
-from engine.search.search import Searched, search_study
+from engine.search.search import SearchResult, search_study
+from engine.search.trial_book import Measured, Trial
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.study import StudyFile
@@ -67,7 +67,7 @@ def _measured(file: StudyFile, store: Store, watch: Watch) -> dict[str, Any]:
     }
 
 
-def _to_the_end(found: Searched) -> StudyFile:
+def _to_the_end(found: SearchResult) -> StudyFile:
     """Return the study of the same trials, each measured at the last rung alone."""
     study = found.file.study
     changes = {
@@ -84,14 +84,14 @@ def _to_the_end(found: Searched) -> StudyFile:
     return StudyFile(own, found.file.tasks, found.file.path)
 
 
-def _winner(found: Searched) -> tuple[Trial, Measured]:
+def _winner(found: SearchResult) -> tuple[Trial, Measured]:
     best = winner(found)
     if best is None:
         raise DataError(f"The search {found.file.study.name!r} came to nothing.")
     return best
 
 
-def _number(found: Searched, trial: Trial) -> int:
+def _number(found: SearchResult, trial: Trial) -> int:
     """Return what number a trial of the same point has in the search."""
     return next(own.number for own in found.trials.values() if own.point == trial.point)
 

@@ -30,7 +30,7 @@ from engine.tasks.task import Split
 from jobs.bench.generate_rivals import elsewhere
 from jobs.bench.machine import machine
 from jobs.bench.memory import ChildrenPeak
-from jobs.bench.train_rivals import TUNED, Given, Taken, fleet, one_trainer_per_run, trainer
+from jobs.bench.train_rivals import TUNED, Given, Spent, fleet, one_trainer_per_run, trainer
 
 ARMS = ("trainer", "trainer_tuned", "one_trainer_per_run", "fleet")
 TASK = "demo-reviews"
@@ -101,7 +101,7 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
             )
     with tempfile.TemporaryDirectory() as folder:
         given = _given(load, Path(folder))
-        taken: dict[str, Taken] = {}
+        taken: dict[str, Spent] = {}
         peaks: dict[str, int | None] = {}
         loads: dict[str, float] = {}
         for name in arms:
@@ -133,7 +133,7 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
     return jsonlib.dumps(found, indent=1) if json else _lines(found)
 
 
-def _measured(arm: str, given: Given) -> Taken:
+def _measured(arm: str, given: Given) -> Spent:
     if arm.startswith("trainer"):
         return elsewhere(trainer, given, TUNED if arm == "trainer_tuned" else {})
     root = Path(given.store.root)

@@ -44,7 +44,7 @@ class Given:
     store: Store
 
 
-class Taken(NamedTuple):
+class Spent(NamedTuple):
     """What one way took, and what it came to.
 
     Attributes:
@@ -60,7 +60,7 @@ class Taken(NamedTuple):
     more: Mapping[str, float] = {}
 
 
-def trainer(given: Given, tuned: Mapping[str, Any]) -> Taken:
+def trainer(given: Given, tuned: Mapping[str, Any]) -> Spent:
     """Measure ``transformers.Trainer``, one fine-tune after another in one warm process.
 
     To its advantage the clock runs from when everything is imported and a model was loaded once;
@@ -110,7 +110,7 @@ def trainer(given: Given, tuned: Mapping[str, Any]) -> Taken:
     seconds = time.monotonic() - began
     # with the labels beside them: grouped by length, they come in another order
     hits = [(one["test"].predictions.argmax(-1) == one["test"].label_ids).mean() for one in found]
-    return Taken(start_s, seconds, statistics.mean(map(float, hits)))
+    return Spent(start_s, seconds, statistics.mean(map(float, hits)))
 
 
 def _classifier(run: Run) -> Any:  # noqa: ANN401 - a class of transformers' choosing
@@ -149,7 +149,7 @@ def _recipe(run: Run) -> dict[str, Any]:
     }
 
 
-def one_trainer_per_run(given: Given) -> Taken:
+def one_trainer_per_run(given: Given) -> Spent:
     """Measure a Ray ``TorchTrainer`` for each run, with the fleet's loop in its one worker.
 
     As many are up at a time as have room, each started from a task without a CPU. Ray is up when
@@ -172,7 +172,7 @@ def one_trainer_per_run(given: Given) -> Taken:
             going.append(fit.remote(run, given.store, needs, storage))
         ray.get(going)
         seconds = time.monotonic() - began
-    return Taken(start_s, seconds, _accuracy(given))
+    return Spent(start_s, seconds, _accuracy(given))
 
 
 def _fit(run: Run, store: Store, needs: dict[str, float], storage: str) -> None:
@@ -194,17 +194,17 @@ def _work(config: dict[str, Any]) -> None:
     import torch
     import transformers
 
-    from engine.train.trainer import How
-    from engine.train.workbench import Workbench
+    from engine.train.run_worker import RunWorker
+    from engine.train.trainer import Hardware
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    Workbench(config["store"]).do(config["run"], How(device))
+    RunWorker(config["store"]).do(config["run"], Hardware(device))
 
 
-def fleet(given: Given) -> Taken:
+def fleet(given: Given) -> Spent:
     """Measure the fleet; Ray is up when the clock begins to run, the start of its workers counts.
 
     Raises:
@@ -223,7 +223,7 @@ def fleet(given: Given) -> Taken:
                     course(one)
         seconds = time.monotonic() - began
     more = course.more(given.store, min(workers, len(given.runs)))
-    return Taken(start_s, seconds, _accuracy(given), more)
+    return Spent(start_s, seconds, _accuracy(given), more)
 
 
 class _Course:

@@ -8,14 +8,14 @@ from engine.report.words import METRIC_NAMES
 from engine.search.report.findings import test_score, winner
 from engine.search.report.page import write_search
 from engine.search.report.words import in_the_study_s_order, named, problems, scope, summary
-from engine.search.search import Searched, search_folder
+from engine.search.search import SearchResult, search_folder
 from engine.store.store import Store
 from jobs.terminal.findings import WIDTH
 
 MOST = 10  # trials that the terminal lists; the report has all
 
 
-def show_search(found: Searched, store: Store) -> tuple[str, bool]:
+def show_search(found: SearchResult, store: Store) -> tuple[str, bool]:
     """Write a search's report; return what the terminal is told, and whether all went well."""
     write_search(found, store)
     folder, metric = search_folder(found.file), METRIC_NAMES[found.file.study.metric]

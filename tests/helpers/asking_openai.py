@@ -18,7 +18,7 @@ OWN = {"engine": "openai", "model": "m", "max_tokens": 20}
 
 
 @dataclass
-class Asking:
+class HalvingEngine:
     """An engine, and a pool whose rows it answers."""
 
     engine: OpenAIEngine
@@ -70,7 +70,7 @@ def engines(pool, folder, clock=None):
         model = OpenAIEngine.model(pool.task, config)
         setup = Setup(Store.open(str(folder)), config, where, model)
         started.append(OpenAIEngine(setup, clock=clock))
-        return Asking(started[-1], replace(pool, config=config, model=model))
+        return HalvingEngine(started[-1], replace(pool, config=config, model=model))
 
     yield start
     for engine in started:

@@ -6,7 +6,7 @@ from toy_study import make_toy
 
 from engine.make.references import write_references
 from engine.status.survey import survey
-from engine.train.workbench import Workbench
+from engine.train.run_worker import RunWorker
 
 OVERRIDES = ["generate.engine=user_plugins:Slow", "train.trainer=user_plugins:Guess"]
 OVERRIDES += ["factors.quantity=[24]", "repeats=1"]
@@ -29,6 +29,6 @@ def make_done(folder):
     now = survey(done.plan, done.store)
     write_references(now, done.store)
     for run in now.missing():
-        Workbench(done.store).do(run)
+        RunWorker(done.store).do(run)
     assert "2 made" in textmill("plan", *WORDS, folder=toy).stdout
     return toy

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from engine.curate.judging import curate_slot
 from engine.generate.engine import Prompt, engine_class
-from engine.generate.events import Part
+from engine.generate.events import SegmentRef
 from engine.make.demand import Demand
 from engine.make.make import prepare
 from engine.plan.plan import make_plan
@@ -69,7 +69,7 @@ class OfflineFill:
         table = pa.Table.from_pylist(rows, schema=POOL)
         notes = {"rows": len(rows), "tokens": 9 * len(rows), "seconds": 1.0, "study": "x"}
         self.store.commit(f"{pool.folder}/{want.segment.name}", seal_table(table, notes))
-        self.demand.made(Part(pool.fingerprint, want.segment))
+        self.demand.made(SegmentRef(pool.fingerprint, want.segment))
 
     def engine_of(self, pool):
         return engine_class(pool.config.engine)(None)

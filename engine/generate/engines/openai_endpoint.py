@@ -100,11 +100,11 @@ class Failed:
 class Endpoint:
     """A connection to it."""
 
-    def __init__(self, where: Resources) -> None:
-        self.url = _url(where)
+    def __init__(self, resources: Resources) -> None:
+        self.url = _url(resources)
         self.is_openai = f".{urlsplit(self.url).hostname}".endswith(OPENAI_HOSTS)
-        self._timeout_s = where.request_timeout_s
-        self._variable = where.api_key_env
+        self._timeout_s = resources.request_timeout_s
+        self._variable = resources.api_key_env
         self._key = self._read_key()
         import httpx2  # imported late: a plan does without
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient
@@ -119,7 +119,7 @@ class Endpoint:
             # and what it sends again passes by the rates.
             max_retries=0,
             http_client=DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(max_keepalive_connections=where.max_num_seqs)
+                limits=httpx2.Limits(max_keepalive_connections=resources.max_num_seqs)
             ),
         )
 
@@ -215,10 +215,10 @@ def _readable(content: bytes) -> bytes:
     return json.dumps(whole, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _url(where: Resources) -> str:
-    url = (where.endpoint or os.environ.get("OPENAI_BASE_URL") or OPENAI).rstrip("/")
+def _url(resources: Resources) -> str:
+    url = (resources.endpoint or os.environ.get("OPENAI_BASE_URL") or OPENAI).rstrip("/")
     parts = urlsplit(url)
-    name = "resources.endpoint" if where.endpoint else "OPENAI_BASE_URL"
+    name = "resources.endpoint" if resources.endpoint else "OPENAI_BASE_URL"
     if parts.username or parts.password or parts.query:
         raise ConfigError(
             f"{name} holds more than a place. Keys are read from the environment only: name the "

@@ -30,7 +30,7 @@ REMEDIES = {
 }
 
 
-def prepare(where: Resources) -> None:
+def prepare(resources: Resources) -> None:
     """Set the environment that vLLM and its libraries read; before they are imported.
 
     On a CPU its engine runs in this process, not in two of its own: those start ten times as slowly
@@ -39,21 +39,23 @@ def prepare(where: Resources) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if not Path("/proc/driver/nvidia/version").exists():  # on GPUs vLLM chooses better itself
-        os.environ["OMP_NUM_THREADS"] = str(_threads(where))  # Ray sets 1 for an actor of few CPUs
+        os.environ["OMP_NUM_THREADS"] = str(
+            _threads(resources)
+        )  # Ray sets 1 for an actor of few CPUs
     from vllm.platforms import current_platform
 
-    if current_platform.is_cpu() and not _is_split(where):
+    if current_platform.is_cpu() and not _is_split(resources):
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 
-def _threads(where: Resources) -> int:
+def _threads(resources: Resources) -> int:
     """Return the threads of an engine on a CPU; the cores are theirs while rows are made."""
-    most = max(where.replicas) if isinstance(where.replicas, list) else where.replicas
-    return max(math.ceil(where.engine_cpus), len(os.sched_getaffinity(0)) // most)
+    most = max(resources.replicas) if isinstance(resources.replicas, list) else resources.replicas
+    return max(math.ceil(resources.engine_cpus), len(os.sched_getaffinity(0)) // most)
 
 
-def _is_split(where: Resources) -> bool:
-    return where.tensor_parallel * where.pipeline_parallel > 1
+def _is_split(resources: Resources) -> bool:
+    return resources.tensor_parallel * resources.pipeline_parallel > 1
 
 
 def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:  # noqa: ANN401 - LLMEngine

@@ -4,14 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from engine.report.figure import PANEL_INCHES
-from engine.search.course import Measured, Trial
 from engine.search.report.findings import OnFront, measurements
-from engine.search.search import Searched
+from engine.search.search import SearchResult
+from engine.search.trial_book import Measured, Trial
 
 QUIET, STRONG, FRONT = "0.72", "#2f6fb2", "#d98a00"
 
 
-def history_figure(found: Searched, label: str) -> Any:  # noqa: ANN401 - untyped
+def history_figure(found: SearchResult, label: str) -> Any:  # noqa: ANN401 - untyped
     """Draw each trial's score at every rung against its number, and the best so far at the last.
 
     Args:
@@ -60,7 +60,7 @@ def history_figure(found: Searched, label: str) -> Any:  # noqa: ANN401 - untype
 
 
 def front_figure(
-    found: Searched,
+    found: SearchResult,
     front: Sequence[OnFront],
     price: Callable[[Trial, Measured], float],
     names: tuple[str, str],

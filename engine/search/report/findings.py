@@ -6,10 +6,10 @@ from functools import cache
 from typing import NamedTuple
 
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.search.course import Measured, Trial
 from engine.search.dimension import Dimension
 from engine.search.sampler import quieten_optuna
-from engine.search.search import Searched
+from engine.search.search import SearchResult
+from engine.search.trial_book import Measured, Trial
 from engine.study.factors import Level
 
 PARTS = 3  # into which a range is cut to show how its values did
@@ -79,7 +79,7 @@ class OnFront(NamedTuple):
     test: Mean
 
 
-def winner(found: Searched) -> tuple[Trial, Measured] | None:
+def winner(found: SearchResult) -> tuple[Trial, Measured] | None:
     """Return the trial that is best on validation at the highest rung that any came to.
 
     Of equals the first. Test scores have no say, so that the winner's is no selected one.
@@ -97,7 +97,7 @@ def test_score(measured: Measured) -> Mean:
     return mean_interval(measured.test)
 
 
-def took(found: Searched) -> Amounts:
+def took(found: SearchResult) -> Amounts:
     """Return what the search took.
 
     Trials that differ in training alone share a pool, whose rows count once.
@@ -124,7 +124,7 @@ def took(found: Searched) -> Amounts:
     )
 
 
-def would_take(found: Searched) -> Amounts:
+def would_take(found: SearchResult) -> Amounts:
     """Return what the same trials would take if each were measured at the last rung alone.
 
     Rows are counted; tokens and seconds are reckoned from what each trial's rows and runs took at
@@ -150,12 +150,12 @@ def would_take(found: Searched) -> Amounts:
     )
 
 
-def grid_size(found: Searched) -> int | None:
+def grid_size(found: SearchResult) -> int | None:
     """Return how many trials there could be; None if a factor has a range, or they are many."""
     return sum(1 for _ in found.space.points()) if found.space.is_small else None
 
 
-def _pools(found: Searched) -> dict[int, str]:
+def _pools(found: SearchResult) -> dict[int, str]:
     """Return what tells the pools of each trial from those of others."""
     by_condition: dict[int, set[str]] = {}
     for cell in found.plan.cells if found.plan else ():
@@ -168,7 +168,7 @@ def _pools(found: Searched) -> dict[int, str]:
     }
 
 
-def fates(found: Searched) -> list[tuple[int, dict[str, int]]]:
+def fates(found: SearchResult) -> list[tuple[int, dict[str, int]]]:
     """Return, for each rung, how many trials were measured there and what became of them.
 
     Returns:
@@ -185,12 +185,12 @@ def fates(found: Searched) -> list[tuple[int, dict[str, int]]]:
     return table
 
 
-def unmeasured(found: Searched) -> list[Trial]:
+def unmeasured(found: SearchResult) -> list[Trial]:
     """Return the trials that came to nothing, or ended for another reason than their score."""
     return [one for one in found.trials.values() if one.standing in ("failed", "short", "cut off")]
 
 
-def front(found: Searched, price: Callable[[Trial, Measured], float]) -> list[OnFront]:
+def front(found: SearchResult, price: Callable[[Trial, Measured], float]) -> list[OnFront]:
     """Return the measurements that no other is both at least as good and cheaper than.
 
     A trial has a measurement at each of its rungs, so that its fewer rows are a choice as well.
@@ -209,7 +209,7 @@ def front(found: Searched, price: Callable[[Trial, Measured], float]) -> list[On
     return kept
 
 
-def measurements(found: Searched) -> Iterator[tuple[Trial, Measured]]:
+def measurements(found: SearchResult) -> Iterator[tuple[Trial, Measured]]:
     """Yield every measurement with its trial."""
     for trial in found.trials.values():
         for one in trial.rungs:
@@ -228,7 +228,7 @@ def seconds_of(trial: Trial, measured: Measured) -> float:
 
 
 @cache
-def factors_found(found: Searched) -> list[FactorFound]:
+def factors_found(found: SearchResult) -> list[FactorFound]:
     """Return what the first rung says of each factor.
 
     Shares are those of fANOVA (Hutter et al. 2014, ICML; Optuna's, which has a random forest learn
@@ -272,7 +272,7 @@ def _part_name(one: Dimension, level: Level) -> str:
     return f"{ends[at]:.3g} to {ends[at + 1]:.3g}"
 
 
-def _share(one: Dimension, trials: Sequence[Trial], found: Searched) -> float | None:
+def _share(one: Dimension, trials: Sequence[Trial], found: SearchResult) -> float | None:
     import optuna
     from optuna.distributions import (
         BaseDistribution,

@@ -11,7 +11,6 @@ from engine.report.figure import AXES, as_png, as_svg
 from engine.report.numbers import FEW_DRAWS, show_score
 from engine.report.page import as_parquet, render
 from engine.report.words import METRIC_NAMES
-from engine.search.course import Measured, Trial
 from engine.search.report.figure import front_figure, history_figure
 from engine.search.report.findings import (
     factors_found,
@@ -28,12 +27,13 @@ from engine.search.report.findings import (
 )
 from engine.search.report.winner import winning_study
 from engine.search.report.words import in_the_study_s_order, named, problems, scope, summary
-from engine.search.search import Searched, search_folder
+from engine.search.search import SearchResult, search_folder
+from engine.search.trial_book import Measured, Trial
 from engine.store.store import Store
 from engine.study.factors import Level
 
 
-def write_search(found: Searched, store: Store) -> None:
+def write_search(found: SearchResult, store: Store) -> None:
     """Write or replace what a search's folder shows."""
     folder = search_folder(found.file)
     store.publish(f"{folder}/trials.parquet", as_parquet(trials_table(found)))
@@ -51,7 +51,7 @@ def write_search(found: Searched, store: Store) -> None:
         store.publish(f"{folder}/{name}", page.encode())
 
 
-def trials_table(found: Searched) -> pa.Table:
+def trials_table(found: SearchResult) -> pa.Table:
     """Return one row per trial and rung that it was measured at, and one for each that was not.
 
     Columns: ``trial``, the factors (null where one does not apply), ``quantity``, ``validation``
@@ -98,11 +98,11 @@ def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _dimensions(found: Searched) -> set[str]:
+def _dimensions(found: SearchResult) -> set[str]:
     return {one.name for one in found.space.dimensions}
 
 
-def _figures(found: Searched) -> dict[str, Any]:
+def _figures(found: SearchResult) -> dict[str, Any]:
     if not any(one.rungs for one in found.trials.values()):
         return {}
     label = AXES[found.file.study.metric].replace("on test", "on validation")
@@ -121,7 +121,7 @@ def _figures(found: Searched) -> dict[str, Any]:
     return made
 
 
-def _facts(found: Searched, best: tuple[Trial, Measured] | None) -> dict[str, Any]:
+def _facts(found: SearchResult, best: tuple[Trial, Measured] | None) -> dict[str, Any]:
     study = found.file.study
     has_tokens = any(one.tokens for _, one in measurements(found))
     trials = list(found.trials.values())

@@ -4,15 +4,15 @@ from typing import Any
 
 import tomli_w
 
-from engine.search.course import Measured, Trial
-from engine.search.search import Searched
+from engine.search.search import SearchResult
+from engine.search.trial_book import Measured, Trial
 from engine.study.study import SECTIONS
 from engine.toml_files import resolve
 
 LEFT_OUT = {"factors", "search", "exclude", "published", "diagnose", "baseline"}
 
 
-def winning_study(found: Searched, trial: Trial, measured: Measured) -> str:
+def winning_study(found: SearchResult, trial: Trial, measured: Measured) -> str:
     """Return a study of one condition, a trial at one of its rungs, as TOML.
 
     Its paths are absolute, for the file may lie anywhere; under the same root all of it is there.

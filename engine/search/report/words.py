@@ -13,7 +13,7 @@ from engine.search.report.findings import (
     would_take,
 )
 from engine.search.report.findings import test_score as score_on_test
-from engine.search.search import Searched
+from engine.search.search import SearchResult
 from engine.search.trial import Point
 
 
@@ -22,12 +22,12 @@ def named(point: Point) -> str:
     return ", ".join(f"{name} {level}" for name, level in point.items() if level is not None)
 
 
-def in_the_study_s_order(point: Point, found: Searched) -> Point:
+def in_the_study_s_order(point: Point, found: SearchResult) -> Point:
     """Return a point's levels in the order in which the study has its factors."""
     return {name: point[name] for name in found.file.study.factors if name in point}
 
 
-def scope(found: Searched) -> str:
+def scope(found: SearchResult) -> str:
     """Return what intervals are over."""
     study = found.file.study
     if study.replicates > 1:
@@ -35,7 +35,7 @@ def scope(found: Searched) -> str:
     return f"over {study.repeats} repeat{'s' if study.repeats > 1 else ''}; this pool"
 
 
-def summary(found: Searched) -> list[str]:
+def summary(found: SearchResult) -> list[str]:
     """Return what can be acted on, a sentence or two each."""
     metric = METRIC_NAMES[found.file.study.metric]
     best = winner(found)
@@ -65,7 +65,7 @@ def summary(found: Searched) -> list[str]:
     return told
 
 
-def _fate(found: Searched) -> str:
+def _fate(found: SearchResult) -> str:
     parts = []
     for rows, counts in fates(found):
         ended = ", ".join(
@@ -79,7 +79,7 @@ def _fate(found: Searched) -> str:
     return f"Trials measured at each number of rows: {', '.join(parts)}{extra}."
 
 
-def _saved(found: Searched) -> str:
+def _saved(found: SearchResult) -> str:
     own, whole, top = took(found), would_take(found), found.space.rungs[-1]
     tokens = f", {own.tokens:,.0f} tokens" if own.tokens else ""
     told = (
@@ -106,7 +106,7 @@ def percent(own: Amounts, whole: Amounts) -> str:
     return ", ".join(parts)
 
 
-def problems(found: Searched) -> list[str]:
+def problems(found: SearchResult) -> list[str]:
     """Return what went wrong, a sentence each."""
     told = list(found.troubles)
     for one in unmeasured(found):

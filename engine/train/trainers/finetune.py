@@ -14,7 +14,7 @@ from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.trainer import How, RowSet, Trained
+from engine.train.trainer import Hardware, RowSet, Trained
 from engine.train.trainers.weights import row_weights
 
 if TYPE_CHECKING:
@@ -44,7 +44,9 @@ class Finetune:
             KEPT_BYTES, lambda own: min(own.size, KEPT_BYTES)
         )
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
+    def train(
+        self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: Hardware
+    ) -> Trained:
         """Fine-tune a run's classifier and predict the scored splits.
 
         Raises:
@@ -64,7 +66,7 @@ class Finetune:
         config: TrainConfig,
         precision: str,
         repeat: int,
-        how: How,
+        how: Hardware,
     ) -> Trained:
         """Fine-tune a classifier that belongs to no run; arguments and errors as of ``train``."""
         from engine.train.trainers.loop import train

@@ -19,7 +19,7 @@ from engine.steps.mix import Example
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.tasks.task import Split
-from engine.train.trainer import How, RowSet, Trained
+from engine.train.trainer import Hardware, RowSet, Trained
 
 MAX_ITERATIONS = 5000  # of L-BFGS; sentence embeddings take tens to a few hundred
 
@@ -37,7 +37,9 @@ class Head:
         self._store = store
         self._embeddings: dict[tuple[str, str | None, int], Embeddings] = {}
 
-    def train(self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: How) -> Trained:
+    def train(
+        self, run: Run, rows: RowSet, scored: Mapping[Split, RowSet], how: Hardware
+    ) -> Trained:
         """Fit a classifier and predict the scored splits.
 
         A training set of one label makes a classifier that always says that label.

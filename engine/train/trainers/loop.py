@@ -14,7 +14,7 @@ from torch import nn
 from engine.errors import RunFailedError
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
-from engine.train.trainer import How, Trained
+from engine.train.trainer import Hardware, Trained
 from engine.train.trainers.dropout import FastDropout
 from engine.train.trainers.encoding import Encoded, batches, collate
 from engine.train.world import World
@@ -30,7 +30,7 @@ def train(  # noqa: PLR0913 - a run is made of these
     config: TrainConfig,
     precision: str,
     repeat: int,
-    how: How,
+    how: Hardware,
 ) -> Trained:
     """Fine-tune a classifier and predict the scored splits.
 
@@ -93,7 +93,7 @@ class _Fitting:
         config: TrainConfig,
         precision: str,
         repeat: int,
-        how: How,
+        how: Hardware,
     ) -> None:
         self._classifier, self._rows, self._config, self._how = classifier, rows, config, how
         self._device, self._precision = torch.device(how.device), precision
@@ -189,7 +189,7 @@ class _Best:
         yield from self._classifier.named_buffers()
 
 
-def _dropout(device: torch.device, how: How) -> contextlib.AbstractContextManager[Any]:
+def _dropout(device: torch.device, how: Hardware) -> contextlib.AbstractContextManager[Any]:
     """Return what drops units while a step is taken; its masks follow from torch's seed."""
     if device.type != "cpu" or how.is_compiled:
         return contextlib.nullcontext()

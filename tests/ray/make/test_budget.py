@@ -9,7 +9,7 @@ from engine.make.work import Work
 from engine.pipeline import make_pilot
 from engine.plan.plan import make_plan
 from engine.status.forecast import forecast
-from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.spent import HOUR_S, Spent, taken
 from engine.status.survey import survey
 from engine.store.store import Store
 from engine.study.load import load_study
@@ -33,7 +33,7 @@ def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_th
     prepare(plan, store)
     before = forecast(survey(plan, store))
     assert len(before.unknown) == 2
-    assert before.more == Taken()
+    assert before.more == Spent()
     assert make_pilot(plan, store) == 2 * 2 * 16
     assert make_pilot(plan, store) == 0
     after = forecast(survey(plan, store))

@@ -16,7 +16,7 @@ from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
 from engine.train.fleet import train_fleet
-from engine.train.workbench import Workbench
+from engine.train.run_worker import RunWorker
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up
     assert sorted(one.run.name for one in heard) == sorted(run.name for run in runs)
     assert all(one.failure is None for one in heard)
     undisturbed = Store.open(str(tmp_path / "undisturbed"))
-    bench = Workbench(undisturbed)
+    bench = RunWorker(undisturbed)
     torch.set_num_threads(1)  # as in the fleet: other threads, other rounding
     for run in missing(toy, undisturbed, "train.steps=200"):
         bench.do(run)
@@ -109,7 +109,7 @@ def test_workers_that_train_a_run_together_come_to_the_same(toy, store, tmp_path
     assert list(failed) == [run.name for run in wild]
     assert "the loss was" in failed[wild[0].name]
     alone = Store.open(str(tmp_path / "alone"))
-    bench = Workbench(alone)
+    bench = RunWorker(alone)
     for run in missing(toy, alone, "train.steps=12", "factors.real=[30]"):
         bench.do(run)
     for run in runs:

@@ -8,8 +8,8 @@ from command import environment
 
 LOADS = """
 import sys
-from engine.train.worker import Duty, World, _device
-duty = Duty(None, None, 0, {threads}, uses_gpu=False, trains_together=False, is_compiled=False,
+from engine.train.worker import GroupSpec, World, _device
+duty = GroupSpec(None, None, 0, {threads}, uses_gpu=False, trains_together=False, is_compiled=False,
             keeps_models=False)
 assert _device(duty) == World().hear("cpu") == "cpu"
 assert not {{"torch", "transformers"}} & set(sys.modules)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.findings.analysis import analyse
-from engine.findings.findings import Findings, TaskFacts, Took
+from engine.findings.findings import Expense, Findings, TaskFacts
 from engine.findings.worth import bill
 from engine.report.figure import cost_figure, quantity_figure
 from engine.report.tables import comparisons_table, worth_table
@@ -52,7 +52,7 @@ def result(levels, repeat, run, split, accuracy, tokens):  # noqa: PLR0913
         "rows_synthetic": levels.get("quantity", 0), "rows_real": levels.get("real", 0),
         "rows_real_seen": levels.get("real", 0), "train_seconds": 1.0,
         "steps_done": 1, "pool": None,
-        "took": Took(of_recipe * levels.get("quantity", 0), 36.0, None),
+        "took": Expense(of_recipe * levels.get("quantity", 0), 36.0, None),
     }  # fmt: skip
     return {**plain, **levels}
 

@@ -3,7 +3,7 @@
 import asyncio
 import functools
 
-from engine.generate.events import GivenUp, Lost, Made, Part, Refused, Started
+from engine.generate.events import GivenUp, Lost, Made, Refused, SegmentRef, Started
 from engine.generate.ledger import LOSSES, Ledger, Terms
 from engine.store.segments import Segment
 
@@ -21,7 +21,7 @@ def driven(test):
 
 
 def parts(count, rows=16, pool="pool"):
-    return [Part(pool, Segment("good", at * rows, (at + 1) * rows)) for at in range(count)]
+    return [SegmentRef(pool, Segment("good", at * rows, (at + 1) * rows)) for at in range(count)]
 
 
 async def wanting(count, rows=16, **terms):

@@ -1,11 +1,11 @@
 import pyarrow as pa
 import pytest
 
-from engine.generate.events import Made, Part
+from engine.generate.events import Made, SegmentRef
 from engine.make.budget import FIRST, BudgetGuard
 from engine.plan.plan import make_plan
 from engine.schema import POOL
-from engine.status.spent import HOUR_S, Taken, taken
+from engine.status.spent import HOUR_S, Spent, taken
 from engine.status.survey import survey
 from engine.steps.pool import Want
 from engine.store.seal import seal_table
@@ -38,12 +38,12 @@ def test_what_rows_took_is_read_from_their_segments_and_only_the_study_s_own_cou
     mine, other = grid("good", 32)
     note(store, pool, mine, "toy", tokens=100, prompt_tokens=900, seconds=3.0, start_s=4.0)
     note(store, pool, other, "another", tokens=7)
-    assert taken([pool], store, "toy") == Taken(16, 900, 100, 0, 7.0, 4.0)
+    assert taken([pool], store, "toy") == Spent(16, 900, 100, 0, 7.0, 4.0)
     assert taken([pool], store).tokens == 107
 
 
 def test_a_cost_is_the_sum_of_its_prices_and_unknown_without_any():
-    took = Taken(rows=1, prompt_tokens=2e6, tokens=1e6, engine_s=HOUR_S / 2)
+    took = Spent(rows=1, prompt_tokens=2e6, tokens=1e6, engine_s=HOUR_S / 2)
     assert took.cost(Budget()) is None
     assert took.cost(Budget(price_prompt=1, price_completion=3)) == pytest.approx(5)
     assert took.cost(Budget(price_prompt=1, price_completion=3, price_hour=4)) == pytest.approx(7)
@@ -56,24 +56,24 @@ def test_a_budget_bears_as_many_rows_as_those_before_let_expect(toy, store):
     guard = BudgetGuard(survey(plan, store))
     assert sum(want.rows for want in guard.affordable(wants, 0)) == FIRST
     segment = Segment("bad", 0, 16)
-    guard.count(Made("group", "replica", Part(pool.fingerprint, segment), tokens=160))
+    guard.count(Made("group", "replica", SegmentRef(pool.fingerprint, segment), tokens=160))
     # ten tokens a row: 84 more rows are borne, but at first so many are not made at a time
     assert sum(want.rows for want in guard.affordable(wants, 0)) == FIRST
     assert sum(want.rows for want in guard.affordable(wants, 40)) == 16
     guard.count(
-        Made("group", "replica", Part(pool.fingerprint, Segment("bad", 16, 48)), tokens=320)
+        Made("group", "replica", SegmentRef(pool.fingerprint, Segment("bad", 16, 48)), tokens=320)
     )
     assert sum(want.rows for want in guard.affordable(wants, 0)) == 48  # of 52, in whole segments
-    guard.count(Made("group", "replica", Part(pool.fingerprint, segment), tokens=520))
+    guard.count(Made("group", "replica", SegmentRef(pool.fingerprint, segment), tokens=520))
     assert guard.affordable(wants, 0) == []
 
 
 def test_rows_that_were_there_already_are_not_paid_again(toy, store):
     plan = planned(toy, "budget.max_tokens=1000")
     guard = BudgetGuard(survey(plan, store))
-    part = Part(plan.pools[0].fingerprint, Segment("bad", 0, 16))
+    part = SegmentRef(plan.pools[0].fingerprint, Segment("bad", 0, 16))
     guard.count(Made("group", "replica", part, was_there=True))
-    assert guard.spent == Taken()
+    assert guard.spent == Spent()
 
 
 def test_without_a_budget_all_is_borne(toy, store):
@@ -85,7 +85,7 @@ def test_without_a_budget_all_is_borne(toy, store):
 def test_a_start_counts_in_hours_but_is_not_expected_of_every_row(toy, store):
     plan = planned(toy, "budget.max_hours=1.0")
     guard = BudgetGuard(survey(plan, store))
-    part = Part(plan.pools[0].fingerprint, Segment("bad", 0, 16))
+    part = SegmentRef(plan.pools[0].fingerprint, Segment("bad", 0, 16))
     guard.count(Made("group", "replica", part, seconds=160.0, start_s=1790.0))
     # 1,950 s are taken, but a row takes 10 s: more than 16 are left of the hour
     wants = [Want(plan.pools[0], one) for one in grid("good", 512)]

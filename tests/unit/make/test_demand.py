@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from engine.curate.judging import curate_slot
-from engine.generate.events import Part
+from engine.generate.events import SegmentRef
 from engine.make.demand import AT_LEAST, Demand
 from engine.make.make import prepare
 from engine.plan.plan import make_plan
@@ -39,7 +39,7 @@ class Filled:
             )
             notes = {"rows": want.rows, "tokens": 0, "seconds": 0.0}
             self.store.commit(f"{want.pool.folder}/{want.segment.name}", seal_table(table, notes))
-            self.demand.made(Part(want.pool.fingerprint, want.segment))
+            self.demand.made(SegmentRef(want.pool.fingerprint, want.segment))
 
     def row(self, slot, index, is_refused):
         text = REFUSED if is_refused(index) else f"a sentence of its own about visit {index}"

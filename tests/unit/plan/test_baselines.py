@@ -10,7 +10,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.findings.baselines import baseline_results
 from engine.findings.gather import gather
-from engine.generate.events import Part
+from engine.generate.events import SegmentRef
 from engine.make.demand import Demand
 from engine.make.make import prepare
 from engine.make.references import write_references
@@ -166,7 +166,7 @@ def test_a_demand_is_not_settled_before_its_baselines_are_there_or_given_up(toy,
     first, *others = demand.wants()
     assert demand.open_pools == plan.baselines
     answer(store, [first], lambda index: "good")
-    demand.made(Part(first.pool.fingerprint, first.segment))
+    demand.made(SegmentRef(first.pool.fingerprint, first.segment))
     assert not demand.is_settled
     assert demand.awaited_rows == 50 - 16
     demand.withdrawn(others)

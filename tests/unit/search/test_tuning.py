@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from engine.search.trial import Told
+from engine.search.trial import Verdict
 from engine.search.tuning import FactorSearcher, RungScheduler
 
 STUDY = """
@@ -16,7 +16,7 @@ steps = {low = 1, high = 90}
 """
 
 
-class Board:
+class PhaseBarrier:
     """Notes who is expected; ``ray.get`` is replaced by what hands its answer on."""
 
     def __init__(self):
@@ -32,14 +32,14 @@ def searcher(study, monkeypatch):
     monkeypatch.setattr("engine.search.tuning.ray.get", lambda answer: answer)
 
     def made():
-        board = Board()
+        board = PhaseBarrier()
         return FactorSearcher(study(STUDY), board), board
 
     return made
 
 
 def told(at, score, goes_on, may_ask=True):
-    return Told(at, 10, score, [score], goes_on, not goes_on, may_ask)._asdict()
+    return Verdict(at, 10, score, [score], goes_on, not goes_on, may_ask)._asdict()
 
 
 def suggest_all(own):

@@ -15,7 +15,7 @@ from engine.status.steps import steps
 from engine.status.survey import survey
 from engine.store.kinds import Kind, kind_of
 from engine.store.reading import Reading
-from engine.train.workbench import Workbench
+from engine.train.run_worker import RunWorker
 
 STUDY = """
 name = "counted"
@@ -45,7 +45,7 @@ def done(toy):
     task.write_text(task.read_text().replace("[splits]", REPHRASE))
     (toy / "study.toml").write_text(STUDY)
     filled = OfflineFill(toy / "study.toml").fill()
-    bench = Workbench(filled.store)
+    bench = RunWorker(filled.store)
     now = survey(filled.plan, filled.store)
     write_references(now, filled.store)
     for run in now.missing():

@@ -12,9 +12,9 @@ from engine.study.resources import Resources
 from engine.train.fleet import Fleet
 from engine.train.placement import Group, layout, share_of_one
 from engine.train.probe import that_fit
-from engine.train.queue import Finished, Given, Outcome, RunQueue, Worker
-from engine.train.trainer import How
-from engine.train.workbench import Workbench
+from engine.train.queue import Assignment, Finished, Outcome, RunQueue, Worker
+from engine.train.run_worker import RunWorker
+from engine.train.trainer import Hardware
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def missing(toy, store, *overrides):
 
 def test_a_rehearsal_leaves_nothing_behind(toy, store):
     (run,) = missing(toy, store, "factors.real=[10]", "repeats=1")
-    bench = Workbench(store)
-    bench.rehearse(run, How())
+    bench = RunWorker(store)
+    bench.rehearse(run, Hardware())
     assert not store.has(run.name)
     bench.do(run)
-    fresh = Workbench(store)
+    fresh = RunWorker(store)
     assert store.document(run.name)["steps_done"] == run.config.steps
     before = store.document(run.name)["last_loss"]
     store.set_aside(run.name)
@@ -53,7 +53,7 @@ class Named:
 
 
 def given(run):
-    return Given(run, None)
+    return Assignment(run, None)
 
 
 DONE = Outcome(1.0)
@@ -91,7 +91,7 @@ def test_a_run_that_kills_its_worker_is_blamed_alone_and_other_groups_go_on():
     assert queue.take(B, DONE) == given(poison)
     assert queue.take(A) == "wait"
     assert queue.take(C, DONE) == given(others[0])  # another group may try another
-    for again in (given(poison), Given(poison, 2, has_less=True)):
+    for again in (given(poison), Assignment(poison, 2, has_less=True)):
         for worker in (A, B):
             queue.join(worker)
         assert queue.take(A) == again
@@ -137,8 +137,8 @@ def test_a_run_for_which_memory_does_not_suffice_is_tried_once_more_with_less_at
     queue = RunQueue(usual, workers)
     queue.want([run])
     queue.close()
-    assert queue.take(A) == Given(run, usual)
-    assert queue.take(A, NO_MEMORY) == Given(run, less, has_less=True)
+    assert queue.take(A) == Assignment(run, usual)
+    assert queue.take(A, NO_MEMORY) == Assignment(run, less, has_less=True)
     assert queue.take(A, NO_MEMORY) == "end"
     assert queue.news() == [Finished(run, 0.0, "no memory")]
 

@@ -14,8 +14,8 @@ from engine.status.survey import survey
 from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.study.load import load_study
+from engine.train.run_worker import RunWorker
 from engine.train.trainer import TRAINERS, trainer_class
-from engine.train.workbench import Workbench
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def planned(toy, store, *overrides):
 
 def done(plan, store):
     """Train what is missing, with one worker."""
-    runs, bench = survey(plan, store).missing(), Workbench(store)
+    runs, bench = survey(plan, store).missing(), RunWorker(store)
     for run in runs:
         bench.do(run)
     return runs

@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from jobs.bench import statistics as bench_statistics
-from jobs.bench.simulated import World
+from jobs.bench.simulated import Simulation
 
 STUDIES = 150
-MORE, NOISY = World(repeats=5, rows=500), World(repeats=3, rows=500, seed=0.3)
+MORE, NOISY = Simulation(repeats=5, rows=500), Simulation(repeats=3, rows=500, seed=0.3)
 
 
 def share(trial, world):
@@ -47,7 +47,7 @@ def test_among_equals_the_best_is_seldom_said_to_be_better(monkeypatch):
 
 
 def test_true_scores_are_those_of_many_rows():
-    trials = World(rows=50_000, repeats=20, labels=3).simulate([0.7], np.random.default_rng(1))
+    trials = Simulation(rows=50_000, repeats=20, labels=3).simulate([0.7], np.random.default_rng(1))
     assert np.mean(trials.values(0)) == pytest.approx(0.7, abs=0.01)
 
 

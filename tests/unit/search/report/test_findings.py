@@ -4,12 +4,12 @@ import tomllib
 
 import pytest
 
-from engine.search.course import Measured, Trial
 from engine.search.report import findings, words
 from engine.search.report.figure import history_figure
 from engine.search.report.winner import winning_study
-from engine.search.search import Searched
+from engine.search.search import SearchResult
 from engine.search.space import Space
+from engine.search.trial_book import Measured, Trial
 from engine.study.load import load_study
 
 STUDY = """
@@ -42,7 +42,7 @@ def searched(study):
             for one in trials.values()
             for own in one.rungs
         }
-        return Searched(file, space, trials, None, asked, 2, 0.5, list(troubles))
+        return SearchResult(file, space, trials, None, asked, 2, 0.5, list(troubles))
 
     return made
 

@@ -18,7 +18,7 @@ from engine.errors import ModelError, RunFailedError
 from engine.models import resolve_model
 from engine.steps.mix import Example
 from engine.study.config import PACKAGED_ENCODER, TrainConfig
-from engine.train.trainer import How, RowSet
+from engine.train.trainer import Hardware, RowSet
 from engine.train.trainers.classifier import longest_input
 from engine.train.trainers.finetune import Finetune
 from engine.train.trainers.weights import row_weights
@@ -44,7 +44,7 @@ def fit(  # noqa: PLR0913
     test = RowSet("test", scored or examples(10))
     own = {"test": test, "validation": RowSet("validation", test.examples)}
     known = rows if isinstance(rows, RowSet) else RowSet("rows", rows)
-    return Finetune().fit(known, own, model, LABELS, config, precision, repeat, how or How())
+    return Finetune().fit(known, own, model, LABELS, config, precision, repeat, how or Hardware())
 
 
 def test_a_classifier_learns_what_tells_labels_apart(tiny_model):
@@ -70,7 +70,7 @@ def test_a_warm_worker_trains_as_a_fresh_one_does(tiny_model):
     model = resolve_model(str(tiny_model), "main", "train.model")
     warm, scored = Finetune(), {"test": RowSet("test", examples(4))}
     losses = [
-        one.fit(rows, scored, model, LABELS, config, "float32", 1, How()).last_loss
+        one.fit(rows, scored, model, LABELS, config, "float32", 1, Hardware()).last_loss
         for one in (warm, warm, Finetune())
     ]
     assert len(set(losses)) == 1
@@ -78,7 +78,8 @@ def test_a_warm_worker_trains_as_a_fresh_one_does(tiny_model):
 
 def test_a_batch_computed_in_parts_is_the_same_batch(tiny_model):
     whole, parts = (
-        fit(tiny_model, examples(20), steps=10, how=How(micro_batch=size)) for size in (None, 3)
+        fit(tiny_model, examples(20), steps=10, how=Hardware(micro_batch=size))
+        for size in (None, 3)
     )
     assert parts.last_loss == pytest.approx(whole.last_loss, rel=1e-4)
     assert parts.predictions == whole.predictions
@@ -151,7 +152,8 @@ def test_a_compiled_classifier_learns_the_same(tiny_model):
     if shutil.which("g++") is None:
         pytest.skip("there is no compiler")
     plain, compiled = (
-        fit(tiny_model, examples(20), steps=2, how=How(is_compiled=own)) for own in (False, True)
+        fit(tiny_model, examples(20), steps=2, how=Hardware(is_compiled=own))
+        for own in (False, True)
     )
     assert compiled.last_loss == pytest.approx(plain.last_loss, rel=1e-3)
 
@@ -199,7 +201,7 @@ def test_a_label_without_training_rows_is_never_said(tiny_model):
     model = resolve_model(str(tiny_model), "main", "train.model")
     rows, scored = RowSet("rows", examples(20)), {"test": RowSet("test", examples(10))}
     labels = ["never", *LABELS]
-    done = Finetune().fit(rows, scored, model, labels, config, "float32", 0, How())
+    done = Finetune().fit(rows, scored, model, labels, config, "float32", 0, Hardware())
     assert done.predictions["test"] == [1, 2] * 10
 
 

@@ -10,8 +10,8 @@ from engine.status.survey import survey
 from engine.steps.mix import Example
 from engine.store.store import Store
 from engine.study.load import load_study
+from engine.train.run_worker import RunWorker
 from engine.train.trainers.head import features, fit
-from engine.train.workbench import Workbench
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def trained(folder, store, *overrides):
     plan = make_plan(load_study(folder / "study.toml", real))
     for rows in plan.inputs():
         rows.publish(store)
-    runs, bench = survey(plan, store).missing(), Workbench(store)
+    runs, bench = survey(plan, store).missing(), RunWorker(store)
     for run in runs:
         bench.do(run)
     return [store.document(run.name) for run in runs]

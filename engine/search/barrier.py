@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from engine.search.trial import Point, Told
+from engine.search.trial import Point, Verdict
 
 
-class Board:
+class PhaseBarrier:
     """Brings the trials of a phase together.
 
     Trials and the searcher are in Ray Tune's hands; measuring is the driver's. A phase begins when
@@ -17,7 +17,7 @@ class Board:
     def __init__(self) -> None:
         self._expected: set[int] = set()
         self._asking: dict[int, Point] = {}
-        self._told: dict[tuple[int, int], Told] = {}
+        self._told: dict[tuple[int, int], Verdict] = {}
         self._changed = asyncio.Condition()
 
     async def expect(self, numbers: Iterable[int]) -> None:
@@ -26,7 +26,7 @@ class Board:
             self._expected = set(numbers)
             self._changed.notify_all()
 
-    async def measured(self, number: int, point: Point, at: int) -> Told:
+    async def measured(self, number: int, point: Point, at: int) -> Verdict:
         """Ask for a trial's measurement ``at``; return what it came to, once that is known.
 
         A trial whose process was killed begins anew, and is told at once what it was told before.
@@ -51,7 +51,7 @@ class Board:
                 return None
             return dict(self._asking)
 
-    async def tell(self, told: Mapping[int, Told]) -> None:
+    async def tell(self, told: Mapping[int, Verdict]) -> None:
         """Say what the trials of a phase came to."""
         async with self._changed:
             self._told |= {(number, one.at): one for number, one in told.items()}

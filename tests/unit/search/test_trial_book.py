@@ -4,14 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.search.course import Course, Measured, Unmeasured
+from engine.search.trial_book import Measured, TrialBook, Unmeasured
 from engine.study.search_config import SearchConfig
 
 RUNGS = [10, 30, 90]
 
 
 def course(rungs=RUNGS, **search):
-    return Course(SearchConfig(**search), rungs)
+    return TrialBook(SearchConfig(**search), rungs)
 
 
 def points(*numbers):
@@ -197,7 +197,7 @@ def test_tokens_and_engines_are_those_of_the_last_rung_and_trainings_those_of_al
     objectives, values
 ):
     config = SearchConfig(objectives=objectives, stopping="none")
-    one = Course(config, RUNGS)
+    one = TrialBook(config, RUNGS)
     rungs = [
         scored(10, {0: 0.7}, tokens=100.0, engine_s=4.0, train_s=1.0),
         scored(30, {0: 0.5}, tokens=900.0, engine_s=40.0, train_s=3.0),
@@ -242,7 +242,7 @@ def outcome(rows, said):
 
 def run_through(story, config, arranged=list):
     """Run through phases: who is at work and what they come to, in an order that is arranged."""
-    one, told = Course(config, RUNGS), []
+    one, told = TrialBook(config, RUNGS), []
     at_work = set()
     for said in story:
         newcomers = {number for number in said if number not in one.trials}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from engine.search.stopping import RULES
-from engine.search.trial import Point, Told
+from engine.search.trial import Point, Verdict
 from engine.study.search_config import SearchConfig
 
 Standing = Literal["at work", "whole", "stopped", "short", "failed", "cut off"]
@@ -87,7 +87,7 @@ class Trial:
         return [own[name] for name in config.objectives]
 
 
-class Course:
+class TrialBook:
     """The trials of a search, phase by phase.
 
     In a phase every trial at work is measured at its next rung. What follows from a phase depends
@@ -116,7 +116,7 @@ class Course:
 
     def end(
         self, came_to: Mapping[int, Measured | Unmeasured], *, is_over: bool
-    ) -> dict[int, Told]:
+    ) -> dict[int, Verdict]:
         """End a phase.
 
         Args:
@@ -162,9 +162,9 @@ class Course:
             }
         return on
 
-    def _told(self, trial: Trial, found: Measured | Unmeasured, *, may_ask: bool) -> Told:
+    def _told(self, trial: Trial, found: Measured | Unmeasured, *, may_ask: bool) -> Verdict:
         is_measured = isinstance(found, Measured)
-        return Told(
+        return Verdict(
             at=len(trial.rungs) - 1 if is_measured else len(trial.rungs),
             rows=found.rows,
             score=found.score if isinstance(found, Measured) else None,

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 
 from engine.progress import Progress
-from engine.search.board import Board
+from engine.search.barrier import PhaseBarrier
 from engine.search.clock import Clock, OutOfTimeError
-from engine.search.trial import Told
+from engine.search.trial import Verdict
 from engine.store.store import Store
 
 
 def told(at=0, goes_on=True):
-    return Told(at, 10, 0.5, [0.5], goes_on, is_whole=False, may_ask=True)
+    return Verdict(at, 10, 0.5, [0.5], goes_on, is_whole=False, may_ask=True)
 
 
 def run(story):
@@ -21,7 +21,7 @@ def run(story):
 
 def test_a_phase_begins_when_all_that_are_expected_ask():
     async def story():
-        board = Board()
+        board = PhaseBarrier()
         first = asyncio.create_task(board.measured(0, {"a": 1}, 0))
         await asyncio.sleep(0)
         assert await board.phase(0.05) is None  # nobody knows yet who will come
@@ -39,7 +39,7 @@ def test_a_phase_begins_when_all_that_are_expected_ask():
 
 def test_a_trial_that_begins_anew_is_told_again_and_asked_for_once():
     async def story():
-        board = Board()
+        board = PhaseBarrier()
         asyncio.create_task(board.measured(0, {}, 0))  # noqa: RUF006 - whoever waits for it is dead
         await asyncio.sleep(0)
         again = asyncio.create_task(board.measured(0, {}, 0))

@@ -21,14 +21,14 @@ from engine.store.checks import CHECKSUMS
 from engine.store.store import Store
 from engine.tasks.gold import load_rows
 from engine.tasks.task import Split
-from engine.train.trainer import How, RowSet, Trained, Trainer, trainer_class
+from engine.train.trainer import Hardware, RowSet, Trained, Trainer, trainer_class
 
 KEPT_ROWS = 200_000  # of training sets that a worker keeps
 REHEARSED = 3  # steps that show how much memory a run takes
 LONGEST = 256  # rows that are scored then
 
 
-class Workbench:
+class RunWorker:
     """Finds a run's rows, has its trainer train, and commits the run's file."""
 
     def __init__(self, store: Store) -> None:
@@ -40,7 +40,7 @@ class Workbench:
             KEPT_ROWS, lambda own: min(len(own.examples), KEPT_ROWS)
         )
 
-    def do(self, run: Run, how: How | None = None, *, keeps_model: bool = False) -> float:
+    def do(self, run: Run, how: Hardware | None = None, *, keeps_model: bool = False) -> float:
         """Train and score one run, and commit its file; return the seconds of training.
 
         Args:
@@ -53,7 +53,7 @@ class Workbench:
             RunFailedError: The run came to nothing by itself.
             DamagedError: The rows are not those that it was planned with.
         """
-        how = how or How()
+        how = how or Hardware()
         trainer = self._trainer(run)
         if how.world.rank and not trainer.splits:
             return 0.0
@@ -66,7 +66,7 @@ class Workbench:
             self._store.commit_document(run.name, _body(run, rows, scored, done, how))
         return done.seconds
 
-    def rehearse(self, run: Run, how: How) -> None:
+    def rehearse(self, run: Run, how: Hardware) -> None:
         """Take the steps of a run that need most memory, and let nothing remain of them.
 
         Raises:
@@ -131,7 +131,7 @@ def _longest(rows: RowSet, count: int = LONGEST) -> RowSet:
 
 
 def _body(
-    run: Run, rows: RowSet, scored: Mapping[Split, RowSet], done: Trained, how: How
+    run: Run, rows: RowSet, scored: Mapping[Split, RowSet], done: Trained, how: Hardware
 ) -> dict[str, Any]:
     return {
         "kind": "run",
