@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import subprocess
 
 import pytest
 import typer
@@ -12,6 +11,7 @@ from command import REPOSITORY
 from jobs.cli import app
 
 CLUSTER = REPOSITORY / "cluster"
+PARTS = (".github", "engine", "jobs", "cluster", "tests")
 PROGRAMS = (["textmill"], ["python", "-m", "jobs.cli"])
 
 
@@ -40,6 +40,14 @@ def in_text(page):
         yield " ".join(span.split())
 
 
+def pages(repository):
+    """Yield every page; what commands and tools left behind is none."""
+    for part in ("*.md", *(f"{name}/**/*.md" for name in PARTS)):
+        for path in repository.glob(part):
+            if not {"textmill-out", ".pytest_cache"} & set(path.parts):
+                yield path
+
+
 def in_scripts():
     """Return the commands that scripts print or run; a variable counts as a word."""
     text = "".join(path.read_text(encoding="utf-8") for path in sorted(CLUSTER.glob("*.sh")))
@@ -53,9 +61,7 @@ def in_manifests():
     return str(job["spec"]["entrypoint"])
 
 
-LISTED = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
-FILES = subprocess.run(LISTED, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-PAGES = [name for name in sorted(FILES.splitlines()) if (REPOSITORY / name).exists()]
+PAGES = sorted(path.relative_to(REPOSITORY).as_posix() for path in pages(REPOSITORY))
 PLACES = {page: blocks(page) for page in PAGES}
 PLACES |= {"scripts": in_scripts(), "manifests": in_manifests()}
 LEAST = {

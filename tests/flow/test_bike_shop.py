@@ -5,11 +5,12 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 
 import pyarrow.parquet as pq
 import pytest
-from command import REPOSITORY
+from command import REPOSITORY, environment
 from command import textmill_alone as textmill
 
 from engine.api import (
@@ -115,6 +116,16 @@ def mine(copied):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_to_import_what_plug_ins_may_import_loads_no_heavy_library():
+    heavy = ("ray", "torch", "transformers", "vllm", "datasets", "sklearn", "scipy", "matplotlib")
+    program = f"import sys, engine.api; print([one for one in {heavy} if one in sys.modules])"
+    command = [sys.executable, "-c", program]
+    outcome = subprocess.run(
+        command, cwd=REPOSITORY, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout == "[]\n"
 
 
 def test_the_folder_has_one_of_each():
