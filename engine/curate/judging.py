@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
+import ray
 
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
 from engine.curate.parse import Parsed, Unparsed, layout, parse
@@ -52,8 +53,6 @@ class Judging:
     """
 
     def __init__(self, store: Store, cpus: float) -> None:
-        import ray
-
         self._store = store
         self._task: Any = ray.remote(num_cpus=cpus, max_retries=3)(curate_slot)
         self._busy: set[Any] = set()
@@ -75,8 +74,6 @@ class Judging:
             UnwritableError: The root takes no more.
             FormatError: A file was written by another version of textmill.
         """
-        import ray
-
         if not self._busy:
             return []
         waiting = list(self._busy)

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import ray
+from ray.exceptions import RayError
+
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
 from engine.diagnose.trivial import trivial_rows
 from engine.embeddings import Embeddings
@@ -49,9 +52,6 @@ def examine_all(store: Store, examinations: Sequence[Examination]) -> Iterator[E
     Each takes a CPU, and a GPU where the cluster has any: the encoder is put there. Training has
     ended by then, so that they are free.
     """
-    import ray
-    from ray.exceptions import RayError
-
     gpus = 1 if Room().has_gpu else 0
     task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(examine)
     waiting = {task.remote(store, one): one for one in examinations}

@@ -9,6 +9,7 @@ from concurrent.futures import TimeoutError as OutOfTime
 from typing import Any
 
 import pyarrow as pa
+import ray
 
 from engine.errors import EngineLostError, InputError, UnwritableError
 from engine.generate.calls import LedgerClient, Pools, _part
@@ -33,8 +34,6 @@ class EngineActor:
     def __init__(
         self, desk: LedgerClient, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
     ) -> None:
-        import ray
-
         self._room = threading.Semaphore(calls_at_a_time)
 
         self._desk, self._pools, self._setup = desk, Pools(desk, pools), setup
@@ -100,14 +99,10 @@ class EngineActor:
         self._engine.set_result(engine)
 
     def _refuse(self, error: InputError | UnwritableError) -> None:
-        import ray
-
         ray.get(self._desk.tell(Refused(self._desk.group, error)))
 
     def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
-        import ray
-
         filling = CallBuffer(self._setup, self._pools, parts, self._clock)
         told = [self._tell(part, {"was_there": True}) for part in filling.there]
         try:
@@ -131,8 +126,6 @@ class EngineActor:
 
     def _replace(self, cause: str) -> None:
         """End this process; Ray starts another in its place."""
-        import ray
-
         with self._dying:  # never released: the first thread's word is the last
             ray.get(self._desk.tell(Lost(self._desk.group, self._replica, cause)))
             os._exit(REPLACED)

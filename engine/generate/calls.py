@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import ray
 
 from engine.errors import EngineLostError
 from engine.fingerprint import canonical
@@ -41,8 +42,6 @@ class LedgerClient:
 
     def call(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - whatever the method returns
         """Call a method of the ledger and wait for its answer."""
-        import ray
-
         return ray.get(self.send(method, *args))
 
     def send(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - a reference of Ray's

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
+import ray
+import ray.data
+
 from engine.errors import EngineLostError, InputError
 from engine.fingerprint import digest
 from engine.generate.actor import EngineActor
@@ -124,8 +127,6 @@ class Generation:
         self._ledger: Any = None
 
     def __enter__(self) -> "Generation":
-        import ray
-
         actor: Any = ray.remote(Ledger)
         self._ledger = actor.options(num_cpus=0, label_selector=at_home()).remote({})
         self._announce(self._first)
@@ -162,8 +163,6 @@ class Generation:
         return self._groups[name]
 
     def _announce(self, pools: Sequence[Pool]) -> None:
-        import ray
-
         by_group: dict[str, dict[str, Pool]] = {}
         for pool in pools:
             self._store.commit_recipe(pool.folder, pool.recipe())
@@ -182,8 +181,6 @@ class Generation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        import ray
-
         for group in self._groups.values():
             self._desk(group).call("close")
         if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
@@ -231,8 +228,6 @@ class Generation:
             InputError: An engine cannot do what the user asked of it.
             UnwritableError: The root takes no more.
         """
-        import ray
-
         events: list[Event] = ray.get(self._ledger.hear.remote(seconds))
         for event in events:
             group = self._groups[event.group]
@@ -298,8 +293,6 @@ class Generation:
             forget_frames(error)
 
     def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
-        import ray.data
-
         desk = self._desk(group)
         first = next(iter(group.pools.values()))
         setup = Setup(

@@ -2,6 +2,8 @@
 
 import traceback
 
+from ray.exceptions import RayError, RayTaskError, UserCodeException
+
 from engine.errors import EngineLostError, InputError
 
 
@@ -22,8 +24,6 @@ def forget_frames(error: BaseException | None) -> None:
 
 def is_rays(error: BaseException | None) -> bool:
     """Say whether a pass ended by a fault of a process or a node, rather than of our code."""
-    from ray.exceptions import RayError, RayTaskError, UserCodeException
-
     while isinstance(error, RayTaskError | UserCodeException):
         error = getattr(error, "cause", None) or error.__cause__
     return isinstance(error, RayError | EngineLostError)

@@ -4,6 +4,8 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import ray
+
 from engine.errors import ConfigError
 
 OWN = ("CPU", "GPU")  # what Ray has options of its own for, beside its custom resources
@@ -116,8 +118,6 @@ class Room:
 
 
 def _nodes() -> list[dict[str, Any]]:
-    import ray
-
     found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return found
 
@@ -134,6 +134,4 @@ def _fit(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
 
 def at_home() -> dict[str, str]:
     """Return the label selector of this process's node: what runs there ends with it."""
-    import ray
-
     return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}

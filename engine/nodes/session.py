@@ -10,6 +10,9 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import ray
+import ray.data
+
 from engine.errors import ConfigError, TextmillError
 from engine.nodes.lastword import last_word
 
@@ -52,8 +55,6 @@ def ray_session() -> Iterator[None]:
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         if (os.cpu_count() or 1) < PROCESSES:  # a search has a process for each trial, which waits
             os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(PROCESSES))
-    import ray
-
     if ray.is_initialized():
         yield
         return
@@ -82,8 +83,6 @@ def _start() -> None:
         ConfigError: There is no such cluster.
         TextmillError: No Ray starts.
     """
-    import ray
-
     address = os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {
         "address": "local",  # a bare init would join whatever cluster this machine has seen
@@ -141,8 +140,6 @@ def _stderr_without(noise: bytes) -> Iterator[None]:
 
 
 def _quieten_data() -> None:
-    import ray.data
-
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
+import ray
+
 from engine.errors import TextmillError
 from engine.make.work import RayOnDemand, Work
 from engine.nodes.room import at_home
@@ -151,8 +153,6 @@ class _Searching:
         self.troubles: list[str] = []
 
     def run(self, file: StudyFile) -> None:
-        import ray
-
         actor: Any = ray.remote(PhaseBarrier)
         board = actor.options(num_cpus=0, label_selector=at_home()).remote()
         task: Any = ray.remote(_run_trials)

@@ -13,6 +13,9 @@ from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Any
 
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+
 from engine.errors import TrainingError
 from engine.nodes.room import Room, alive_nodes, at_home
 from engine.steps.run import Run
@@ -76,8 +79,6 @@ class Fleet:
         self._queue: Any = None
 
     def __enter__(self) -> "Fleet":
-        import ray
-
         actor: Any = ray.remote(RunQueue)
         self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
             self._resources.micro_batch, self._resources.data_parallel
@@ -91,8 +92,6 @@ class Fleet:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        import ray
-
         with self._stack:
             if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
                 return
@@ -109,8 +108,6 @@ class Fleet:
         Raises:
             ConfigError: Not one worker fits the cluster.
         """
-        import ray
-
         new = [run for run in runs if run.name not in self._wanted]
         if not new:
             return
@@ -124,8 +121,6 @@ class Fleet:
 
     def finish(self) -> None:
         """Say that no more will be wanted: workers end when all is done."""
-        import ray
-
         ray.get(self._queue.close.remote())
 
     @property
@@ -145,8 +140,6 @@ class Fleet:
             TrainingError: No group of workers stays up.
             UnwritableError: Nor can any, since the root takes no more.
         """
-        import ray
-
         tasks = [task for _, task in self._groups.values()]
         ended = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
         news: list[Finished] = ray.get(self._queue.news.remote())
@@ -175,8 +168,6 @@ class Fleet:
             self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
 
     def _keep_up(self, group: Group) -> Any:  # noqa: ANN401 - Ray's reference
-        import ray
-
         duty = GroupSpec(
             queue=self._queue,
             store=self._store,
@@ -195,8 +186,6 @@ class Fleet:
 
     def _look_after_groups(self, ended: Sequence[Any]) -> None:
         """Take back what groups were at that are no more, and start others in their place."""
-        import ray
-
         alive = alive_nodes()
         cause: BaseException | None = None
         for number, (place, task) in list(self._groups.items()):
@@ -257,8 +246,6 @@ class Fleet:
 
 
 def _fit(group: Group, duty: GroupSpec, storage: tuple[str, Any]) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-
     path, file_system = storage
     trainer, backend = _trainer(group, duty)
     needs = {name: amount for name, amount in group.needs.items() if amount}

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 
+import ray
+
 from engine.errors import NoMemoryError, RunFailedError
 from engine.steps.run import Run
 from engine.store.store import Store
@@ -22,8 +24,6 @@ def workers_on_a_gpu(store: Store, resources: Resources, runs: Sequence[Run]) ->
         resources: Workers' resources.
         runs: What they will do.
     """
-    import ray
-
     task = ray.remote(num_cpus=resources.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
     try:
         used, total = ray.get(task.remote(store, resources, heaviest(runs)))

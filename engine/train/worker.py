@@ -7,6 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import ray
+import ray.train
+
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
 from engine.store.store import Store
 from engine.train.queue import Assignment, Outcome, Worker
@@ -45,9 +48,6 @@ class GroupSpec:
 
 def work(config: dict[str, GroupSpec]) -> None:
     """Do runs until the queue says that there will be no more."""
-    import ray
-    import ray.train
-
     # transformers would tell of the new head; whether it is loaded at all is up to the trainer
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     duty = config["duty"]
@@ -138,7 +138,5 @@ def _works(device: str) -> bool:
 
 def _leave(duty: GroupSpec, me: Worker, outcome: Outcome) -> None:
     """End the group, which starts anew: others may wait for this worker's part of a sum."""
-    import ray
-
     ray.get(duty.queue.finish.remote(me, outcome))
     os._exit(DIED)

@@ -16,6 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import ray
+
 from engine.errors import ConfigError, InputError, ModelError, RootError
 from engine.generate.needs import FIELDS as ENGINE_FIELDS
 from engine.generate.needs import JUDGING_CPUS, engine_needs
@@ -91,8 +93,6 @@ def _version(package: str) -> str | None:
 
 def look_at_nodes(store: Store, models: Mapping[str, Model], findings: list[Finding]) -> list[Node]:
     """Have every node look at itself, and at a file that this process puts into the root."""
-    import ray
-
     mark = probe_name()
     try:
         store.probe()
