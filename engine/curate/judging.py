@@ -14,6 +14,7 @@ from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
 from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain
+from engine.nodes.actors import Reference, task
 from engine.schema import NONE, VIEW, storable
 from engine.steps.pool import given_in, shots_of
 from engine.steps.view import Tally, View, _chained, tally_of
@@ -54,8 +55,8 @@ class Judging:
 
     def __init__(self, store: Store, cpus: float) -> None:
         self._store = store
-        self._task: Any = ray.remote(num_cpus=cpus, max_retries=3)(curate_slot)
-        self._busy: set[Any] = set()
+        self._task = task(curate_slot, num_cpus=cpus, max_retries=3)
+        self._busy: set[Reference] = set()
 
     def begin(self, view: View, slot: str) -> None:
         """Judge every row of a label that the pool has and the view has not."""

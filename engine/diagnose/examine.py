@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ray
 from ray.exceptions import RayError
@@ -20,6 +20,7 @@ from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain, canonical, content_hash
 from engine.mix.training_set import TrainingSet, ordered_rows, training_set
 from engine.models import Model
+from engine.nodes.actors import task
 from engine.nodes.room import Room
 from engine.steps.examination import Examination
 from engine.steps.mix import Example
@@ -53,8 +54,8 @@ def examine_all(store: Store, examinations: Sequence[Examination]) -> Iterator[E
     ended by then, so that they are free.
     """
     gpus = 1 if Room().has_gpu else 0
-    task: Any = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(examine)
-    waiting = {task.remote(store, one): one for one in examinations}
+    look = task(examine, num_cpus=1, num_gpus=gpus, max_retries=3)
+    waiting = {look.remote(store, one): one for one in examinations}
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)
         one = waiting.pop(done)

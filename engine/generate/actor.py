@@ -17,6 +17,7 @@ from engine.generate.engine import Setup, engine_class
 from engine.generate.events import Lost, Made, Refused, SegmentRef, Started
 from engine.generate.filling import CallBuffer, _Clock
 from engine.generate.halving import HalvingEngine
+from engine.nodes.actors import Reference
 from engine.steps.pool import Pool
 
 REPLACED = 1  # exit status of an actor that Ray is to start again
@@ -121,7 +122,7 @@ class EngineActor:
         ray.get(told)  # a report that dies with this process would be waited for
         return True
 
-    def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Any:  # noqa: ANN401 - Ray's reference
+    def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Reference:
         return self._desk.tell(Made(self._desk.group, self._replica, part, **counts))
 
     def _replace(self, cause: str) -> None:

@@ -11,6 +11,7 @@ from engine.errors import EngineLostError
 from engine.fingerprint import canonical
 from engine.generate.engine import engine_class
 from engine.generate.events import Event, SegmentRef
+from engine.nodes.actors import Actor, Reference, Remote
 from engine.steps.pool import Pool
 from engine.store.segments import Segment
 from engine.store.store import Store
@@ -37,18 +38,19 @@ class LedgerClient:
         group: The group.
     """
 
-    ledger: Any
+    ledger: Actor
     group: str
 
-    def call(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - whatever the method returns
+    def call(self, method: str, *args: object) -> Any:  # noqa: ANN401 - whatever the method returns
         """Call a method of the ledger and wait for its answer."""
         return ray.get(self.send(method, *args))
 
-    def send(self, method: str, *args: Any) -> Any:  # noqa: ANN401 - a reference of Ray's
+    def send(self, method: str, *args: object) -> Reference:
         """Call a method of the ledger; return a reference to its answer."""
-        return getattr(self.ledger, method).remote(self.group, *args)
+        called: Remote = getattr(self.ledger, method)
+        return called.remote(self.group, *args)
 
-    def tell(self, event: Event) -> Any:  # noqa: ANN401 - as above
+    def tell(self, event: Event) -> Reference:
         """Report an event; return a reference to wait for."""
         return self.ledger.tell.remote(event)
 

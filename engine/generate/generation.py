@@ -1,11 +1,11 @@
 """Make segments of pools: passes of Ray Data over engine actors, fed while they run."""
 
+import contextlib
 import gc
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import ray
 import ray.data
@@ -20,7 +20,8 @@ from engine.generate.ledger import Ledger, Terms
 from engine.generate.needs import FIELDS, JUDGING_CPUS, engine_needs
 from engine.generate.pass_errors import forget_frames, is_rays, refusal, said
 from engine.models import Model
-from engine.nodes.room import OWN, Room, at_home
+from engine.nodes.actors import Actor, actor_at_home, at_home, end
+from engine.nodes.room import OWN, Room
 from engine.steps.pool import Pool, Want, by_fingerprint
 from engine.store.segments import SMALLEST
 from engine.store.store import Store
@@ -88,7 +89,7 @@ class _Group:
         return list(found.values())
 
 
-class Generation:
+class Generation(contextlib.ExitStack):
     """The engines of some pools, from their start until nothing more is wanted.
 
     Pools whose engines start alike are made together, in one pass of Ray Data. Passes run side by
@@ -118,17 +119,18 @@ class Generation:
         *,
         lasts: bool = False,
     ) -> None:
+        super().__init__()
         self._store, self._resources, self._made_for = store, resources, made_for
         self._room, self._has_all = room or Room(spared_cpus=JUDGING_CPUS), room is None
         self._lasts = lasts
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, str] = {}  # by pool
         self._first = self._take_in(pools)
-        self._ledger: Any = None
+        self._ledger: Actor
 
-    def __enter__(self) -> "Generation":
-        actor: Any = ray.remote(Ledger)
-        self._ledger = actor.options(num_cpus=0, label_selector=at_home()).remote({})
+    def __enter__(self) -> Self:
+        self._ledger = actor_at_home(Ledger, {})
+        self.push(self._end_all)
         self._announce(self._first)
         return self
 
@@ -175,12 +177,7 @@ class Generation:
             ]
         )
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end_all(self, kind: type[BaseException] | None, *_: object) -> None:
         for group in self._groups.values():
             self._desk(group).call("close")
         if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
@@ -188,7 +185,7 @@ class Generation:
                 if group.thread:
                     group.thread.join()  # so that its memory is free when this returns
             gc.collect()  # a pass that failed keeps its actors alive in cycles
-            ray.kill(self._ledger)
+            end(self._ledger)
 
     def want(self, wants: Sequence[Want]) -> None:
         """Ask for segments, the most urgent first; each once."""

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 
 from engine.generate.generation import Generation
 from engine.nodes.room import Room
@@ -11,7 +10,7 @@ from engine.store.store import Store
 from engine.study.resources import Resources
 
 
-class SharedEngines:
+class SharedEngines(contextlib.ExitStack):
     """Engines that stay up from one plan to the next, in a room of their own beside training.
 
     Use it as a context manager.
@@ -24,20 +23,9 @@ class SharedEngines:
     """
 
     def __init__(self, store: Store, resources: Resources, made_for: str, room: Room) -> None:
+        super().__init__()
         self._store, self._resources, self._made_for, self._room = store, resources, made_for, room
-        self._stack = contextlib.ExitStack()
         self._generation: Generation | None = None
-
-    def __enter__(self) -> "SharedEngines":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     @contextlib.contextmanager
     def engines(self, pools: Iterable[Pool]) -> Iterator[Generation]:
@@ -46,7 +34,7 @@ class SharedEngines:
             own = Generation(
                 pools, self._store, self._resources, self._made_for, self._room, lasts=True
             )
-            self._generation = self._stack.enter_context(own)
+            self._generation = self.enter_context(own)
         else:
             self._generation.open(pools)
         yield self._generation

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 
 from engine.errors import UnwritableError
 from engine.make.references import write_references
@@ -20,7 +19,7 @@ LOOK_S = 2.0  # between two looks which conditions are ready, at least
 LOOK_SHARE = 0.1  # of the time that looking may take
 
 
-class Training:
+class Training(contextlib.ExitStack):
     """Trains runs as they get ready, and reports progress; use it as a context manager.
 
     Args:
@@ -33,6 +32,7 @@ class Training:
     """
 
     def __init__(self, work: Work, room: Room | None = None) -> None:
+        super().__init__()
         self._plan, self._store, self._watch = work.plan, work.store, work.watch
         self.room, self._lasts = room, room is not None
         self._fleet: Fleet | None = None
@@ -40,18 +40,6 @@ class Training:
         self._finished = 0
         self._failed: list[Finished] = []
         self._next_look = 0.0
-
-    def __enter__(self) -> "Training":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._fleet:
-            self._fleet.__exit__(kind, error, trace)
 
     @contextlib.contextmanager
     def beside(self, room: Room | None) -> Iterator[None]:
@@ -78,7 +66,8 @@ class Training:
         if not new:
             return
         if self._fleet is None:
-            self._fleet = Fleet(self._store, self._plan.file.study.resources, self.room).__enter__()
+            resources = self._plan.file.study.resources
+            self._fleet = self.enter_context(Fleet(self._store, resources, self.room))
         self._wanted |= {run.name for run in new}
         self._fleet.want(new)
         self._show()

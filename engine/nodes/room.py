@@ -130,8 +130,3 @@ def alive_nodes() -> set[str]:
 def _fit(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
     asked = {name: amount for name, amount in needs.items() if amount}
     return min(int(node.get(name, 0) / amount + 1e-6) for name, amount in asked.items())
-
-
-def at_home() -> dict[str, str]:
-    """Return the label selector of this process's node: what runs there ends with it."""
-    return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}

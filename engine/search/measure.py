@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from statistics import mean
-from types import TracebackType
 from typing import Any
 
 from engine.errors import InputError
@@ -27,7 +26,7 @@ from engine.study.factors import Condition
 from engine.study.study import StudyFile
 
 
-class TrialRunner:
+class TrialRunner(contextlib.ExitStack):
     """Measures the trials of one phase after another; use it as a context manager.
 
     What is made for all of them are the steps of one plan, which grows from phase to phase. Where
@@ -48,29 +47,18 @@ class TrialRunner:
     """
 
     def __init__(self, file: StudyFile, space: Space, cover: Work) -> None:
+        super().__init__()
         self._file, self._space, self._cover = file, space, cover
         self._store, self._watch = cover.store, cover.watch
         self._trials: dict[int, Trial] = {}
         self._given_up: dict[str, Pool] = {}  # of trials that failed, by fingerprint
         self.asked: dict[tuple[int, int], Condition] = {}
-        self._stack = contextlib.ExitStack()
         self._shared: tuple[SharedEngines, Training] | None = None
         self._is_begun = False
         self._checked: set[str] = set()
         self.plan: Plan | None = None
         self.troubles: list[str] = []
         self.is_spent = False
-
-    def __enter__(self) -> "TrialRunner":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
 
     def measure(self, asked: Sequence[tuple[Trial, int]]) -> dict[int, Measured | Unmeasured]:
         """Measure trials at their rungs.
@@ -208,7 +196,7 @@ class TrialRunner:
         if room and beside:
             engines = SharedEngines(self._store, study.resources, study.name, room)
             training = Training(work, beside)
-            enter = self._stack.enter_context
+            enter = self.enter_context
             self._shared = enter(engines), enter(training)
 
 

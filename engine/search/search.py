@@ -11,13 +11,13 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import ray
 
 from engine.errors import TextmillError
 from engine.make.work import RayOnDemand, Work
-from engine.nodes.room import at_home
+from engine.nodes.actors import Actor, actor_at_home, end, task_at_home
 from engine.plan.plan import Plan, make_plan
 from engine.progress import Progress, Watch
 from engine.search.barrier import PhaseBarrier
@@ -153,11 +153,8 @@ class _Searching:
         self.troubles: list[str] = []
 
     def run(self, file: StudyFile) -> None:
-        actor: Any = ray.remote(PhaseBarrier)
-        board = actor.options(num_cpus=0, label_selector=at_home()).remote()
-        task: Any = ray.remote(_run_trials)
-        here = task.options(num_cpus=0, max_retries=0, label_selector=at_home())
-        tuning = here.remote(file, board)
+        board = actor_at_home(PhaseBarrier)
+        tuning = task_at_home(_run_trials).remote(file, board)
         try:
             while not ray.wait([tuning], timeout=0)[0]:
                 if (points := ray.get(board.phase.remote(POLL_S))) is not None:
@@ -171,7 +168,7 @@ class _Searching:
         finally:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.cancel(tuning, force=True)
-                ray.kill(board)
+                end(board)
         if errors or not self._course.is_settled:
             cause = errors[0] if errors else "Ray Tune ended before they did"
             raise TextmillError(
@@ -220,7 +217,7 @@ class _Searching:
         self._show(f"phase {self._course.phases}: measured {told}{known}")
 
 
-def _run_trials(file: StudyFile, board: Any) -> list[str]:  # noqa: ANN401 - an actor's handle
+def _run_trials(file: StudyFile, board: Actor) -> list[str]:
     from engine.search.tuning import run_trials  # here: Tune takes seconds to load
 
     return run_trials(file, board)

@@ -4,7 +4,10 @@ Each trial is a process of its own, so nothing is loaded here that waiting does 
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from engine.nodes.actors import Actor
 
 Point = Mapping[str, str | int | float | bool | None]  # a level of each factor that applies
 
@@ -31,14 +34,14 @@ class Verdict(NamedTuple):
     may_ask: bool
 
 
-def run_trial(config: dict[str, Any], board: Any) -> None:  # noqa: ANN401 - an actor's handle
+def run_trial(config: dict[str, Any], board: "Actor") -> None:
     """Ask for measurements, one rung after another, and report them, until told to end.
 
     Args:
         config: The trial's ``number`` and ``point``.
         board: Where it is measured.
     """
-    import ray
+    import ray  # here: levels are read from this file where nothing is run
     from ray import tune
 
     at, goes_on = 0, True

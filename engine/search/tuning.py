@@ -15,6 +15,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from engine.nodes.actors import Actor
 from engine.search.sampler import Sampler
 from engine.search.space import Space
 from engine.search.trial import Point, run_trial
@@ -24,7 +25,7 @@ DEATHS = 3  # of a trial's process at work, before the search ends
 SHARE = 1e-3  # of the driver's node, which pins trials to it and holds none of its CPUs
 
 
-def run_trials(file: StudyFile, board: Any) -> list[str]:  # noqa: ANN401 - an actor's handle
+def run_trials(file: StudyFile, board: Actor) -> list[str]:
     """Run the trials of a search until none is left.
 
     Args:
@@ -82,7 +83,7 @@ class FactorSearcher(Searcher):
         board: Told which trials are at work.
     """
 
-    def __init__(self, file: StudyFile, board: Any) -> None:  # noqa: ANN401 - an actor's handle
+    def __init__(self, file: StudyFile, board: Actor) -> None:
         super().__init__()
         self._config, self._board = file.study.search, board
         self._sampler = Sampler(Space(file), self._config)

@@ -10,14 +10,14 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import ray
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 
 from engine.errors import TrainingError
-from engine.nodes.room import Room, alive_nodes, at_home
+from engine.nodes.actors import Actor, Reference, actor_at_home, end, task_at_home
+from engine.nodes.room import Room, alive_nodes
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
@@ -55,7 +55,7 @@ def train_fleet(
                 finished(one)
 
 
-class Fleet:
+class Fleet(contextlib.ExitStack):
     """Trains runs as they are asked for; workers start with the first. A context manager.
 
     Args:
@@ -65,9 +65,10 @@ class Fleet:
     """
 
     def __init__(self, store: Store, resources: Resources, room: Room | None = None) -> None:
+        super().__init__()
         self._store, self._resources, self._room = store, resources, room
         # those that are up, by number: their place in the layout, and the task that keeps them up
-        self._groups: dict[int, tuple[int, Any]] = {}
+        self._groups: dict[int, tuple[int, Reference]] = {}
         self._wanted: set[str] = set()
         self._ends = 0
         self._number = 0
@@ -75,32 +76,25 @@ class Fleet:
         self._needs: dict[str, float] | None = None  # of each worker, once there is a layout
         self._nodes: set[str] = set()  # those that it has reckoned with
         self._without_s: float | None = None  # since when no node is left for any worker
-        self._stack = contextlib.ExitStack()
-        self._queue: Any = None
+        self._queue: Actor
 
-    def __enter__(self) -> "Fleet":
-        actor: Any = ray.remote(RunQueue)
-        self._queue = actor.options(num_cpus=0, label_selector=at_home()).remote(
-            self._resources.micro_batch, self._resources.data_parallel
+    def __enter__(self) -> Self:
+        self._storage = self.enter_context(self._store.scratch())
+        self._queue = actor_at_home(
+            RunQueue, self._resources.micro_batch, self._resources.data_parallel
         )
-        self._storage = self._stack.enter_context(self._store.scratch())
+        self.push(self._end)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._stack:
-            if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
-                return
-            with contextlib.suppress(ray.exceptions.RayError):
-                ray.get(self._queue.drop.remote())
-                tasks = [task for _, task in self._groups.values()]
-                if tasks:  # so that what they took is free when this returns
-                    ray.wait(tasks, num_returns=len(tasks))
-                ray.kill(self._queue)
+    def _end(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
+            return
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.get(self._queue.drop.remote())
+            tasks = [task for _, task in self._groups.values()]
+            if tasks:  # so that what they took is free when this returns
+                ray.wait(tasks, num_returns=len(tasks))
+            end(self._queue)
 
     def want(self, runs: Sequence[Run]) -> None:
         """Ask for runs; each once.
@@ -167,7 +161,7 @@ class Fleet:
             self._number += 1
             self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
 
-    def _keep_up(self, group: Group) -> Any:  # noqa: ANN401 - Ray's reference
+    def _keep_up(self, group: Group) -> Reference:
         duty = GroupSpec(
             queue=self._queue,
             store=self._store,
@@ -180,11 +174,9 @@ class Fleet:
         )
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
         # the process can die inside Ray when it is interrupted
-        task: Any = ray.remote(_fit)
-        here = task.options(num_cpus=0, max_retries=0, label_selector=at_home())
-        return here.remote(group, duty, self._storage)
+        return task_at_home(_fit).remote(group, duty, self._storage)
 
-    def _look_after_groups(self, ended: Sequence[Any]) -> None:
+    def _look_after_groups(self, ended: Sequence[Reference]) -> None:
         """Take back what groups were at that are no more, and start others in their place."""
         alive = alive_nodes()
         cause: BaseException | None = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import ray
 
 from engine.errors import NoMemoryError, RunFailedError
+from engine.nodes.actors import task
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
@@ -24,9 +25,9 @@ def workers_on_a_gpu(store: Store, resources: Resources, runs: Sequence[Run]) ->
         resources: Workers' resources.
         runs: What they will do.
     """
-    task = ray.remote(num_cpus=resources.fleet_cpus, num_gpus=1, max_retries=0)(_measured)
+    measuring = task(_measured, num_cpus=resources.fleet_cpus, num_gpus=1, max_retries=0)
     try:
-        used, total = ray.get(task.remote(store, resources, heaviest(runs)))
+        used, total = ray.get(measuring.remote(store, resources, heaviest(runs)))
     except ray.exceptions.RayError as error:
         logging.getLogger(__name__).warning(
             "It could not be measured how many workers may share a GPU; each has one: %s", error

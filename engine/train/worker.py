@@ -11,6 +11,7 @@ import ray
 import ray.train
 
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
+from engine.nodes.actors import Actor
 from engine.store.store import Store
 from engine.train.queue import Assignment, Outcome, Worker
 from engine.train.run_worker import RunWorker
@@ -36,7 +37,7 @@ class GroupSpec:
         keeps_models: Whether trained classifiers are kept.
     """
 
-    queue: Any
+    queue: Actor
     store: Store
     group: int
     threads: int

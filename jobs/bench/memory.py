@@ -5,14 +5,14 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 PROC = Path("/proc")
 EVERY_S = 1.0
 GROWN = 1.02  # looking closely takes tens of ms of a core: it is done when the plain sum has grown
 
 
-class ChildrenPeak:
+class ChildrenPeak(contextlib.ExitStack):
     """Watches the memory of all processes below this one while the body runs (Linux).
 
     A page that several processes share counts once: each gets its share of it (PSS). Processes of
@@ -20,20 +20,17 @@ class ChildrenPeak:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._peak_kib = 0
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def __enter__(self) -> "ChildrenPeak":
+    def __enter__(self) -> Self:
         self._thread.start()
+        self.callback(self._end)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def _end(self) -> None:
         self._is_over.set()
         self._thread.join()
 

@@ -1,8 +1,9 @@
 """Progress for people: bars on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import time
 from dataclasses import dataclass
-from types import TracebackType
+from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -36,10 +37,11 @@ class _Stage:
     first: tuple[Done, float] | None = None
 
 
-class Screen:
+class Screen(contextlib.ExitStack):
     """Shows what ``run_study`` reports; use it as a context manager, and as its watch."""
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
         self._bars = Progress(
             TextColumn("{task.description:<10}"),
@@ -55,19 +57,11 @@ class Screen:
         self._stages: dict[str, _Stage] = {}
         self._last_line = time.monotonic()
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
+            self.callback(self._live.stop)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def __call__(self, done: Done) -> None:
         """Show progress."""
