@@ -56,9 +56,8 @@ def pytest_collection_modifyitems(config, items):
     items.sort(key=lambda item: TIERS.index(tier_of(item.path)))
 
 
-def pytest_collection_finish():
-    # statsmodels collects garbage at every family of tests: not among all that was imported so far
-    gc.freeze()
+def pytest_sessionfinish():
+    gc.unfreeze()
 
 
 def tier_of(path):
@@ -67,6 +66,13 @@ def tier_of(path):
     if tier not in TIERS:
         raise pytest.UsageError(f"{path} lies in no tier. There are: {', '.join(TIERS)}.")
     return tier
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_collections():
+    """Have no garbage looked for among what is imported: statsmodels looks at every family."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

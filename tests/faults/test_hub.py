@@ -41,7 +41,7 @@ def test_a_hub_model_that_is_in_the_cache_in_part_is_not_pooled_by_guess(tiny_mo
     assert done.stdout.endswith("(64,)\n")
 
 
-def test_a_hub_that_cannot_be_reached_says_the_same():
+def test_a_hub_that_cannot_be_reached_says_how_to_fetch_its_model():
     code = (
         "from engine.models import resolve_model\n"
         "resolve_model('nobody/nothing', 'main', 'train.model')"

@@ -18,6 +18,8 @@ from toy_study import make_toy
 from engine.errors import ConfigError
 from engine.models import embedded_folder
 
+pytestmark = pytest.mark.vllm
+
 CONTEXT = 512  # of the real server
 PROMPT = "Write one movie review: the reviewer liked it."
 
@@ -43,16 +45,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def starting(request, tmp_path_factory):
-    """vLLM's API server with the embedded model, its port and its log; None if no test needs it.
-
-    It starts while other tests run, for it takes half a minute.
-    """
-    needed = any("served" in getattr(item, "fixturenames", ()) for item in request.session.items)
-    if not needed or find_spec("vllm") is None:
-        yield None
-        return
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """The URL of vLLM's API server with the embedded model; it starts in half a minute."""
+    if find_spec("vllm") is None:  # to import it would leave its threads in this process
+        pytest.skip("vllm is not installed")
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += ["--model", str(embedded_folder()), "--served-model-name", "toy"]
@@ -68,7 +65,11 @@ def starting(request, tmp_path_factory):
             start_new_session=True,
         )
     try:
-        yield server, port, log
+        while not is_healthy(port):
+            if server.poll() is not None:
+                pytest.fail(f"the server ended with {server.returncode}: {log.read_text()[-2000:]}")
+            time.sleep(0.3)
+        yield f"http://127.0.0.1:{port}/v1"
     finally:
         end_group(server)
 
@@ -82,19 +83,6 @@ def end_group(server):
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-@pytest.fixture(scope="module")
-def served(starting):
-    """The URL of the real server."""
-    if starting is None:
-        pytest.skip("vllm is not installed")
-    server, port, log = starting
-    while not is_healthy(port):
-        if server.poll() is not None:
-            pytest.fail(f"the server ended with {server.returncode}: {log.read_text()[-2000:]}")
-        time.sleep(0.3)
-    return f"http://127.0.0.1:{port}/v1"
 
 
 def is_healthy(port):

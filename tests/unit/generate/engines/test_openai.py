@@ -19,7 +19,6 @@ from engine.errors import ConfigError, EngineLostError
 from engine.generate.engines.openai_pace import Clock, Pace
 
 KEY = "sk-test-0123456789-this-is-secret"
-CONTEXT = 512  # of the real server
 
 
 @pytest.fixture(scope="module")
