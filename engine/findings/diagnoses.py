@@ -25,7 +25,7 @@ def diagnoses(now: Survey, names: Mapping[str, str]) -> Iterator[Diagnosis]:
     """
     real: dict[tuple[str, int], Diagnosis] = {}
     for one in now.examinations:
-        if one.name in now.made:
+        if one.name in now.finished:
             view, body = one.view, _body(one, now.seen)
             method = method_of(view.pool.config)
             of_view = _diagnosis(view, names[view.fingerprint], method, body["synthetic"])

@@ -153,7 +153,7 @@ def _problems(now: Survey, failures: Mapping[str, str]) -> Iterator[str]:
             )
     for ready in now.ready:
         for run in ready.runs:
-            if run.name not in now.made:
+            if run.name not in now.finished:
                 why = failures.get(run.name, "not trained yet")
                 yield f"Missing: {cell_name(ready.cell)}, repeat {run.repeat}: {why}."
 
@@ -162,7 +162,7 @@ def _unexamined(
     now: Survey, failures: Mapping[str, str], names: Mapping[str, str]
 ) -> Iterator[str]:
     for one in now.examinations:
-        if one.name not in now.made:
+        if one.name not in now.finished:
             why = failures.get(one.name, "not looked at yet")
             yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
 

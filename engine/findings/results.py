@@ -44,7 +44,7 @@ def made_runs(now: Survey) -> dict[str, dict[str, Any]]:
         DamagedError: One of them is damaged.
     """
     names = (run.name for ready in now.ready for run in ready.runs)
-    return {name: now.seen.document(name) for name in names if name in now.made}
+    return {name: now.seen.document(name) for name in names if name in now.finished}
 
 
 def predictions(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Numbers]:

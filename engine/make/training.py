@@ -102,7 +102,7 @@ class Training(contextlib.ExitStack):
         """Ask for the runs whose training sets no further row can change."""
         now = survey(self._plan, self._store)
         whole = [ready for ready in now.ready if not ready.rows.short]
-        runs = [run for ready in whole for run in ready.runs if run.name not in now.made]
+        runs = [run for ready in whole for run in ready.runs if run.name not in now.finished]
         if any(run.name not in self._wanted for run in runs):
             write_references(now, self._store)  # first, so that nobody cleans them away
             self.begin(runs)

@@ -43,13 +43,13 @@ def plan_baselines(
     most, have = max(wanted.shots), gold["train"].table.num_rows
     if most > have:
         raise ConfigError(
-            f"{file.where}: baseline.shots has {most}, but the train split has only {have} rows."
+            f"{file.source}: baseline.shots has {most}, but the train split has only {have} rows."
         )
     found: dict[str, Baseline] = {}
     for config in _asked(file, task, wanted, pools):
         for shots in wanted.shots:
             for replicate in range(file.study.replicates if shots else 1):
-                one = _baseline(file.where, task, config, gold, shots, replicate)
+                one = _baseline(file.source, task, config, gold, shots, replicate)
                 found.setdefault(one.fingerprint, one)
     return list(found.values())
 
@@ -61,7 +61,7 @@ def _asked(
     own = [pool.config for pool in pools if pool.model and engine_class(pool.config.engine).asks]
     if not own and not (wanted.engine or wanted.model):
         raise ConfigError(
-            f"{file.where}: [baseline] asks the LLM that writes a study's rows, but none of this "
+            f"{file.source}: [baseline] asks the LLM that writes a study's rows, but none of this "
             "study's recipes asks one. Say which to ask, with engine and model in [baseline], or "
             "take the section out."
         )

@@ -24,12 +24,12 @@ def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
                 if label not in known:
                     hint = did_you_mean(label, known)
                     raise ConfigError(
-                        f"{file.where}: {field} has the unknown label {label!r}.{hint}"
+                        f"{file.source}: {field} has the unknown label {label!r}.{hint}"
                     )
         lacking = [label for label in known if prior and label not in prior]
         if lacking:
             raise ConfigError(
-                f"{file.where}: mix.prior gives no weight to the label {lacking[0]!r}."
+                f"{file.source}: mix.prior gives no weight to the label {lacking[0]!r}."
             )
 
 
@@ -42,19 +42,19 @@ def _check_amounts(
         lacking = [label for label in task.labels if not train.count(label)]
         if condition.mix.real and lacking:
             raise DataError(
-                f"{file.where}: real is {condition.mix.real}, but the train split of "
+                f"{file.source}: real is {condition.mix.real}, but the train split of "
                 f"{task.name!r} has no rows labelled {lacking[0]!r}."
             )
         if condition.mix.real > train.table.num_rows:
             raise DataError(
-                f"{file.where}: real is {condition.mix.real}, but the train split of "
+                f"{file.source}: real is {condition.mix.real}, but the train split of "
                 f"{task.name!r} has only {train.table.num_rows} rows."
             )
         limits = cell.mix.view.pool.limits if cell.mix.view else {}
         for label, limit in limits.items():
             if cell.quotas[label] > limit:
                 raise DataError(
-                    f"{file.where}: quantity {condition.mix.quantity} needs "
+                    f"{file.source}: quantity {condition.mix.quantity} needs "
                     f"{cell.quotas[label]} rows of {label!r}, but only {limit} are recorded in "
                     f"{condition.generate and condition.generate.records}."
                 )

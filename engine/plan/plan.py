@@ -251,7 +251,7 @@ def _published(file: StudyFile) -> Published | None:
     try:
         return load_published(name, file.folder)
     except ConfigError as error:
-        raise ConfigError(f"{file.where}, published: {error}") from error
+        raise ConfigError(f"{file.source}, published: {error}") from error
 
 
 def _model_key(config: TrainConfig) -> tuple[str, str]:

@@ -105,20 +105,20 @@ def dimension(name: str, levels: Any, file: StudyFile) -> Dimension:  # noqa: AN
         ConfigError: Its name, a level or its range is wrong.
     """
     if not isinstance(levels, Range):
-        choices = level_choices(name, levels, file.where)
+        choices = level_choices(name, levels, file.source)
         for choice in choices:
             for field, value in choice.settings.items():
                 _check_alone(field, value, file)
         return Dimension(name, choices)
-    field = field_of(name, f"{file.where}, [factors]")
+    field = field_of(name, f"{file.source}, [factors]")
     kind = _number_of(field)
     if kind is None:
         raise ConfigError(
-            f"{file.where}: the factor {name!r} is a range, but {field} is no number: give a list "
+            f"{file.source}: the factor {name!r} is a range, but {field} is no number: give a list "
             "of levels."
         )
     if kind is int:
-        own = _whole(levels, field, file.where)
+        own = _whole(levels, field, file.source)
     else:
         own = levels.model_copy(update={"low": float(levels.low), "high": float(levels.high)})
     if own.step is not None:
@@ -146,7 +146,7 @@ def _check_alone(field: str, value: Any, file: StudyFile) -> None:  # noqa: ANN4
     section, _, name = field.partition(".")
     known = {str(key): kind for key, kind in SECTIONS.items()}[section].model_fields[name]
     alone: Any = create_model("Alone", __base__=Written, **{name: (known.annotation, known)})  # type: ignore[call-overload]
-    validate(alone, {name: value}, f"{file.where}, [factors] {section}", file.folder)
+    validate(alone, {name: value}, f"{file.source}, [factors] {section}", file.folder)
 
 
 def some_levels(one: Dimension) -> list[Level]:

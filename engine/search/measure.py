@@ -222,7 +222,7 @@ class _Readings:
         ready = [self._ready[id(cell)] for cell in cells]
         for one in ready:
             for run in one.runs:
-                if run.name not in self._now.made:
+                if run.name not in self._now.finished:
                     return Unmeasured(rows, self._failures.get(run.name) or "it was not trained")
         return self._measured(ready, rows)
 

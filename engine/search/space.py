@@ -49,7 +49,7 @@ class Space:
     """
 
     def __init__(self, file: StudyFile) -> None:
-        self._file, self._where = file, file.where
+        self._file, self._where = file, file.source
         study = file.study
         if len(file.tasks) > 1:
             raise ConfigError(

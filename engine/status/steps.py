@@ -182,7 +182,7 @@ def _shortfall(labels: Mapping[str, Standing]) -> str:
 def _run_steps(now: Survey, before: Before) -> Iterator[Step]:
     for ready in now.ready:
         for run in ready.runs:
-            yield _run_step(ready, run, run.name in now.made, before)
+            yield _run_step(ready, run, run.name in now.finished, before)
     names = {view.fingerprint: view_name(now.plan, view) for view in now.plan.views}
     for cell in now.waiting:
         name = names[cell.mix.view.fingerprint] if cell.mix.view else ""
@@ -216,7 +216,7 @@ def _diagnosis_step(now: Survey, view: View) -> Step:
     name = view_name(now.plan, view)
     for examination in now.examinations:
         if examination.view is view:
-            is_made = examination.name in now.made
+            is_made = examination.name in now.finished
             return Step(
                 kind="diagnosis",
                 name=name,

@@ -47,7 +47,7 @@ class Survey:
         ready: The cells whose training sets are known.
         waiting: The cells whose rows are still to be made.
         given_up: The cells that will not be trained, each with the reason.
-        made: The files of the runs and diagnoses that are there.
+        finished: The files of the runs and diagnoses that are there.
         examinations: What is to be found out about views, as far as their rows are known.
     """
 
@@ -58,22 +58,22 @@ class Survey:
     ready: Sequence[Ready]
     waiting: Sequence[Cell]
     given_up: Sequence[tuple[Cell, str]]
-    made: frozenset[str]
+    finished: frozenset[str]
     examinations: Sequence[Examination] = ()
 
     def missing(self) -> list[Run]:
         """Return the runs of ready cells that are not there, each once."""
         runs = {run.name: run for ready in self.ready for run in ready.runs}
-        return [run for name, run in runs.items() if name not in self.made]
+        return [run for name, run in runs.items() if name not in self.finished]
 
     def unexamined(self) -> list[Examination]:
         """Return the examinations whose files are not there, each once."""
         known = {one.name: one for one in self.examinations}
-        return [one for name, one in known.items() if name not in self.made]
+        return [one for name, one in known.items() if name not in self.finished]
 
     def after_work(self, store: Store) -> "Survey":
         """Return the same, but for the runs and diagnoses that were made meanwhile."""
-        return replace(self, made=_results(store))
+        return replace(self, finished=_results(store))
 
 
 def survey(plan: Plan, store: Store) -> Survey:

@@ -87,8 +87,12 @@ def other_runs(now: Survey, before: Mapping[str, str]) -> list[Other]:
         now: What is there of the study.
         before: The files of its runs when it last ran, by what tells them apart.
     """
-    missing = [(one.cell, run) for one in now.ready for run in one.runs if run.name not in now.made]
-    keys = [run_key(cell, run.repeat) for cell, run in missing]
+    keys = [
+        run_key(ready.cell, run.repeat)
+        for ready in now.ready
+        for run in ready.runs
+        if run.name not in now.finished
+    ]
     bodies = [document(before[key], now.seen) for key in keys if key in before]
     return [other for body in bodies if body and (other := other_version(body))]
 

@@ -169,7 +169,7 @@ class Store:
         finally:
             self.remove(name)
 
-    def where(self, name: str) -> str:
+    def location(self, name: str) -> str:
         """Return where a file lies, in words that its user can follow: a path or a URL."""
         return f"{self.root}/{name}"
 

@@ -139,7 +139,7 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
     Raises:
         ConfigError: A factor or an exclusion is wrong.
     """
-    study, where = file.study, file.where
+    study, where = file.study, file.source
     made = choices(study, where)
     named = {"task": [Choice(name, {}) for name in file.tasks], **made}
     check_exclusions(study, named, where)
@@ -255,7 +255,7 @@ def condition_of(file: StudyFile, cell: Mapping[str, Choice], reads: Readers) ->
     Raises:
         ConfigError: A level is wrong, or does not go with another.
     """
-    study, folder, where = file.study, file.folder, file.where
+    study, folder, where = file.study, file.folder, file.source
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()
     }

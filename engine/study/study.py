@@ -134,7 +134,7 @@ class StudyFile:
     path: Path
 
     @property
-    def where(self) -> str:
+    def source(self) -> str:
         """What to call the file in messages."""
         return self.path.name
 

@@ -122,13 +122,13 @@ def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[P
         if not is_relative or not path.is_relative_to(file.folder):
             lost.append(f"  {text} ({path})" if is_relative else f"  {text}")
         elif not path.exists():
-            raise ConfigError(f"{file.where} names {text}, and there is no {path}.")
+            raise ConfigError(f"{file.source} names {text}, and there is no {path}.")
         else:
             inside = _files_in(path) if path.is_dir() else [path]
             found |= {one.relative_to(file.folder) for one in inside}
     if lost:
         raise ConfigError(
-            f"{file.where} names what is not in its folder, and would not be found on the "
+            f"{file.source} names what is not in its folder, and would not be found on the "
             "cluster:\n" + "\n".join(lost) + "\nMove it beside the study and name "
             "it relative to that; or, if every node sees it under the same absolute name, say so: "
             "--shared FOLDER."
@@ -157,7 +157,7 @@ def _check_size(file: StudyFile, names: Iterable[Path]) -> None:
     largest = sorted(sizes, key=lambda name: -sizes[name])[:LARGE_SHOWN]
     lines = [f"  {sizes[name] / 1e6:8.1f} MB  {name}" for name in largest]
     raise ConfigError(
-        f"{file.where} would upload {total / 1e6:.0f} MB, more than {MOST_BYTES / 1e6:.0f}:\n"
+        f"{file.source} would upload {total / 1e6:.0f} MB, more than {MOST_BYTES / 1e6:.0f}:\n"
         + "\n".join(lines)
         + "\nPut what is large where every node sees it, name it by its absolute path, and say so: "
         "--shared FOLDER. A model can be a hub name."

@@ -44,5 +44,5 @@ def show_findings(found: Findings, store: Store) -> str:
         )
     lines += [found.caveat] if found.caveat else []
     lines += [f"  {problem}" for problem in found.problems]
-    lines.append(f"Report: {store.where(found.folder)}/report.html")
+    lines.append(f"Report: {store.location(found.folder)}/report.html")
     return "\n".join(lines)

@@ -44,7 +44,7 @@ def show_search(found: SearchResult, store: Store) -> tuple[str, bool]:
     wrong = problems(found)
     lines += [f"  {one}" for one in wrong]
     if winner(found):
-        best = store.where(f"{folder}/best.toml")
+        best = store.location(f"{folder}/best.toml")
         lines.append(f"The winner, as a study: textmill run {best}")
-    lines.append(f"Report: {store.where(folder)}/report.html")
+    lines.append(f"Report: {store.location(folder)}/report.html")
     return "\n".join(lines), not wrong

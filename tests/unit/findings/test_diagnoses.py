@@ -39,7 +39,7 @@ def found(toy):
             store.commit_document(one.name, body)
             known.append(one)
         names_made = frozenset(one.name for one in known)
-        now = replace(survey(plan, store), made=names_made, examinations=known)
+        now = replace(survey(plan, store), finished=names_made, examinations=known)
         names = {view.fingerprint: f"view {place}" for place, view in enumerate(plan.views)}
         return list(diagnoses(now, names))
 
