@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -57,6 +57,8 @@ class Store:
     Attributes:
         root: An absolute folder, or the URL of a prefix of an object store.
     """
+
+    DEFAULT_ROOT: ClassVar[str] = "textmill-out"  # in the folder of who works
 
     root: str
 

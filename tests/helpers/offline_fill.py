@@ -1,6 +1,7 @@
 """A study that is filled by hand: prompts are worded, answered and judged, without Ray."""
 
 import json
+from types import SimpleNamespace
 
 import pyarrow as pa
 
@@ -72,7 +73,7 @@ class OfflineFill:
         self.demand.made(SegmentRef(pool.fingerprint, want.segment))
 
     def engine_of(self, pool):
-        return engine_class(pool.config.engine)(None)
+        return engine_class(pool.config.engine)(SimpleNamespace(store=self.store))
 
     def pool(self, label):
         (found,) = [pool for pool in self.plan.pools if pool.label == label]
