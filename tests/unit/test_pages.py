@@ -163,9 +163,12 @@ def test_every_block_is_of_a_kind_that_is_looked_at():
     for page in PAGES:
         opened = re.findall(r"^```(\w*)\n.*?^```$", text_of(page), re.MULTILINE | re.DOTALL)
         assert text_of(page).count("\n```") == 2 * len(opened)
-        assert {*opened} <= {"", "toml", "bash", "json"}  # "" is for drawings
+        assert {*opened} <= {"", "toml", "bash", "json", "python"}  # "" is for drawings
         for block in blocks(page, "json"):
             assert all(json.loads(line) for line in block.splitlines())
+        for block in blocks(page, "python"):  # it is run in test_study_script
+            assert page == "engine/README.md"
+            assert ast.parse(block)
 
 
 def python_modules():

@@ -1,16 +1,20 @@
 """What scripts have of a study: ``engine.api.Study``, on files alone."""
 
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command import REPOSITORY
 from offline_fill import OfflineFill
 
 from engine.api import ConfigError, RootError, Store, Study
+from engine.make.make import prepare
 from engine.pipeline import report_study
 from engine.status.survey import survey
 from engine.train.run_worker import RunWorker
 
+PAGE = (REPOSITORY / "engine" / "README.md").read_text(encoding="utf-8")
 CONFIGURED = ["train.trainer=user_plugins:Guess", "factors.quantity=[0, 8]", "factors.real=[10]"]
 
 
@@ -18,6 +22,7 @@ CONFIGURED = ["train.trainer=user_plugins:Guess", "factors.quantity=[0, 8]", "fa
 def done(toy):
     """A study whose rows and runs are there, filled without Ray."""
     filled = OfflineFill(toy / "study.toml", CONFIGURED).fill()
+    prepare(filled.plan, filled.store)  # recipes, which engines write first
     worker = RunWorker(filled.store)
     for run in survey(filled.plan, filled.store).missing():
         worker.do(run)
@@ -77,6 +82,22 @@ def test_the_root_is_that_of_the_environment_or_the_default(toy, monkeypatch):
     assert Study.from_file("study.toml").store.root == str(toy / "elsewhere")
     with pytest.raises(ConfigError, match=r"train\.stepz"):
         Study.from_file("study.toml", ["train.stepz=3"])
+
+
+def test_the_script_of_the_page_runs_as_it_stands(done, toy, monkeypatch, capsys):
+    (script,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    levels = "\n".join(["[train]", 'trainer = "user_plugins:Guess"', 'model = "./model"'])
+    study = (toy / "study.toml").read_text().partition("[train]")[0]
+    factors = "[factors]\nquantity = [0, 8]\nreal = [10]\n"
+    (toy / "study.toml").write_text(f"{study}{levels}\n{factors}")
+    monkeypatch.chdir(toy)
+    (toy / "root").rename(toy / "out")
+    names = {}
+    exec(script, names)
+    assert (len(names["scores"]), len(names["rows"])) == (8, 16 * 2)
+    said = capsys.readouterr().out
+    assert "reused" in said
+    assert said.splitlines()[-1] == str(toy / "out" / "studies" / "toy" / "report.html")
 
 
 def test_a_report_is_written_from_what_is_there_as_the_command_does(done):
