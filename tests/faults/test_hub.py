@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from engine.models import resolve_model
 from engine.embeddings import load_encoder
-from engine.train.trainer import RunFailedError
+from engine.errors import RunFailedError
 model = resolve_model("some/encoder", "main", "train.model")
 try:
     load_encoder(model, 64)

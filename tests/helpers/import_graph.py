@@ -76,7 +76,7 @@ def layers(graph):
 
 
 def reached(rooms):
-    """Return the modules that can be reached from rooms of the engine, each by one that imports it."""
+    """Return the modules that rooms of the engine reach, each by one that imports it."""
     by, ahead = {}, [(name, None) for name in modules() if room(name).partition(".")[2] in rooms]
     while ahead:
         name, importer = ahead.pop()

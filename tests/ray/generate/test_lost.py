@@ -32,7 +32,7 @@ def pools(toy, store, tmp_path):
         own = []
         for number in range(count):
             args = f'generate.engine_args={{folder = "{tmp_path}", number = {number}}}'
-            overrides = [f"generate.engine=fragile:{engine}", args]
+            overrides = [f"generate.engine=breaking_engines:{engine}", args]
             made = make_plan(load_study(toy / "study.toml", overrides))
             own += made.pools
         for rows in made.inputs():

@@ -29,7 +29,8 @@ def planned(toy, *overrides):
 def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_them(
     toy, store, ray_up
 ):
-    plan = planned(toy, "factors.strategy=['zero_shot', 'few_shot']", "factors.quantity=[400]")
+    recipes = ["factors.strategy=['zero_shot', 'few_shot']", "curate.filters=['length']"]
+    plan = planned(toy, *recipes, "factors.quantity=[400]")  # of which no row is refused
     prepare(plan, store)
     before = forecast(survey(plan, store))
     assert len(before.unknown) == 2
