@@ -38,6 +38,7 @@ def history_figure(result: SearchResult, label: str) -> Any:  # noqa: ANN401 - u
     for trial in result.trials.values():
         scores = [100 * measured.score for measured in trial.rungs]
         axis.plot([trial.number] * len(scores), scores, "-", lw=1, color=QUIET, zorder=1)
+    # scores at different rungs do not compare: the best so far is of those at the last alone
     best, numbers, steps = None, [], []
     for trial in sorted(result.trials.values(), key=lambda trial: trial.number):
         if len(trial.rungs) == len(rungs):

@@ -287,6 +287,8 @@ def _share(factor: Dimension, trials: Sequence[Trial], result: SearchResult) -> 
         FloatDistribution,
     )
 
+    # Optuna takes no factor that some of the trials lack, and one that is the same in all of them
+    # explains nothing
     shared = [
         dimension
         for dimension in result.space.dimensions

@@ -132,6 +132,7 @@ def _facts(result: SearchResult, best: tuple[Trial, Measured] | None) -> dict[st
     study = result.file.study
     has_tokens = any(measured.tokens for _, measured in measurements(result))
     trials = list(result.trials.values())
+    # where the engine counts no tokens, seconds are the only price there is
     prices = {"tokens": tokens_of} if has_tokens else {}
     if "seconds" in study.search.objectives or not has_tokens:
         prices["seconds"] = seconds_of
