@@ -133,13 +133,15 @@ def submit(  # noqa: PLR0913 - its options
     ] = False,
 ) -> None:
     """Do a study on a cluster, as a job; where it is there already, attach to it."""
-    from jobs.remote.submit import Where
+    from jobs.remote.submit import Submission
     from jobs.remote.submit import submit as send
 
     names, more = variables or [], patterns or []
     command = "search" if searches else "run"
-    where = Where(study, overrides or [], address, root, shared or [], names, more, command)
-    raise typer.Exit(send(where, follows=follow))
+    submission = Submission(
+        study, overrides or [], address, root, shared or [], names, more, command
+    )
+    raise typer.Exit(send(submission, follows=follow))
 
 
 @app.command()
@@ -182,13 +184,13 @@ def doctor(  # noqa: PLR0913 - its options
 ) -> None:
     """Look at every node: versions, GPUs, memory, disk, the root. Before money is spent."""
     if address:
-        from jobs.remote.submit import Where
+        from jobs.remote.submit import Submission
         from jobs.remote.submit import doctor as look_there
 
-        own = study or Path()
+        path = study or Path()
         names, more = variables or [], patterns or []
-        where = Where(own, overrides or [], address, root, shared or [], names, more)
-        raise typer.Exit(look_there(where, has_study=study is not None, json=json))
+        submission = Submission(path, overrides or [], address, root, shared or [], names, more)
+        raise typer.Exit(look_there(submission, has_study=study is not None, json=json))
     from jobs.doctor.doctor import doctor as look_around
 
     text, is_sound = look_around(root, study, overrides or [], against, json=json)
@@ -206,8 +208,8 @@ def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = N
     from jobs.terminal.findings import show_findings
 
     store = Store.open(root)
-    made = make_plan(load_study(study, overrides or []))
-    findings = report_study(made, store)
+    study_plan = make_plan(load_study(study, overrides or []))
+    findings = report_study(study_plan, store)
     typer.echo(show_findings(findings, store))
     raise typer.Exit(1 if findings.problems else 0)
 
@@ -231,9 +233,9 @@ def _pilot(study: Path, root: str, overrides: list[str]) -> str:
     from engine.study.load import load_study
 
     store = Store.open(root)
-    made = make_plan(load_study(study, overrides))
+    study_plan = make_plan(load_study(study, overrides))
     try:
-        rows = make_pilot(made, store)
+        rows = make_pilot(study_plan, store)
     except KeyboardInterrupt:
         raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
     return f"The pilot made {rows} rows." if rows else "Every recipe has rows already."
@@ -247,9 +249,9 @@ def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
 
     store = Store.open(root)
     try:
-        made = make_plan(load_study(study, overrides))
+        study_plan = make_plan(load_study(study, overrides))
         with Screen(Console(stderr=True)) as screen:
-            findings = run_study(made, store, screen)
+            findings = run_study(study_plan, store, screen)
     except KeyboardInterrupt:
         raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
     from jobs.terminal.findings import show_findings  # here: the work need not wait for it

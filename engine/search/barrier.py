@@ -17,7 +17,7 @@ class PhaseBarrier:
     def __init__(self) -> None:
         self._expected: set[int] = set()
         self._asking: dict[int, Point] = {}
-        self._told: dict[tuple[int, int], Verdict] = {}
+        self._verdicts: dict[tuple[int, int], Verdict] = {}
         self._changed = asyncio.Condition()
 
     async def expect(self, numbers: Iterable[int]) -> None:
@@ -32,11 +32,11 @@ class PhaseBarrier:
         A trial whose process was killed begins anew, and is told at once what it was told before.
         """
         async with self._changed:
-            if (number, at) not in self._told:
+            if (number, at) not in self._verdicts:
                 self._asking[number] = point
                 self._changed.notify_all()
-            await self._changed.wait_for(lambda: (number, at) in self._told)
-            return self._told[number, at]
+            await self._changed.wait_for(lambda: (number, at) in self._verdicts)
+            return self._verdicts[number, at]
 
     async def phase(self, seconds: float) -> dict[int, Point] | None:
         """Return the trials that ask, once all do; None if that takes longer."""
@@ -51,9 +51,11 @@ class PhaseBarrier:
                 return None
             return dict(self._asking)
 
-    async def tell(self, told: Mapping[int, Verdict]) -> None:
+    async def tell(self, verdicts: Mapping[int, Verdict]) -> None:
         """Say what the trials of a phase came to."""
         async with self._changed:
-            self._told |= {(number, one.at): one for number, one in told.items()}
+            self._verdicts |= {
+                (number, verdict.at): verdict for number, verdict in verdicts.items()
+            }
             self._expected, self._asking = set(), {}
             self._changed.notify_all()

@@ -35,7 +35,7 @@ class Clock:
             for name in store.names(self._folder)
             if not damage(store, f"{self._folder}/{name}")  # which is told before rows are made
         )
-        self._own = f"{self._folder}/{uuid.uuid4().hex}.json"
+        self._sitting = f"{self._folder}/{uuid.uuid4().hex}.json"
         self._began = self._noted = time.monotonic()
 
     @property
@@ -52,7 +52,7 @@ class Clock:
         """Write down how long this sitting has been."""
         self._noted = time.monotonic()
         seconds = round(self._noted - self._began, 1)
-        self._store.publish(self._own, seal_document({"kind": "sitting", "seconds": seconds}))
+        self._store.publish(self._sitting, seal_document({"kind": "sitting", "seconds": seconds}))
 
     def watching(self, watch: Watch) -> Watch:
         """Return a watch that passes on all progress, and ends work that goes beyond the limit.
@@ -60,11 +60,11 @@ class Clock:
         Where nothing is to be made there is no work: what the store has is read off at any time.
         """
 
-        def told(progress: Progress) -> None:
+        def noting(progress: Progress) -> None:
             watch(progress)
             if time.monotonic() - self._noted > NOTED_EVERY_S:
                 self.note()
             if self.is_over and progress.stage in WORK:
                 raise OutOfTimeError("the search has been at work for as long as it may")
 
-        return told
+        return noting

@@ -39,14 +39,18 @@ def extents(plan: Plan, view: View, quotas: Mapping[str, int], store: Store) -> 
     Raises:
         DamagedError: A file of a view is damaged.
     """
-    found: list[Extent] = []
+    spans: list[Extent] = []
     above: View | None = view
     while above:
         rows = _rows(above, quotas, store)
-        found.append(Extent(above.pool, rows))
+        spans.append(Extent(above.pool, rows))
         if listed := plan.topic_pool(above.pool):
-            whole = {slot: own[-1].stop for slot, own in listed.segments(store).items() if own}
-            found.append(Extent(listed, whole))
+            whole = {
+                slot: segments[-1].stop
+                for slot, segments in listed.segments(store).items()
+                if segments
+            }
+            spans.append(Extent(listed, whole))
         parent = above.pool.parent
         if parent is None:
             break
@@ -54,18 +58,18 @@ def extents(plan: Plan, view: View, quotas: Mapping[str, int], store: Store) -> 
         for slot, count in rows.items():
             label, number = parent.needs(slot, count)
             quotas = {**quotas, label: max(quotas.get(label, 0), number)}
-    return found
+    return spans
 
 
 def _rows(view: View, quotas: Mapping[str, int], store: Store) -> dict[str, int]:
     numbered = AcceptedRows(store, view.folder, view.pool.slots)
-    found: dict[str, int] = {}
+    rows: dict[str, int] = {}
     for label, count in quotas.items():
         if count:
             last = int(numbered.row(label, count - 1)["id"].rpartition("/")[2]) + 1
             slot = view.slot_of(label)
-            found[slot] = max(found.get(slot, 0), last)
-    return found
+            rows[slot] = max(rows.get(slot, 0), last)
+    return rows
 
 
 def cost(extent: Extent, store: Store) -> Spent:

@@ -42,7 +42,9 @@ class Dimension:
     @property
     def fields(self) -> set[str]:
         """What it sets."""
-        return {self.field} if self.range else {f for one in self.choices for f in one.settings}
+        return (
+            {self.field} if self.range else {f for choice in self.choices for f in choice.settings}
+        )
 
     def choice(self, level: Level) -> Choice:
         """Return what a level sets.
@@ -52,9 +54,9 @@ class Dimension:
         """
         if self.range:
             return Choice(level, {self.field: level})
-        for one in self.choices:
-            if one.level == level and isinstance(one.level, bool) == isinstance(level, bool):
-                return one
+        for choice in self.choices:
+            if choice.level == level and isinstance(choice.level, bool) == isinstance(level, bool):
+                return choice
         raise KeyError(level)
 
     def tidy(self, value: float) -> int | float:
@@ -72,7 +74,7 @@ class Dimension:
         digits = DIGITS - 1 - math.floor(math.log10(abs(value)))
         return min(max(round(value, digits), low), high)
 
-    def given(self, value: Any, here: str) -> Level:  # noqa: ANN401 - whatever stood in the file
+    def written_level(self, value: Any, here: str) -> Level:  # noqa: ANN401 - whatever stood in the file
         """Return a level that somebody wrote down.
 
         Raises:
@@ -118,24 +120,26 @@ def dimension(name: str, levels: Any, file: StudyFile) -> Dimension:  # noqa: AN
             "of levels."
         )
     if kind is int:
-        own = _whole(levels, field, file.source)
+        bounds = _whole(levels, field, file.source)
     else:
-        own = levels.model_copy(update={"low": float(levels.low), "high": float(levels.high)})
-    if own.step is not None:
-        steps = math.floor((own.high - own.low) / own.step + 1e-9)
-        high = own.low + steps * own.step
-        own = own.model_copy(update={"high": high if kind is int else round(high, STEP_DIGITS)})
-    made = Dimension(name, (), own, field, kind is int)
-    for end in (own.low, own.high):
+        bounds = levels.model_copy(update={"low": float(levels.low), "high": float(levels.high)})
+    if bounds.step is not None:
+        steps = math.floor((bounds.high - bounds.low) / bounds.step + 1e-9)
+        high = bounds.low + steps * bounds.step
+        bounds = bounds.model_copy(
+            update={"high": high if kind is int else round(high, STEP_DIGITS)}
+        )
+    factor = Dimension(name, (), bounds, field, kind is int)
+    for end in (bounds.low, bounds.high):
         _check_alone(field, end, file)
-    return made
+    return factor
 
 
-def _whole(levels: Range, field: str, where: str) -> Range:
+def _whole(levels: Range, field: str, source: str) -> Range:
     numbers = {"low": levels.low, "high": levels.high, "step": levels.step}
     for end in numbers.values():
         if end is not None and end != int(end):
-            raise ConfigError(f"{where}: {field} is a whole number, and {end:g} is none.")
+            raise ConfigError(f"{source}: {field} is a whole number, and {end:g} is none.")
     return levels.model_copy(
         update={name: None if end is None else int(end) for name, end in numbers.items()}
     )
@@ -149,24 +153,28 @@ def _check_alone(field: str, value: Any, file: StudyFile) -> None:  # noqa: ANN4
     validate(alone, {name: value}, f"{file.source}, [factors] {section}", file.folder)
 
 
-def some_levels(one: Dimension) -> list[Level]:
+def some_levels(factor: Dimension) -> list[Level]:
     """Return all levels, or both ends of a range."""
-    return [one.range.low, one.range.high] if one.range else [own.level for own in one.choices]
+    return (
+        [factor.range.low, factor.range.high]
+        if factor.range
+        else [choice.level for choice in factor.choices]
+    )
 
 
-def random_level(one: Dimension, chance: random.Random) -> Level:
+def random_level(factor: Dimension, chance: random.Random) -> Level:
     """Draw a level, all alike; on a log scale, those of each decade."""
-    if one.range is None:
-        return chance.choice(one.choices).level
-    low, high = one.range.low, one.range.high
-    if one.range.step is not None:
-        steps = round((high - low) / one.range.step)
-        return one.tidy(low + chance.randint(0, steps) * one.range.step)
-    if one.is_whole and not one.range.log:
+    if factor.range is None:
+        return chance.choice(factor.choices).level
+    low, high = factor.range.low, factor.range.high
+    if factor.range.step is not None:
+        steps = round((high - low) / factor.range.step)
+        return factor.tidy(low + chance.randint(0, steps) * factor.range.step)
+    if factor.is_whole and not factor.range.log:
         return chance.randint(int(low), int(high))
-    if one.range.log:
-        return one.tidy(math.exp(chance.uniform(math.log(low), math.log(high))))
-    return one.tidy(chance.uniform(low, high))
+    if factor.range.log:
+        return factor.tidy(math.exp(chance.uniform(math.log(low), math.log(high))))
+    return factor.tidy(chance.uniform(low, high))
 
 
 def _number_of(field: str) -> type | None:

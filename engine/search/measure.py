@@ -16,6 +16,7 @@ from engine.make.work import Work
 from engine.plan.cell import Cell
 from engine.plan.plan import Plan, make_plan
 from engine.search.cost import cost, extents
+from engine.search.identities import IdentityMap
 from engine.search.space import Space
 from engine.search.trial_book import Measured, Trial, Unmeasured
 from engine.status.files import damaged_files, files_of
@@ -74,8 +75,8 @@ class TrialRunner(contextlib.ExitStack):
             DamagedError: A file is damaged again that was made anew.
         """
         refused = self._plan(asked)
-        left = [(trial, rows) for trial, rows in asked if trial.number not in refused]
-        if not left or self.plan is None:
+        remaining = [(trial, rows) for trial, rows in asked if trial.number not in refused]
+        if not remaining or self.plan is None:
             return dict(refused)
         plan = self.plan
         self._check(plan)
@@ -83,11 +84,11 @@ class TrialRunner(contextlib.ExitStack):
         def attempt() -> dict[int, Measured | Unmeasured]:
             making = self._make(plan)
             self.troubles, self.is_spent = list(making.filled.troubles), making.filled.is_spent
-            return self._readings(left, _Readings(making))
+            return self._readings(remaining, _Readings(making))
 
-        found = mending(self._store, self._watch, attempt)
+        readings = mending(self._store, self._watch, attempt)
         self._checked |= set(files_of(plan, self._store))
-        return {**refused, **found}
+        return {**refused, **readings}
 
     def read_off(
         self, asked: Sequence[tuple[Trial, int]], why: str
@@ -99,9 +100,12 @@ class TrialRunner(contextlib.ExitStack):
         now = survey(plan, self._store)
         making = Making({}, Filled(now, [why], is_spent=True), now)
         planned = [(trial, rows) for trial, rows in asked if (trial.number, rows) in self.asked]
-        found = self._readings(planned, _Readings(making))
+        readings = self._readings(planned, _Readings(making))
         cut = {trial.number: Unmeasured(rows, why, is_cut_off=True) for trial, rows in asked}
-        return {**cut, **{at: one for at, one in found.items() if isinstance(one, Measured)}}
+        return {
+            **cut,
+            **{at: reading for at, reading in readings.items() if isinstance(reading, Measured)},
+        }
 
     def _readings(
         self, asked: Sequence[tuple[Trial, int]], readings: "_Readings"
@@ -116,36 +120,43 @@ class TrialRunner(contextlib.ExitStack):
         Trials that failed are left out: they would be made again in each phase, and if one came to
         something in the end, a search that is resumed would take another course.
         """
-        trials = {trial.number: trial for trial, _ in asked}
-        self._trials |= trials
-        refused: dict[int, Unmeasured] = {}
         for trial, rows in asked:
+            self._trials[trial.number] = trial
             self.asked[trial.number, rows] = self._space.condition(trial.point, rows)
         try:
             self.plan = make_plan(self._within_budget(), self._going())
-        except InputError:
-            for trial, rows in asked:
-                condition = self.asked[trial.number, rows]
-                try:
-                    make_plan(self._file, [condition])
-                except InputError as error:
-                    refused[trial.number] = Unmeasured(rows, str(error))
-                    del self.asked[trial.number, rows]
+            return {}
+        except InputError:  # which does not say whose it is
+            refused = self._refused(asked)
             if not refused:
                 raise
-            going = self._going()
-            self.plan = make_plan(self._within_budget(), going) if going else None
+        for number, unmeasured in refused.items():
+            del self.asked[number, unmeasured.rows]
+        going = self._going()
+        self.plan = make_plan(self._within_budget(), going) if going else None
+        return refused
+
+    def _refused(self, asked: Sequence[tuple[Trial, int]]) -> dict[int, Unmeasured]:
+        """Plan each trial alone; return those that cannot be planned, with the reason."""
+        refused: dict[int, Unmeasured] = {}
+        for trial, rows in asked:
+            try:
+                make_plan(self._file, [self.asked[trial.number, rows]])
+            except InputError as error:
+                refused[trial.number] = Unmeasured(rows, str(error))
         return refused
 
     def _within_budget(self) -> StudyFile:
         """Return the study with the tokens that are left, those of trials that failed taken off."""
         study = self._file.study
         if self.plan:
-            by_condition = {id(own): number for (number, _), own in self.asked.items()}
+            numbers = IdentityMap(
+                (condition, number) for (number, _), condition in self.asked.items()
+            )
             failed: list[Pool] = []
             going: list[Pool] = []
             for cell in self.plan.cells:
-                standing = self._trials[by_condition[id(cell.condition)]].standing
+                standing = self._trials[numbers[cell.condition]].standing
                 if cell.mix.view:
                     (failed if standing == "failed" else going).append(cell.mix.view.pool)
             self._given_up |= {pool.fingerprint: pool for pool in self.plan.with_sources(failed)}
@@ -155,10 +166,10 @@ class TrialRunner(contextlib.ExitStack):
         lost = taken(self._given_up.values(), self._store, study.name)
         if limit is None or not lost.rows:
             return self._file
-        left = max(0, limit - int(lost.prompt_tokens + lost.tokens))
-        budget = study.budget.model_copy(update={"max_tokens": left})
-        own = study.model_copy(update={"budget": budget})
-        return StudyFile(own, self._file.tasks, self._file.path)
+        remaining = max(0, limit - int(lost.prompt_tokens + lost.tokens))
+        budget = study.budget.model_copy(update={"max_tokens": remaining})
+        limited_study = study.model_copy(update={"budget": budget})
+        return StudyFile(limited_study, self._file.tasks, self._file.path)
 
     def _going(self) -> list[Condition]:
         return [
@@ -170,8 +181,8 @@ class TrialRunner(contextlib.ExitStack):
     def _check(self, plan: Plan) -> None:
         """Set aside what is damaged of what was there before this sitting, each file once."""
         new = set(files_of(plan, self._store)) - self._checked
-        for found in list(damaged_files(sorted(new), self._store)):
-            mend(found, self._store, self._watch)
+        for damaged in list(damaged_files(sorted(new), self._store)):
+            mend(damaged, self._store, self._watch)
 
     def _make(self, plan: Plan) -> Making:
         work = self._cover.on(plan)
@@ -207,47 +218,51 @@ class _Readings:
         now = making.now
         self._plan, self._now, self._store = now.plan, now, now.seen
         self._failures, self._filled = making.failures, making.filled
-        self._ready = {id(ready.cell): ready for ready in now.ready}
-        self._given_up = {id(cell): why for cell, why in now.given_up}
+        self._ready = IdentityMap((ready.cell, ready) for ready in now.ready)
+        self._given_up = IdentityMap(now.given_up)
 
     def of(self, condition: Condition, rows: int) -> Measured | Unmeasured:
         cells = [cell for cell in self._plan.cells if cell.condition is condition]
         for cell in cells:
-            if why := self._given_up.get(id(cell)):
-                return Unmeasured(rows, why)
-            if id(cell) not in self._ready:
+            if cell in self._given_up:
+                return Unmeasured(rows, self._given_up[cell])
+            if cell not in self._ready:
                 troubles = self._filled.troubles
                 why = troubles[0] if troubles else "its rows could not be made"
                 return Unmeasured(rows, why, is_cut_off=self._filled.is_spent)
-        ready = [self._ready[id(cell)] for cell in cells]
-        for one in ready:
-            for run in one.runs:
+        ready = [self._ready[cell] for cell in cells]
+        for ready_cell in ready:
+            for run in ready_cell.runs:
                 if run.name not in self._now.finished:
                     return Unmeasured(rows, self._failures.get(run.name) or "it was not trained")
         return self._measured(ready, rows)
 
     def _measured(self, ready: Sequence[Ready], rows: int) -> Measured:
         # replicates that came to the very same runs, such as those of recorded rows, are one draw
-        distinct = {frozenset(run.name for run in one.runs): one.runs for one in ready}
+        distinct = {
+            frozenset(run.name for run in ready_cell.runs): ready_cell.runs for ready_cell in ready
+        }
         bodies = [[self._store.document(run.name) for run in runs] for runs in distinct.values()]
         validation, test = (self._draws(bodies, split) for split in ("validation", "test"))
-        took = [self._took(one.cell) for one in ready]
+        took = [self._took(ready_cell.cell) for ready_cell in ready]
         return Measured(
             rows=rows,
             score=mean(validation),
             test=tuple(test),
-            runs=sum(len(own) for own in bodies),
-            tokens=sum(one.prompt_tokens + one.tokens for one in took),
-            engine_s=sum(one.engine_s - one.start_s for one in took),
-            train_s=sum(body["train_seconds"] for own in bodies for body in own),
-            is_short=any(one.rows.short for one in ready),
+            runs=sum(len(replicate) for replicate in bodies),
+            tokens=sum(spent.prompt_tokens + spent.tokens for spent in took),
+            engine_s=sum(spent.engine_s - spent.start_s for spent in took),
+            train_s=sum(body["train_seconds"] for replicate in bodies for body in replicate),
+            is_short=any(ready_cell.rows.short for ready_cell in ready),
         )
 
     def _draws(self, bodies: Sequence[Sequence[Mapping[str, Any]]], split: str) -> list[float]:
         """Return a metric of each replicate's mean; where there is one alone, of each repeat."""
         metric = self._plan.file.study.metric
-        scores = [[float(body["splits"][split][metric]) for body in own] for own in bodies]
-        return [mean(own) for own in scores] if len(scores) > 1 else scores[0]
+        scores = [
+            [float(body["splits"][split][metric]) for body in replicate] for replicate in bodies
+        ]
+        return [mean(repeats) for repeats in scores] if len(scores) > 1 else scores[0]
 
     def _took(self, cell: Cell) -> Spent:
         total = Spent()

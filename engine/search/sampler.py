@@ -48,7 +48,10 @@ class Sampler:
         self._space, self._has_one = space, len(config.objectives) == 1
         self._study = optuna.create_study(
             sampler=_sampler(config),
-            directions=["maximize" if one == "score" else "minimize" for one in config.objectives],
+            directions=[
+                "maximize" if objective == "score" else "minimize"
+                for objective in config.objectives
+            ],
         )
         self._open: dict[int, optuna.Trial] = {}
         self._seen: set[bytes] = set()
@@ -79,20 +82,22 @@ class Sampler:
         if start is not None:
             self._study.enqueue_trial(dict(start))
         trial = self._study.ask()
-        point = self._space.suggest(lambda one: _draw(trial, one))
+        point = self._space.suggest(lambda factor: _draw(trial, factor))
         if key_of(point) not in self._seen and self._space.has(point):
             return self._propose(trial, point)
         self._forget(trial)
         return None
 
-    def _some_new(self, given: Point | None = None) -> Point | None:
+    def _some_new(self, levels: Point | None = None) -> Point | None:
         """Draw a new point at random; with given levels, if there are any."""
         chance = random.Random(f"{self._seed} {self._count}")
-        if self._space.is_small and given is None:
-            left = [own for own in self._space.points() if key_of(own) not in self._seen]
-            return chance.choice(left) if left else None
-        drawn = (self._space.suggest_at_random(chance, given) for _ in range(DRAWS))
-        new = (own for own in drawn if key_of(own) not in self._seen and self._space.has(own))
+        if self._space.is_small and levels is None:
+            unseen = [point for point in self._space.points() if key_of(point) not in self._seen]
+            return chance.choice(unseen) if unseen else None
+        drawn = (self._space.suggest_at_random(chance, levels) for _ in range(DRAWS))
+        new = (
+            point for point in drawn if key_of(point) not in self._seen and self._space.has(point)
+        )
         return next(new, None)
 
     def tell_rung(self, number: int, rows: int, score: float) -> None:
@@ -152,15 +157,15 @@ def _sampler(config: SearchConfig) -> "optuna.samplers.BaseSampler":
     return optuna.samplers.RandomSampler(seed=config.seed)
 
 
-def _draw(trial: "optuna.Trial", one: Dimension) -> Level:
-    if one.range is None:
-        drawn: Level = trial.suggest_categorical(one.name, [c.level for c in one.choices])
+def _draw(trial: "optuna.Trial", factor: Dimension) -> Level:
+    if factor.range is None:
+        drawn: Level = trial.suggest_categorical(factor.name, [c.level for c in factor.choices])
         return drawn
-    span: Mapping[str, bool | float] = {"log": one.range.log}
-    if one.range.step is not None:
-        span = {"step": one.range.step}
-    if one.is_whole:
-        return trial.suggest_int(one.name, int(one.range.low), int(one.range.high), **span)  # type: ignore[arg-type]
-    return one.tidy(
-        trial.suggest_float(one.name, one.range.low, one.range.high, **span)  # type: ignore[arg-type]
+    span: Mapping[str, bool | float] = {"log": factor.range.log}
+    if factor.range.step is not None:
+        span = {"step": factor.range.step}
+    if factor.is_whole:
+        return trial.suggest_int(factor.name, int(factor.range.low), int(factor.range.high), **span)  # type: ignore[arg-type]
+    return factor.tidy(
+        trial.suggest_float(factor.name, factor.range.low, factor.range.high, **span)  # type: ignore[arg-type]
     )

@@ -80,8 +80,8 @@ def prepare(file: StudyFile) -> Prepared:
     """
     study = file.study
     if study.search.max_tokens is not None:
-        own = study.budget.max_tokens
-        least = min(study.search.max_tokens, own) if own is not None else study.search.max_tokens
+        limits = [study.search.max_tokens, study.budget.max_tokens]
+        least = min(limit for limit in limits if limit is not None)
         budget = study.budget.model_copy(update={"max_tokens": least})
         file = StudyFile(study.model_copy(update={"budget": budget}), file.tasks, file.path)
     space = Space(file)
@@ -180,26 +180,32 @@ class _Searching:
         asked = self._course.begin(points)
         self._show()
         came_to = self._measure(asked)
-        told = self._course.end(came_to, is_over=self._is_over(came_to))
+        verdicts = self._course.end(came_to, is_over=self._is_over(came_to))
         self._clock.note()
         self._say(asked)
-        return told
+        return verdicts
 
     def _measure(self, asked: list[tuple[Trial, int]]) -> dict[int, Measured | Unmeasured]:
         try:
-            found = self._runner.measure(asked)
+            came_to = self._runner.measure(asked)
         except OutOfTimeError as over:
             if str(over) not in self.troubles:
                 self.troubles.append(f"{str(over)[0].upper()}{str(over)[1:]}: see max_hours.")
-            found = self._runner.read_off(asked, str(over))
-        self.troubles += [one for one in self._runner.troubles if one not in self.troubles]
-        return found
+            came_to = self._runner.read_off(asked, str(over))
+        self.troubles += [
+            trouble for trouble in self._runner.troubles if trouble not in self.troubles
+        ]
+        return came_to
 
     def _is_over(self, came_to: dict[int, Measured | Unmeasured]) -> bool:
         """Say whether a limit is reached, or nothing ever came of anything."""
-        is_cut_off = any(isinstance(one, Unmeasured) and one.is_cut_off for one in came_to.values())
-        has_some = any(isinstance(one, Measured) for one in came_to.values())
-        is_hopeless = not has_some and not any(one.rungs for one in self._course.trials.values())
+        is_cut_off = any(
+            isinstance(reading, Unmeasured) and reading.is_cut_off for reading in came_to.values()
+        )
+        has_some = any(isinstance(reading, Measured) for reading in came_to.values())
+        is_hopeless = not has_some and not any(
+            trial.rungs for trial in self._course.trials.values()
+        )
         return is_cut_off or is_hopeless
 
     def _show(self, note: str = "") -> None:
@@ -211,10 +217,10 @@ class _Searching:
         """Say what came of a phase."""
         trials = self._course.trials.values()
         rungs = Counter(rows for _, rows in asked)
-        told = ", ".join(f"{count} at {rows:,} rows" for rows, count in sorted(rungs.items()))
-        best = max((one.last.score for one in trials if one.last), default=None)
+        counts = ", ".join(f"{count} at {rows:,} rows" for rows, count in sorted(rungs.items()))
+        best = max((trial.last.score for trial in trials if trial.last), default=None)
         known = f"; best so far {100 * best:.1f} on validation" if best is not None else ""
-        self._show(f"phase {self._course.phases}: measured {told}{known}")
+        self._show(f"phase {self._course.phases}: measured {counts}{known}")
 
 
 def _run_trials(file: StudyFile, board: Actor) -> list[str]:

@@ -49,82 +49,98 @@ class Space:
     """
 
     def __init__(self, file: StudyFile) -> None:
-        self._file, self._where = file, file.source
-        study = file.study
-        if len(file.tasks) > 1:
-            raise ConfigError(
-                f"{self._where}: a search has one task; choose one, such as "
-                f"--set 'task=\"{study.task[0]}\"'."
-            )
+        self._file, self._source = file, file.source
+        self._check_task()
+        levels = file.study.factors
         self._applying_after: dict[bytes, frozenset[str]] = {}
-        given = {name: own for name, own in study.factors.items() if name in QUANTITIES}
-        made = [
-            dimension(name, own, file) for name, own in study.factors.items() if name not in given
-        ]
-        check_apart({one.name: one.fields for one in made}, self._where)
-        if taken := next((one.name for one in made if one.name in COLUMNS), None):
+        quantities = {name: levels[name] for name in levels if name in QUANTITIES}
+        factors = [dimension(name, levels[name], file) for name in levels if name not in quantities]
+        self._check_names(factors)
+        self._quantity = next(iter(quantities), QUANTITIES[0])
+        self.rungs = self._rungs(quantities.get(self._quantity))
+        self._check_factors(factors)
+        # those first that decide which others apply: suggest draws in this order
+        self.dimensions = sorted(factors, key=_precedence)
+        self._by_name = {factor.name: factor for factor in factors}
+        self._check_exclusions(factors)
+        self._check_sampler()
+        self._check_cover()
+        self.starts = [self._start(start) for start in file.study.search.start_from]
+
+    def _check_task(self) -> None:
+        if len(self._file.tasks) > 1:
             raise ConfigError(
-                f"{self._where}: {taken!r} is a column of a search's results; choose another name."
+                f"{self._source}: a search has one task; choose one, such as "
+                f"--set 'task=\"{self._file.study.task[0]}\"'."
             )
-        self._quantity = next(iter(given), QUANTITIES[0])
-        self.rungs = self._rungs(given.get(self._quantity))
-        for one in made:
-            if QUANTITY in one.fields:
-                raise ConfigError(
-                    f"{self._where}: the factor {one.name!r} sets quantity, which in a search is "
-                    "the budget that trials are given: see rungs in [search]."
-                )
-        if not made:
+
+    def _check_names(self, factors: Sequence[Dimension]) -> None:
+        check_apart({factor.name: factor.fields for factor in factors}, self._source)
+        if taken := next((factor.name for factor in factors if factor.name in COLUMNS), None):
             raise ConfigError(
-                f"{self._where}: there is nothing to search: [factors] has no factor besides "
+                f"{self._source}: {taken!r} is a column of a search's results; choose another name."
+            )
+
+    def _check_factors(self, factors: Sequence[Dimension]) -> None:
+        for factor in factors:
+            if QUANTITY in factor.fields:
+                raise ConfigError(
+                    f"{self._source}: the factor {factor.name!r} sets quantity, which in a search "
+                    "is the budget that trials are given: see rungs in [search]."
+                )
+        if not factors:
+            raise ConfigError(
+                f"{self._source}: there is nothing to search: [factors] has no factor besides "
                 'quantity. Give some, such as strategy = ["zero_shot", "topic"] or '
                 "temperature = {low = 0.3, high = 1.3}."
             )
-        self.dimensions = sorted(made, key=_precedence)
-        self._by_name = {one.name: one for one in made}
-        self._check_exclusions(made)
-        ranged = next((one.name for one in made if one.range), None)
-        if study.search.sampler == "grid" and ranged:
+
+    def _check_sampler(self) -> None:
+        ranged = next((name for name, factor in self._by_name.items() if factor.range), None)
+        if self._file.study.search.sampler == "grid" and ranged:
             raise ConfigError(
-                f"{self._where}: sampler is 'grid', but {ranged!r} is a range: give a list of "
+                f"{self._source}: sampler is 'grid', but {ranged!r} is a range: give a list of "
                 'levels, or sampler = "tpe" or "random".'
             )
+
+    def _check_cover(self) -> None:
         if not any(self.cover()):
             raise ConfigError(
-                f"{self._where}: there is no trial to make: no factor applies, or all combinations "
-                "of levels are excluded, or refused by the fields that they set."
+                f"{self._source}: there is no trial to make: no factor applies, or all "
+                "combinations of levels are excluded, or refused by the fields that they set."
             )
-        self.starts = [self._start(given) for given in study.search.start_from]
 
     @property
     def is_finite(self) -> bool:
         """Whether all trials can be told: no factor has a range."""
-        return all(not one.range for one in self.dimensions)
+        return all(not factor.range for factor in self.dimensions)
 
     @property
     def is_small(self) -> bool:
         """Whether they are so few, too, that all of them can be looked at."""
         count = 1
-        for one in self.dimensions:
-            count *= len(one.choices)
+        for factor in self.dimensions:
+            count *= len(factor.choices)
         return self.is_finite and count <= MANY
 
     def suggest(self, draw: Callable[[Dimension], Level]) -> Point:
         """Draw a level of each factor that applies to what was drawn before."""
         cell: dict[str, Choice] = {}
-        for one in self.dimensions:
+        for factor in self.dimensions:
             applying = self._applying(cell)
-            if one.fields & applying:
-                choice = one.choice(draw(one))
+            if factor.fields & applying:
+                choice = factor.choice(draw(factor))
                 if applying & set(choice.settings):  # bundled levels may differ in what they set
-                    cell[one.name] = choice
+                    cell[factor.name] = choice
         return {name: choice.level for name, choice in cell.items()}
 
-    def suggest_at_random(self, chance: random.Random, given: Point | None = None) -> Point:
+    def suggest_at_random(self, chance: random.Random, levels: Point | None = None) -> Point:
         """Draw every level that is not given, all alike."""
-        known = given or {}
+        known = levels or {}
         return self.suggest(
-            lambda one: known[one.name] if one.name in known else random_level(one, chance)
+            lambda factor: (
+                known[factor.name] if factor.name in known else random_level(factor, chance)
+            )
         )
 
     def has(self, point: Point) -> bool:
@@ -146,8 +162,8 @@ class Space:
         names = [name for name in self._file.study.factors if name in self._by_name]
         levels = [[choice.level for choice in self._by_name[name].choices] for name in names]
         for cell in product(*levels):
-            given = dict(zip(names, cell, strict=True))
-            point = self.suggest(lambda one, given=given: given[one.name])  # type: ignore[misc]
+            by_name = dict(zip(names, cell, strict=True))
+            point = self.suggest(lambda factor, by_name=by_name: by_name[factor.name])  # type: ignore[misc]
             if key_of(point) not in seen:
                 seen.add(key_of(point))
                 if self.has(point):
@@ -159,15 +175,15 @@ class Space:
         What is wrong with a level is found by planning these, before anything starts.
         """
         seen: set[bytes] = set()
-        switches = [one for one in self.dimensions if one.fields & set(SWITCHES)]
-        for levels in product(*(some_levels(one) for one in switches)):
-            first = dict(zip((one.name for one in switches), levels, strict=True))
+        switches = [factor for factor in self.dimensions if factor.fields & set(SWITCHES)]
+        for levels in product(*(some_levels(factor) for factor in switches)):
+            first = dict(zip((factor.name for factor in switches), levels, strict=True))
             wanted: list[dict[str, Level]] = [first]
-            for one in self.dimensions:
-                if one not in switches:
-                    wanted += [{**first, one.name: level} for level in some_levels(one)]
-            for given in wanted:
-                point = self._completed(given)
+            for factor in self.dimensions:
+                if factor not in switches:
+                    wanted += [{**first, factor.name: level} for level in some_levels(factor)]
+            for partial in wanted:
+                point = self._completed(partial)
                 if point is not None and key_of(point) not in seen:
                     seen.add(key_of(point))
                     yield point
@@ -185,14 +201,14 @@ class Space:
         count = Choice(quantity, {QUANTITY: quantity})
         return condition_of(self._file, {"task": task, **cell, self._quantity: count}, READERS)
 
-    def _completed(self, given: Mapping[str, Level]) -> Point | None:
+    def _completed(self, levels: Mapping[str, Level]) -> Point | None:
         """Return some point with given levels; None if there is none, or none is found."""
-        point = self.suggest(lambda one: given.get(one.name, some_levels(one)[0]))
+        point = self.suggest(lambda factor: levels.get(factor.name, some_levels(factor)[0]))
         chance = random.Random(0)
         for _ in range(COMPLETIONS):
             if self.has(point):
                 return point
-            point = self.suggest_at_random(chance, given)
+            point = self.suggest_at_random(chance, levels)
         return None
 
     def _applying(self, cell: Mapping[str, Choice]) -> frozenset[str]:
@@ -207,12 +223,12 @@ class Space:
         if key not in self._applying_after:
             task = Choice(next(iter(self._file.tasks)), {})
             some = Choice(None, {**settings, QUANTITY: 1})
-            made = condition_of(self._file, {"task": task, "": some}, READERS)
+            condition = condition_of(self._file, {"task": task, "": some}, READERS)
             fields = {f"mix.{name}" for name in SECTIONS["mix"].model_fields}
             fields |= {f"curate.{name}" for name in SECTIONS["curate"].model_fields}
-            fields |= {f"train.{name}" for name in READERS.train(made.train)}
-            if made.generate:
-                fields |= {f"generate.{name}" for name in READERS.generate(made.generate)}
+            fields |= {f"train.{name}" for name in READERS.train(condition.train)}
+            if condition.generate:
+                fields |= {f"generate.{name}" for name in READERS.generate(condition.generate)}
             self._applying_after[key] = frozenset(fields)
         return self._applying_after[key]
 
@@ -237,62 +253,62 @@ class Space:
         study, config = self._file.study, self._file.study.search
         if isinstance(levels, Range):
             raise ConfigError(
-                f"{self._where}: quantity is a range; in a search it is the budget that trials are "
-                "given: write its rungs, such as quantity = [100, 300, 900]."
+                f"{self._source}: quantity is a range; in a search it is the budget that trials "
+                "are given: write its rungs, such as quantity = [100, 300, 900]."
             )
         if config.rungs:
             return list(config.rungs)
         if levels is None:
             top, by = study.mix.quantity, config.reduction_factor
             levels = sorted({round(top / by**power) for power in range(RUNGS)} - {0})
-        for one in levels:
-            if not isinstance(one, int) or isinstance(one, bool):
+        for level in levels:
+            if not isinstance(level, int) or isinstance(level, bool):
                 raise ConfigError(
-                    f"{self._where}: quantity counts rows, and {one!r} is no whole number."
+                    f"{self._source}: quantity counts rows, and {level!r} is no whole number."
                 )
         rungs: list[int] = levels[1:] if levels[:1] == [0] else list(levels)  # 0: real rows alone
         if not rungs or min(rungs) < 1:
-            raise ConfigError(f"{self._where}: a rung has at least one synthetic row.")
+            raise ConfigError(f"{self._source}: a rung has at least one synthetic row.")
         try:
             check_rising(rungs)
         except ValueError as error:
-            raise ConfigError(f"{self._where}, [factors] {self._quantity}: {error}.") from error
+            raise ConfigError(f"{self._source}, [factors] {self._quantity}: {error}.") from error
         return rungs
 
-    def _check_exclusions(self, made: Sequence[Dimension]) -> None:
+    def _check_exclusions(self, factors: Sequence[Dimension]) -> None:
         for exclusion in self._file.study.exclude:
-            for one in made:
-                if one.range and one.name in exclusion:
+            for factor in factors:
+                if factor.range and factor.name in exclusion:
                     raise ConfigError(
-                        f"{self._where}, [[exclude]]: {one.name} is a range, of which no single "
-                        "level can be left out."
+                        f"{self._source}, [[exclude]]: {factor.name} is a range, of which no "
+                        "single level can be left out."
                     )
-        named = {one.name: list(one.choices) for one in made if not one.range}
+        named = {factor.name: list(factor.choices) for factor in factors if not factor.range}
         named["task"] = [Choice(name, {}) for name in self._file.tasks]
         levels = self._file.study.factors.get(self._quantity)
         known = [*self.rungs, *(levels if isinstance(levels, list) else [])]
         named[self._quantity] = [Choice(rung, {}) for rung in known]
-        check_exclusions(self._file.study, named, self._where)
+        check_exclusions(self._file.study, named, self._source)
 
-    def _start(self, given: Mapping[str, Any]) -> Point:
-        here = f"{self._where}, [search] start_from"
-        found: dict[str, Level] = {}
-        for name, value in given.items():
+    def _start(self, written: Mapping[str, Any]) -> Point:
+        here = f"{self._source}, [search] start_from"
+        levels: dict[str, Level] = {}
+        for name, value in written.items():
             if name not in self._by_name:
                 hint = did_you_mean(name, self._by_name)
                 raise ConfigError(f"{here}: no factor {name!r} is searched.{hint}")
-            found[name] = self._by_name[name].given(value, here)
-        point = self._completed(found)
+            levels[name] = self._by_name[name].written_level(value, here)
+        point = self._completed(levels)
         if point is None:
-            raise ConfigError(f"{here}: {dict(given)} is no trial: it is excluded, or refused.")
-        for name in found:
+            raise ConfigError(f"{here}: {dict(written)} is no trial: it is excluded, or refused.")
+        for name in levels:
             if name not in point:
-                raise ConfigError(f"{here}: {name} does not apply to the rest of {dict(given)}.")
-        return found
+                raise ConfigError(f"{here}: {name} does not apply to the rest of {dict(written)}.")
+        return levels
 
 
-def _precedence(one: Dimension) -> int:
-    places = [SWITCHES.index(field) for field in one.fields if field in SWITCHES]
+def _precedence(factor: Dimension) -> int:
+    places = [SWITCHES.index(field) for field in factor.fields if field in SWITCHES]
     return min(places, default=len(SWITCHES))
 
 

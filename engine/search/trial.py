@@ -46,6 +46,6 @@ def run_trial(config: dict[str, Any], board: "Actor") -> None:
 
     at, goes_on = 0, True
     while goes_on:
-        told: Verdict = ray.get(board.measured.remote(config["number"], config["point"], at))
-        tune.report(told._asdict())
-        at, goes_on = at + 1, told.goes_on
+        verdict: Verdict = ray.get(board.measured.remote(config["number"], config["point"], at))
+        tune.report(verdict._asdict())
+        at, goes_on = at + 1, verdict.goes_on

@@ -79,12 +79,12 @@ class Trial:
         """Return what it came to, in the order of the objectives; None if to nothing."""
         if self.last is None:
             return None
-        own = {
+        by_objective = {
             "score": self.last.score,
             "tokens": self.last.tokens,
-            "seconds": self.last.engine_s + sum(one.train_s for one in self.rungs),
+            "seconds": self.last.engine_s + sum(rung.train_s for rung in self.rungs),
         }
-        return [own[name] for name in config.objectives]
+        return [by_objective[name] for name in config.objectives]
 
 
 class TrialBook:
@@ -127,24 +127,24 @@ class TrialBook:
             What each of them is told.
         """
         self.phases += 1
-        for number, found in came_to.items():
-            self._note(self.trials[number], found)
+        for number, outcome in came_to.items():
+            self._note(self.trials[number], outcome)
         on = self._going_on() if not is_over else set()
         for number in came_to:
             trial = self.trials[number]
             if trial.standing == "at work" and number not in on:
                 trial.standing = "cut off" if is_over else "stopped"
         return {
-            number: self._told(self.trials[number], found, may_ask=not is_over)
-            for number, found in came_to.items()
+            number: self._verdict(self.trials[number], outcome, may_ask=not is_over)
+            for number, outcome in came_to.items()
         }
 
-    def _note(self, trial: Trial, found: Measured | Unmeasured) -> None:
-        if isinstance(found, Unmeasured):
-            trial.standing, trial.why = "cut off" if found.is_cut_off else "failed", found.why
+    def _note(self, trial: Trial, outcome: Measured | Unmeasured) -> None:
+        if isinstance(outcome, Unmeasured):
+            trial.standing, trial.why = "cut off" if outcome.is_cut_off else "failed", outcome.why
             return
-        trial.rungs.append(found)
-        if found.is_short:
+        trial.rungs.append(outcome)
+        if outcome.is_short:
             trial.standing = "short"
         elif len(trial.rungs) == len(self.rungs):
             trial.standing = "whole"
@@ -152,22 +152,24 @@ class TrialBook:
     def _going_on(self) -> set[int]:
         rule, on = RULES[self._config.stopping], set()
         for count in range(1, len(self.rungs)):
-            there = [one for one in self.trials.values() if len(one.rungs) >= count]
-            scores = {one.number: one.rungs[count - 1].score for one in there}
+            reached = [trial for trial in self.trials.values() if len(trial.rungs) >= count]
+            scores = {trial.number: trial.rungs[count - 1].score for trial in reached}
             best = rule(scores, self._config.reduction_factor)
             on |= {
-                one.number
-                for one in there
-                if one.number in best and len(one.rungs) == count and one.standing == "at work"
+                trial.number
+                for trial in reached
+                if trial.number in best
+                and len(trial.rungs) == count
+                and trial.standing == "at work"
             }
         return on
 
-    def _told(self, trial: Trial, found: Measured | Unmeasured, *, may_ask: bool) -> Verdict:
-        is_measured = isinstance(found, Measured)
+    def _verdict(self, trial: Trial, outcome: Measured | Unmeasured, *, may_ask: bool) -> Verdict:
+        is_measured = isinstance(outcome, Measured)
         return Verdict(
             at=len(trial.rungs) - 1 if is_measured else len(trial.rungs),
-            rows=found.rows,
-            score=found.score if isinstance(found, Measured) else None,
+            rows=outcome.rows,
+            score=outcome.score if isinstance(outcome, Measured) else None,
             values=trial.values(self._config) if is_measured else None,
             goes_on=trial.standing == "at work",
             is_whole=trial.standing == "whole",

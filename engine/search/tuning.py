@@ -146,13 +146,13 @@ class FactorSearcher(Searcher):
             self._pass_on()
 
     def _pass_on(self) -> None:
-        for number, told in sorted(self._heard.items()):
-            self._may_ask = self._may_ask and told["may_ask"]
-            if told["score"] is not None:
-                self._sampler.tell_rung(number, told["rows"], told["score"])
-            if not told["goes_on"]:
+        for number, verdict in sorted(self._heard.items()):
+            self._may_ask = self._may_ask and verdict["may_ask"]
+            if verdict["score"] is not None:
+                self._sampler.tell_rung(number, verdict["rows"], verdict["score"])
+            if not verdict["goes_on"]:
                 self._at_work.discard(number)
-                self._sampler.tell(number, told["values"], is_whole=told["is_whole"])
+                self._sampler.tell(number, verdict["values"], is_whole=verdict["is_whole"])
         self._heard.clear()
 
     def save(self, checkpoint_path: str) -> None:

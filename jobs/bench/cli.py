@@ -53,10 +53,10 @@ def generate(  # noqa: PLR0913 - its options
     json: Json = False,
 ) -> None:
     """Measure rows per second of textmill's vLLM pass, beside vLLM alone and Ray's processor."""
-    from jobs.bench.generate import bench_generate, load
+    from jobs.bench.generate import Load, bench_generate
 
-    told = load(rows, lengths, repeats, model, load_format, replicas, max_num_seqs)
-    typer.echo(bench_generate(told, engines.split(","), json))
+    load = Load(rows, lengths, repeats, model, load_format, replicas, max_num_seqs)
+    typer.echo(bench_generate(load, engines.split(","), json))
 
 
 @bench.command()
@@ -134,5 +134,5 @@ def train(  # noqa: PLR0913 - its options
     """Measure the training fleet beside transformers.Trainer and beside a TorchTrainer per run."""
     from jobs.bench.train import Load, bench_train
 
-    told = Load(runs=runs, rows=rows, steps=steps, batch_size=batch_size, model=model)
-    typer.echo(bench_train(told, arms.split(","), json))
+    load = Load(runs=runs, rows=rows, steps=steps, batch_size=batch_size, model=model)
+    typer.echo(bench_train(load, arms.split(","), json))

@@ -67,7 +67,7 @@ def bench_curate(rows: int, json: bool) -> str:
             seconds = time.monotonic() - started
         looks = survey(plan, store).standings[plan.views[0].fingerprint].values()
     judged = sum(look.tally.rows for look in looks)
-    found = {
+    figures = {
         "rows": judged,
         "accepted": sum(look.tally.accepted for look in looks),
         "seconds": round(seconds, 2),
@@ -76,7 +76,7 @@ def bench_curate(rows: int, json: bool) -> str:
         "driver_peak_mib": round(peak_mib()),
         "machine": machine(),
     }
-    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+    return jsonlib.dumps(figures, indent=1) if json else _lines(figures)
 
 
 def _plan(folder: Path, rows: int) -> Plan:
@@ -87,5 +87,5 @@ def _plan(folder: Path, rows: int) -> Plan:
     return make_plan(load_study(folder / "study.toml", [f"mix.quantity={rows}"]))
 
 
-def _lines(found: dict[str, Any]) -> str:
-    return "\n".join(f"{name:<16} {value}" for name, value in found.items())
+def _lines(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name:<16} {value}" for name, value in figures.items())

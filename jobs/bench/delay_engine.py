@@ -58,10 +58,10 @@ class DelayEngine:
                     completion_tokens=tokens,
                 )
                 waiting.append((end, number, done))
-        for end, _, done in sorted(waiting, key=lambda one: one[:2]):
-            left = end - time.monotonic()
-            if left > NAP_S:
-                time.sleep(left)
+        for end, _, done in sorted(waiting, key=lambda answer: answer[:2]):
+            remaining_s = end - time.monotonic()
+            if remaining_s > NAP_S:
+                time.sleep(remaining_s)
             yield done
 
     def close(self) -> None:

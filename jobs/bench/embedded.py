@@ -58,19 +58,19 @@ def bench_embedded(rows: int, model: str, json: bool) -> str:
         json: Whether to return JSON.
     """
     taught = _taught(model)
-    found: dict[str, Any] = {"rows_each": rows, "top_p": TOP_P}
+    figures: dict[str, Any] = {"rows_each": rows, "top_p": TOP_P}
     for name, task in demo_tasks().items():
         started = time.monotonic()
         written, tokens = _write(task, rows, model)
         seconds = time.monotonic() - started
-        found[name] = {
+        figures[name] = {
             "label_kept": _kept(task, written),
-            **_copies([one for one in written if one.temperature == 1.0], taught),
+            **_copies([row for row in written if row.temperature == 1.0], taught),
             "rows_per_s": round(len(written) / seconds, 1),
             "tokens_per_s": round(tokens / seconds),
         }
-    found["machine"] = machine()
-    return jsonlib.dumps(found, indent=1) if json else _text(found)
+    figures["machine"] = machine()
+    return jsonlib.dumps(figures, indent=1) if json else _text(figures)
 
 
 def _taught(model: str) -> set[str]:
@@ -97,12 +97,12 @@ def _write(task: Task, rows: int, model: str) -> tuple[list[Written], int]:
             prompts.append(Prompt(row, asks.ask(row).text, pool))
     first = prompts[0].pool
     with tempfile.TemporaryDirectory() as folder:
-        where = Resources(engine_cpus=2, max_num_seqs=64)
-        setup = Setup(Store.open(folder), first.config, where, first.model)
+        resources = Resources(engine_cpus=2, max_num_seqs=64)
+        setup = Setup(Store.open(folder), first.config, resources, first.model)
         answers = list(engine_class(first.config.engine)(setup).complete(prompts))
     names = {pool.fingerprint: name for name, pool in pools.items()}
-    written = [_written(task, names[one.row.pool], one) for one in answers]
-    return written, sum(one.completion_tokens or 0 for one in answers)
+    written = [_written(task, names[answer.row.pool], answer) for answer in answers]
+    return written, sum(answer.completion_tokens or 0 for answer in answers)
 
 
 def _pool(task: Task, model: str, strategy: str, temperature: float) -> Pool:
@@ -136,15 +136,15 @@ def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]
         for rows in load_gold(task).values()
         for row in rows.table.to_pylist()
     ]
-    asked = [Example(one.label, one.text, None) for one in written]
+    asked = [Example(row.label, row.text, None) for row in written]
     known, unknown = RowSet("gold", gold), RowSet("asked", asked)
     precision = resolve_precision("auto")
     judged = Finetune().fit(
         known, {"test": unknown}, model, labels, JUDGE, precision, 0, Hardware()
     )
     kept: dict[tuple[str, float], list[bool]] = defaultdict(list)
-    for predicted, one in zip(judged.predictions["test"], written, strict=True):
-        kept[one.strategy, one.temperature].append(labels[predicted] == one.label)
+    for predicted, row in zip(judged.predictions["test"], written, strict=True):
+        kept[row.strategy, row.temperature].append(labels[predicted] == row.label)
     return {
         strategy: {f"T {degree}": _share(kept[strategy, degree]) for degree in TEMPERATURES}
         for strategy in STRATEGIES
@@ -152,7 +152,7 @@ def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]
 
 
 def _copies(written: Sequence[Written], taught: set[str]) -> dict[str, Any]:
-    texts = [one.text for one in written]
+    texts = [row.text for row in written]
     slips = [slip for slip in map(grammar().slips, texts) if slip is not None]
     comparable = [normalised(text) for text in texts]
     return {
@@ -163,7 +163,7 @@ def _copies(written: Sequence[Written], taught: set[str]) -> dict[str, Any]:
         "every_sentence_of_the_grammar": _share(list(map(grammar().covers, texts))),
         "mean_words": round(sum(len(text.split()) for text in texts) / len(texts), 1),
         "samples": [
-            f"{one.label}: {one.text}" for one in written[:: max(1, len(written) // SAMPLES)]
+            f"{row.label}: {row.text}" for row in written[:: max(1, len(written) // SAMPLES)]
         ],
     }
 
@@ -172,15 +172,15 @@ def _share(flags: Sequence[bool]) -> float:
     return round(sum(flags) / len(flags), 4)
 
 
-def _text(found: dict[str, Any]) -> str:
-    lines = [f"{found['rows_each']} rows of each task, strategy and temperature, top_p {TOP_P}"]
+def _text(figures: dict[str, Any]) -> str:
+    lines = [f"{figures['rows_each']} rows of each task, strategy and temperature, top_p {TOP_P}"]
     for task in TASKS:
-        own = dict(found[task])
+        task_figures = dict(figures[task])
         lines += ["", f"{task}: asked label kept"]
-        for strategy, shares in own.pop("label_kept").items():
-            told = ", ".join(f"{name}: {100 * share:.1f} %" for name, share in shares.items())
-            lines.append(f"  {strategy:<10} {told}")
-        samples = own.pop("samples")
-        lines += [f"  {name:<30} {value}" for name, value in own.items()]
+        for strategy, shares in task_figures.pop("label_kept").items():
+            degrees = ", ".join(f"{name}: {100 * share:.1f} %" for name, share in shares.items())
+            lines.append(f"  {strategy:<10} {degrees}")
+        samples = task_figures.pop("samples")
+        lines += [f"  {name:<30} {value}" for name, value in task_figures.items()]
         lines += [f"    {sample}" for sample in samples]
-    return "\n".join([*lines, "", str(found["machine"])])
+    return "\n".join([*lines, "", str(figures["machine"])])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any
 
 from engine.errors import ConfigError
 from engine.generate.engine import Setup
@@ -38,7 +38,7 @@ from jobs.bench.generate_rivals import (
 from jobs.bench.machine import machine, peak_mib
 
 ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
-Lengths = Literal["equal", "heavy"]
+LENGTHS = ("equal", "heavy")
 EQUAL_TOKENS = 64
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
 HEAVY_LEVELS = 20  # lengths that stand for it, at its middle quantiles
@@ -62,42 +62,41 @@ class Load:
 
     Attributes:
         rows: Rows to make, about.
-        lengths: All answers as long, or a few much longer than most.
+        lengths: All answers as long ("equal"), or a few much longer than most ("heavy").
         repeats: Repetitions; the median counts.
-        model: The generator.
+        model: The generator, a folder or a hub name.
         load_format: How vLLM takes its weights; "dummy" needs none.
-        where: Engines' resources.
-    """
-
-    rows: int
-    lengths: Lengths
-    repeats: int
-    model: str
-    load_format: str
-    where: Resources
-
-
-def load(  # noqa: PLR0913 - of these a load is made
-    rows: int,
-    lengths: str,
-    repeats: int,
-    model: str,
-    load_format: str,
-    replicas: int,
-    max_num_seqs: int,
-) -> Load:
-    """Return what is measured, from the command's options.
+        replicas: Engines of textmill and Ray.
+        max_num_seqs: Rows answered at a time.
 
     Raises:
         ConfigError: There are no such lengths.
     """
-    if lengths not in get_args(Lengths):
-        raise ConfigError(f"--lengths is {lengths!r}; it is equal or heavy.")
-    place = str(Path(model).resolve()) if Path(model).is_dir() else model
-    where = Resources(
-        replicas=replicas, max_num_seqs=max_num_seqs, rows_per_call=max(SMALLEST, rows // 8)
-    )
-    return Load(rows, cast(Lengths, lengths), repeats, place, load_format, where)
+
+    rows: int
+    lengths: str
+    repeats: int
+    model: str
+    load_format: str
+    replicas: int
+    max_num_seqs: int
+
+    def __post_init__(self) -> None:
+        if self.lengths not in LENGTHS:
+            raise ConfigError(f"--lengths is {self.lengths!r}; it is equal or heavy.")
+
+    @property
+    def place(self) -> str:
+        """The model as engines are told it: studies lie in another folder than the command."""
+        return str(Path(self.model).resolve()) if Path(self.model).is_dir() else self.model
+
+    @property
+    def resources(self) -> Resources:
+        """The engines' resources."""
+        rows_per_call = max(SMALLEST, self.rows // 8)
+        return Resources(
+            replicas=self.replicas, max_num_seqs=self.max_num_seqs, rows_per_call=rows_per_call
+        )
 
 
 def bench_generate(load: Load, engines: Sequence[str], json: bool) -> str:
@@ -110,8 +109,8 @@ def bench_generate(load: Load, engines: Sequence[str], json: bool) -> str:
         if name not in ENGINES:
             raise ConfigError(f"--engines: there is no {name!r}; there are {', '.join(ENGINES)}.")
     with tempfile.TemporaryDirectory() as folder:
-        found = _measured(load, engines, Path(folder))
-    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+        figures = _measured(load, engines, Path(folder))
+    return jsonlib.dumps(figures, indent=1) if json else _lines(figures)
 
 
 def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any]:
@@ -120,41 +119,43 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         _asked(_wants(load, "vllm", folder, replicate), folder)
         for replicate in range(load.repeats + 1)  # the first is to warm up
     ]
-    rows, tokens = len(asked[0]), sum(one.tokens for one in asked[0])
+    rows, tokens = len(asked[0]), sum(prompt.tokens for prompt in asked[0])
     timings: dict[str, Timing] = {}
     more: dict[str, Any] = {}
     for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
         if name in engines:
             setup = _setup(wants, load, folder)
-            timings[name] = elsewhere(bare, load.where, setup, asked, is_ours)
+            timings[name] = elsewhere(bare, load.resources, setup, asked, is_ours)
     if "textmill" in engines:
         timings["textmill"], more = _textmill(load, "vllm", folder)
     if "ray_data_llm" in engines:
         tried = [
-            elsewhere(ray_data_llm, load.where, _setup(wants, load, folder), asked, Setting(*one))
-            for one in SETTINGS
+            elsewhere(
+                ray_data_llm, load.resources, _setup(wants, load, folder), asked, Setting(*setting)
+            )
+            for setting in SETTINGS
         ]
-        timings["ray_data_llm"] = min(tried, key=lambda one: statistics.median(one.seconds))
+        timings["ray_data_llm"] = min(tried, key=lambda timing: statistics.median(timing.seconds))
     if "transformers" in engines:
         timings["transformers"], _ = _textmill(load, "transformers", folder)
-    seconds = {name: statistics.median(one.seconds) for name, one in timings.items()}
+    seconds = {name: statistics.median(timing.seconds) for name, timing in timings.items()}
     return {
         "rows": rows,
         "tokens": tokens,
         "lengths": load.lengths,
-        "rows_per_s": {name: round(rows / own, 1) for name, own in seconds.items()},
-        "tokens_per_s": {name: round(tokens / own) for name, own in seconds.items()},
-        "start_s": {name: round(one.start_s, 1) for name, one in timings.items()},
+        "rows_per_s": {name: round(rows / median_s, 1) for name, median_s in seconds.items()},
+        "tokens_per_s": {name: round(tokens / median_s) for name, median_s in seconds.items()},
+        "start_s": {name: round(timing.start_s, 1) for name, timing in timings.items()},
         "textmill_to": {
-            name: round(own / seconds["textmill"], 3)
-            for name, own in seconds.items()
+            name: round(median_s / seconds["textmill"], 3)
+            for name, median_s in seconds.items()
             if "textmill" in seconds
         },
         **more,
-        "replicas": load.where.replicas,
-        "max_num_seqs": load.where.max_num_seqs,
-        "rows_per_call": load.where.rows_per_call,
-        "model": Path(load.model).name,
+        "replicas": load.resources.replicas,
+        "max_num_seqs": load.resources.max_num_seqs,
+        "rows_per_call": load.resources.rows_per_call,
+        "model": Path(load.place).name,
         "load_format": load.load_format,
         "machine": {**machine(), "vllm": _vllm_version(), "gpu": gpu()},
     }
@@ -165,17 +166,17 @@ def _wants(load: Load, engine: str, folder: Path, replicate: int) -> list[Want]:
     pools = _pools(load, engine, folder, replicate)
     slots = [(pool, slot) for pool in pools for slot in pool.slots]
     each = max(SMALLEST, round(load.rows / len(slots) / SMALLEST) * SMALLEST)
-    wants = [Want(pool, one) for pool, slot in slots for one in grid(slot, each)]
+    wants = [Want(pool, segment) for pool, slot in slots for segment in grid(slot, each)]
     return sorted(wants, key=lambda want: want.segment.start)
 
 
 def _pools(load: Load, engine: str, folder: Path, replicate: int) -> list[Pool]:
-    args = {"dtype": "float32"} if load.model == EMBEDDED else {}
+    args = {"dtype": "float32"} if load.place == EMBEDDED else {}
     if engine == "vllm" and load.load_format != "auto":
         args["load_format"] = load.load_format
     text = STUDY.format(
         engine=engine,
-        model=jsonlib.dumps(load.model),
+        model=jsonlib.dumps(load.place),
         engine_args="\n".join(f"{name} = {jsonlib.dumps(value)}" for name, value in args.items()),
     )
     (folder / "study.toml").write_text(text, encoding="utf-8")
@@ -198,19 +199,21 @@ def _levels(lengths: Sequence[int]) -> str:
     return f"[{', '.join(tables)}]"
 
 
-def _lengths(lengths: Lengths) -> list[int]:
+def _lengths(lengths: str) -> list[int]:
     """Return how many tokens answers have."""
     if lengths == "equal":
         return [EQUAL_TOKENS]
     middle = math.log(HEAVY_MEAN) - HEAVY_SIGMA**2 / 2
-    own = statistics.NormalDist(middle, HEAVY_SIGMA)
-    quantiles = [own.inv_cdf((place + 0.5) / HEAVY_LEVELS) for place in range(HEAVY_LEVELS)]
+    distribution = statistics.NormalDist(middle, HEAVY_SIGMA)
+    quantiles = [
+        distribution.inv_cdf((place + 0.5) / HEAVY_LEVELS) for place in range(HEAVY_LEVELS)
+    ]
     # a token apart at least, or two would be one recipe
-    made: list[int] = []
+    distinct: list[int] = []
     for quantile in quantiles:
         length = min(HEAVY_CAP, round(math.exp(quantile)))
-        made.append(max(length, made[-1] + 1 if made else 1))
-    return made
+        distinct.append(max(length, distinct[-1] + 1 if distinct else 1))
+    return distinct
 
 
 def _asked(wants: Sequence[Want], folder: Path) -> list[Asked]:
@@ -236,7 +239,7 @@ def _asked(wants: Sequence[Want], folder: Path) -> list[Asked]:
 
 def _setup(wants: Sequence[Want], load: Load, folder: Path) -> Setup:
     pool = wants[0].pool
-    return Setup(Store.open(str(folder / "root")), pool.config, load.where, pool.model)
+    return Setup(Store.open(str(folder / "root")), pool.config, load.resources, pool.model)
 
 
 def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, Any]]:
@@ -245,21 +248,21 @@ def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, 
     rounds[0] = rounds[0][: max(1, WARM_UP // SMALLEST)]
     pools = {want.pool.fingerprint: want.pool for wants in rounds for want in wants}
     seconds: list[float] = []
-    made: list[Made] = []
+    events: list[Made] = []
     start_s = 0.0
-    with ray_session(), Generation(pools.values(), store, load.where) as generation:
+    with ray_session(), Generation(pools.values(), store, load.resources) as generation:
         for wants in rounds:
             began = time.monotonic()
-            made.clear()
+            events.clear()
             generation.want(wants)
             while generation.is_waiting:
                 for event in generation.hear(1.0):
-                    made += [event] if isinstance(event, Made) else []
+                    events += [event] if isinstance(event, Made) else []
                     start_s = event.seconds if isinstance(event, Started) else start_s
             seconds.append(time.monotonic() - began)
-    prompt_tokens = sum(one.prompt_tokens for one in made)
+    prompt_tokens = sum(event.prompt_tokens for event in events)
     more = {
-        "prefix_hit_rate": round(sum(one.cached_tokens for one in made) / prompt_tokens, 3),
+        "prefix_hit_rate": round(sum(event.cached_tokens for event in events) / prompt_tokens, 3),
         "driver_mib": round(peak_mib()),
     }
     return Timing(start_s, seconds[1:]), more
@@ -274,14 +277,14 @@ def _vllm_version() -> str:
     return "none"
 
 
-def _lines(found: dict[str, Any]) -> str:
-    names = list(found["rows_per_s"])
+def _lines(figures: dict[str, Any]) -> str:
+    names = list(figures["rows_per_s"])
     lines = [f"{'':<16}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{'textmill to it':>16}"]
     for name in names:
-        ratio = found["textmill_to"].get(name, "")
+        ratio = figures["textmill_to"].get(name, "")
         lines.append(
-            f"{name:<16}{found['rows_per_s'][name]:>9}{found['tokens_per_s'][name]:>10}"
-            f"{found['start_s'][name]:>9}{ratio:>16}"
+            f"{name:<16}{figures['rows_per_s'][name]:>9}{figures['tokens_per_s'][name]:>10}"
+            f"{figures['start_s'][name]:>9}{ratio:>16}"
         )
     shown = ("rows_per_s", "tokens_per_s", "start_s", "textmill_to")
-    return "\n".join([*lines, *(f"{k:<16} {v}" for k, v in found.items() if k not in shown)])
+    return "\n".join([*lines, *(f"{k:<16} {v}" for k, v in figures.items() if k not in shown)])

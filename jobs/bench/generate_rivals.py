@@ -82,11 +82,13 @@ def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
 
     return [
         sampling(
-            setup.config.model_copy(update={"min_tokens": one.tokens, "max_tokens": one.tokens}),
-            one.seed,
-            one.tokens,
+            setup.config.model_copy(
+                update={"min_tokens": prompt.tokens, "max_tokens": prompt.tokens}
+            ),
+            prompt.seed,
+            prompt.tokens,
         )
-        for one in asked
+        for prompt in asked
     ]
 
 
@@ -104,15 +106,15 @@ def _prepared(resources: Resources, setup: Setup, *, is_ours: bool) -> dict[str,
 
 def bare(resources: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
     """Measure ``vllm.LLM.generate`` on all prompts at once."""
-    given = _prepared(resources, setup, is_ours=is_ours)
+    engine_args = _prepared(resources, setup, is_ours=is_ours)
     began = time.monotonic()
     from vllm import LLM
 
-    llm = LLM(**given)
+    llm = LLM(**engine_args)
     start_s = time.monotonic() - began
     seconds = []
-    for own in (asked[0][:WARM_UP], *asked[1:]):
-        texts, params = [one.templated for one in own], _sampled(setup, own)
+    for prompts in (asked[0][:WARM_UP], *asked[1:]):
+        texts, params = [prompt.templated for prompt in prompts], _sampled(setup, prompts)
         began = time.monotonic()
         llm.generate(texts, params, use_tqdm=False)
         seconds.append(time.monotonic() - began)
@@ -127,18 +129,18 @@ def ray_data_llm(
     Its engine starts with each execution, so rows that warm it up go first, and the clock runs
     from when the last of them is out: by then others are in, to its advantage.
     """
-    given = _prepared(resources, setup, is_ours=setting.is_ours)
+    engine_args = _prepared(resources, setup, is_ours=setting.is_ours)
     with ray_session():
         import ray.data
 
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig  # isort: skip
 
-        place = given.pop("model")
+        place = engine_args.pop("model")
         replicas = resources.replicas if isinstance(resources.replicas, int) else 1
         processor = build_processor(
             vLLMEngineProcessorConfig(
                 model_source=place,
-                engine_kwargs=given,
+                engine_kwargs=engine_args,
                 batch_size=setting.batch,
                 max_concurrent_batches=setting.at_a_time,
                 concurrency=(replicas, replicas),
@@ -154,9 +156,12 @@ def ray_data_llm(
             postprocess_map_kwargs={"num_cpus": 0.1},
         )
         seconds, start_s = [], 0.0
-        for own in asked[1:]:
-            rows = [*asked[0][:WARM_UP], *own]
-            items = [{"text": one.text, "seed": one.seed, "tokens": one.tokens} for one in rows]
+        for prompts in asked[1:]:
+            rows = [*asked[0][:WARM_UP], *prompts]
+            items = [
+                {"text": prompt.text, "seed": prompt.seed, "tokens": prompt.tokens}
+                for prompt in rows
+            ]
             began = time.time()
             blocks = max(1, len(items) // setting.batch)
             out = processor(ray.data.from_items(items, override_num_blocks=blocks)).take_all()

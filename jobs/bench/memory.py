@@ -61,11 +61,11 @@ def _below(pid: int) -> Iterator[int]:
             # after the command's name, which may hold anything, come its state and its parent
             parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(folder.name))
-    left = list(children.get(pid, []))
-    while left:
-        child = left.pop()
+    unvisited = list(children.get(pid, []))
+    while unvisited:
+        child = unvisited.pop()
         yield child
-        left += children.get(child, [])
+        unvisited += children.get(child, [])
 
 
 def _pages(pid: int) -> int:

@@ -37,8 +37,8 @@ def bench_scale(rows: int, conditions: int, replicas: int, tokens_per_s: float, 
         json: Whether figures are returned as JSON.
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = _measured(Path(folder), rows, conditions, replicas, tokens_per_s)
-    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+        figures = _measured(Path(folder), rows, conditions, replicas, tokens_per_s)
+    return jsonlib.dumps(figures, indent=1) if json else _lines(figures)
 
 
 def _measured(
@@ -55,25 +55,26 @@ def _measured(
         started = time.monotonic()
         fill_views(Work(plan, store, pace.note), survey(plan, store))
         seconds = time.monotonic() - started
+    # once more, now that all of it is there: what every later command begins with
     looked = time.monotonic()
     steps(survey(plan, store))
     looked_s = time.monotonic() - looked
-    made = sum(segment.stop - segment.start for segment in _segments(plan, store))
+    generated = sum(segment.stop - segment.start for segment in _segments(plan, store))
     tokens = taken(plan.pools, store).tokens
     ideal_s = tokens / (replicas * tokens_per_s)
     at_once = replicas * plan.file.study.resources.max_num_seqs
     return {
         "conditions": len(plan.conditions),
         "runs": runs,
-        "rows": made,
+        "rows": generated,
         "tokens": tokens,
         "plan_s": round(plan_s, 2),
         "plan_when_made_s": round(looked_s, 2),
         "seconds": round(seconds, 1),
         "ideal_s": round(ideal_s, 1),
         "overhead": round(seconds / ideal_s - 1, 3),
-        "tail_s": round(pace.tail_s(made, at_once, made / ideal_s), 1),
-        "rows_per_s": round(made / seconds),
+        "tail_s": round(pace.tail_s(generated, at_once, generated / ideal_s), 1),
+        "rows_per_s": round(generated / seconds),
         "files": sum(entry.is_file for entry in store.entries(".")),
         "driver_peak_mib": round(peak_mib()),
         "replicas": replicas,
@@ -88,10 +89,10 @@ class _Pace:
     def __init__(self) -> None:
         self._seen: list[tuple[float, float]] = []
 
-    def note(self, told: Progress) -> None:
+    def note(self, progress: Progress) -> None:
         """Take note of progress."""
-        if told.stage == "generate":
-            self._seen.append((time.monotonic(), told.done))
+        if progress.stage == "generate":
+            self._seen.append((time.monotonic(), progress.done))
 
     def tail_s(self, rows: float, at_once: int, rows_per_s: float) -> float:
         """Return what the end took beyond its share: engines wait there for the longest answers.
@@ -102,15 +103,15 @@ class _Pace:
             rows_per_s: Rows per second while they are full.
         """
         end = self._seen[-1][0]
-        since, left = next(
+        since, remaining = next(
             (when, rows - done) for when, done in self._seen if rows - done <= at_once
         )
-        return max(0.0, end - since - left / rows_per_s)
+        return max(0.0, end - since - remaining / rows_per_s)
 
 
 def _segments(plan: Plan, store: Store) -> list[Segment]:
-    found = [own for pool in plan.pools for own in pool.segments(store).values()]
-    return [segment for own in found for segment in own]
+    slots = [segments for pool in plan.pools for segments in pool.segments(store).values()]
+    return [segment for segments in slots for segment in segments]
 
 
 def _plan(folder: Path, rows: int, conditions: int, replicas: int, tokens_per_s: float) -> Plan:
@@ -135,5 +136,5 @@ def _plan(folder: Path, rows: int, conditions: int, replicas: int, tokens_per_s:
     return make_plan(load_study(folder / "study.toml", changes))
 
 
-def _lines(found: dict[str, Any]) -> str:
-    return "\n".join(f"{name:<18} {value}" for name, value in found.items())
+def _lines(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name:<18} {value}" for name, value in figures.items())

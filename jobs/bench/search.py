@@ -101,8 +101,8 @@ def bench_search(rows: Path, seeds: int, draws: int, json: bool) -> str:
         json: Whether figures are returned as JSON.
     """
     with tempfile.TemporaryDirectory() as folder, ray_session():
-        found = _measured(_Planted(Path(folder), _read(rows)), seeds, draws)
-    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+        figures = _measured(_Planted(Path(folder), _read(rows)), seeds, draws)
+    return jsonlib.dumps(figures, indent=1) if json else _lines(figures)
 
 
 class _Planted:
@@ -115,14 +115,16 @@ class _Planted:
         random.Random(0).shuffle(mixed)
         validation, test = HELD_OUT
         self._labels = sorted({label for _, label in rows})
-        labels = "\n".join(f"{jsonlib.dumps(one)} = {jsonlib.dumps(one)}" for one in self._labels)
+        labels = "\n".join(
+            f"{jsonlib.dumps(label)} = {jsonlib.dumps(label)}" for label in self._labels
+        )
         (folder / "task.toml").write_text(TASK.format(labels=labels), encoding="utf-8")
         self._validation, self._test = mixed[:validation], mixed[validation : validation + test]
         self._write("validation.jsonl", self._validation)
         self._write("test.jsonl", self._test)
         self._pool = mixed[validation + test :]
         for label in self._labels:
-            have = sum(own == label for _, own in self._pool)
+            have = sum(other == label for _, other in self._pool)
             if have < RUNGS[-1]:
                 raise DataError(
                     f"Only {have} rows labelled {label!r} are left; {RUNGS[-1]} are needed."
@@ -141,7 +143,7 @@ class _Planted:
         vectors = embeddings.vectors(texts).astype(np.float64)
         test = vectors[[place[text] for text, _ in self._test]]
         truth = np.array([label for _, label in self._test])
-        found: dict[Recipe, float] = {}
+        worth: dict[Recipe, float] = {}
         for recipe in RECIPES:
             scores = []
             for draw in range(draws):
@@ -150,8 +152,8 @@ class _Planted:
                 numbers = [self._labels.index(label) for _, label in rows]
                 said = fit(known, numbers, inverse_regularisation=1.0).predict(test)
                 scores.append(float(np.mean(np.array(self._labels)[said] == truth)))
-            found[recipe] = mean(scores)
-        return found
+            worth[recipe] = mean(scores)
+        return worth
 
     def search(self, seed: int, kind: str, settings: str) -> SearchResult:
         """Search one draw of all recipes."""
@@ -171,21 +173,21 @@ class _Planted:
             recipes="".join(levels),
         )
         path.write_text(text, encoding="utf-8")
-        found = search_study(load_study(path, []), self.store, lambda _: None)
-        print(f"{path.stem}: {found.hours * HOUR_S:.0f} s", file=sys.stderr, flush=True)
-        return found
+        result = search_study(load_study(path, []), self.store, lambda _: None)
+        print(f"{path.stem}: {result.hours * HOUR_S:.0f} s", file=sys.stderr, flush=True)
+        return result
 
     def _draw(self, recipe: Recipe, draw: int) -> list[Row]:
         """Return one draw of a recipe's rows, as many of each label as the last rung needs."""
         chance = random.Random(f"{recipe.name} {draw}")
         texts = {
-            label: [text for text, own in self._pool if own == label] for label in self._labels
+            label: [text for text, other in self._pool if other == label] for label in self._labels
         }
-        for own in texts.values():
-            chance.shuffle(own)
-        made: list[Row] = []
+        for shuffled in texts.values():
+            chance.shuffle(shuffled)
+        rows: list[Row] = []
         for label in self._labels:
-            others = [one for one in self._labels if one != label]
+            others = [other for other in self._labels if other != label]
             said: list[str] = []
             for _ in range(RUNGS[-1] // len(self._labels)):
                 if said and chance.random() < recipe.repeated:
@@ -193,8 +195,8 @@ class _Planted:
                 else:
                     of = chance.choice(others) if chance.random() < recipe.flipped else label
                     said.append(texts[of].pop())
-            made += [(text, label) for text in said]
-        return made
+            rows += [(text, label) for text in said]
+        return rows
 
     def _write(self, name: str, rows: Sequence[Row]) -> None:
         lines = (jsonlib.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
@@ -207,13 +209,13 @@ def _measured(planted: _Planted, seeds: int, draws: int) -> dict[str, Any]:
     worth_s = time.monotonic() - began
     rungs = f"rungs = {list(RUNGS)}\n"
     searches = [planted.search(seed, "rungs", rungs) for seed in range(seeds)]
-    shares = [_shares(one) for one in searches]
-    generated, trained = (mean(own) for own in zip(*shares, strict=True))
+    shares = [_shares(search) for search in searches]
+    generated, trained = (mean(amounts) for amounts in zip(*shares, strict=True))
     whole = round(max(generated, trained) * len(RECIPES))  # trials that as many rows pay for
     at_random = f'rungs = [{RUNGS[-1]}]\nsampler = "random"\nmax_trials = {whole}\n'
     randoms = [planted.search(seed, "random", at_random) for seed in range(seeds)]
-    regrets = [_regret(one, worth) for one in searches]
-    at_random_regrets = [_regret(one, worth) for one in randoms]
+    regrets = [_regret(search, worth) for search in searches]
+    at_random_regrets = [_regret(search, worth) for search in randoms]
     return {
         "recipes": len(RECIPES),
         "draws": draws,
@@ -233,19 +235,19 @@ def _measured(planted: _Planted, seeds: int, draws: int) -> dict[str, Any]:
     }
 
 
-def _shares(found: SearchResult) -> tuple[float, float]:
+def _shares(result: SearchResult) -> tuple[float, float]:
     """Return the rows generated and trained on, as shares of those of the whole grid."""
-    own, whole, size = took(found), would_take(found), grid_size(found)
+    amounts, whole, size = took(result), would_take(result), grid_size(result)
     assert size
     return (
-        own.generated / (whole.generated * size / whole.trials),
-        own.trained / (whole.trained * size / whole.trials),
+        amounts.generated / (whole.generated * size / whole.trials),
+        amounts.trained / (whole.trained * size / whole.trials),
     )
 
 
-def _regret(found: SearchResult, worth: Mapping[Recipe, float]) -> float:
+def _regret(result: SearchResult, worth: Mapping[Recipe, float]) -> float:
     """Return by how much what a search chose is worth less than the best."""
-    best = winner(found)
+    best = winner(result)
     if best is None:
         raise DataError("A search came to nothing.")
     chosen = next(recipe for recipe in worth if recipe.name == best[0].point["recipe"])
@@ -258,12 +260,14 @@ def _read(path: Path) -> list[Row]:
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8") as file:
         rows = [jsonlib.loads(line) for line in file if line.strip()]
-    found = list({str(row["text"]): (str(row["text"]), str(row["label"])) for row in rows}.values())
-    labels = {label for _, label in found}
+    distinct = list(
+        {str(row["text"]): (str(row["text"]), str(row["label"])) for row in rows}.values()
+    )
+    labels = {label for _, label in distinct}
     if len(labels) != 2:
         raise DataError(f"{path} has {len(labels)} labels; rows of two are needed.")
-    return found
+    return distinct
 
 
-def _lines(found: dict[str, Any]) -> str:
-    return "\n".join(f"{name:<18} {value}" for name, value in found.items())
+def _lines(figures: dict[str, Any]) -> str:
+    return "\n".join(f"{name:<18} {value}" for name, value in figures.items())

@@ -104,9 +104,9 @@ def _as_arms(said: Numbers) -> tuple[list[Arm], Mapping[str, Numbers]]:
     for condition, of_condition in enumerate(said):
         runs: dict[int, dict[int, str]] = {}
         for replicate, of_draw in enumerate(of_condition):
-            for repeat, own in enumerate(of_draw):
+            for repeat, answers in enumerate(of_draw):
                 name = f"{condition}-{replicate}-{repeat}"
-                predicted[name] = own
+                predicted[name] = answers
                 runs.setdefault(replicate, {})[repeat] = name
         arms.append(Arm(runs))
     return arms, predicted
@@ -132,13 +132,14 @@ def large_study(conditions: int) -> Findings:
         for _, quantity, real in grid
     ]
     world, random = Simulation(rows=2000, repeats=5), np.random.default_rng(len(grid))
+    # what a finished study has in its files, made up without them
     results, predicted = [], {}
     gold = random.integers(2, size=world.rows)
-    for (recipe, quantity, real), own in zip(grid, true, strict=True):
-        said = world.said([own], gold, random)[0, 0]
-        for repeat, one in enumerate(said):
+    for (recipe, quantity, real), accuracy in zip(grid, true, strict=True):
+        said = world.said([accuracy], gold, random)[0, 0]
+        for repeat, answers in enumerate(said):
             run = f"{recipe}-{quantity}-{real}-{repeat}"
-            predicted[run] = one
+            predicted[run] = answers
             results += [
                 {
                     "task": "simulated",
@@ -148,8 +149,8 @@ def large_study(conditions: int) -> Findings:
                     "replicate": 0,
                     "repeat": repeat,
                     "split": split,
-                    "accuracy": float(np.mean(one == gold)),
-                    "macro_f1": float(np.mean(one == gold)),
+                    "accuracy": float(np.mean(answers == gold)),
+                    "macro_f1": float(np.mean(answers == gold)),
                     "rows_synthetic": quantity,
                     "rows_real": real,
                     "rows_real_seen": real,

@@ -55,14 +55,22 @@ def bench_statistics(simulations: int, conditions: int, json: bool) -> str:
         json: Whether it is told in JSON.
     """
     gc.freeze()  # statsmodels collects garbage at every family, and there are thousands
-    found = list(figures(simulations))
+    measured = list(figures(simulations))
     large = _large(conditions) if conditions else {}
     if json:
-        own = [one._asdict() for one in found]
-        whole = {"simulations": simulations, "figures": own, "large": large, "machine": machine()}
+        records = [figure._asdict() for figure in measured]
+        whole = {
+            "simulations": simulations,
+            "figures": records,
+            "large": large,
+            "machine": machine(),
+        }
         return jsonlib.dumps(whole, indent=1)
     lines = [f"{simulations} simulated studies for each figure"]
-    lines += [f"{100 * one.share:6.1f} %  {one.kind:<12}  {one.of}, {one.world}" for one in found]
+    lines += [
+        f"{100 * figure.share:6.1f} %  {figure.kind:<12}  {figure.of}, {figure.world}"
+        for figure in measured
+    ]
     lines += [f"{name:<16} {value}" for name, value in {**large, "machine": machine()}.items()]
     return "\n".join(lines)
 
@@ -100,22 +108,22 @@ def _holds(drawn: np.ndarray[Any, Any], value: float) -> bool:
 
 
 def _difference(world: Simulation, random: Random) -> bool:
-    found = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
-    return bool(found and found.low <= APART <= found.high)
+    estimate = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
+    return bool(estimate and estimate.low <= APART <= estimate.high)
 
 
 def _difference_of_f1(world: Simulation, random: Random) -> bool:
     trials = world.simulate([SAME, SAME - APART], random, "macro_f1")
-    found = trials.contrast({0: 1.0, 1: -1.0})
-    return bool(found and found.low <= APART <= found.high)
+    estimate = trials.contrast({0: 1.0, 1: -1.0})
+    return bool(estimate and estimate.low <= APART <= estimate.high)
 
 
 def _difference_of_cells(world: Simulation, random: Random) -> bool:
     """Four pairs of conditions, of different difficulty, whose mean difference is known."""
     true = [SAME - 0.02 * place for place in range(4)]
-    trials = world.simulate([*true, *(one - APART for one in true)], random)
-    found = trials.contrast({place: 0.25 if place < 4 else -0.25 for place in range(8)})
-    return bool(found and found.low <= APART <= found.high)
+    trials = world.simulate([*true, *(score - APART for score in true)], random)
+    estimate = trials.contrast({place: 0.25 if place < 4 else -0.25 for place in range(8)})
+    return bool(estimate and estimate.low <= APART <= estimate.high)
 
 
 def _difference_by_bootstrap(world: Simulation, random: Random) -> bool:
@@ -123,24 +131,24 @@ def _difference_by_bootstrap(world: Simulation, random: Random) -> bool:
     trials = world.simulate([SAME, SAME - APART], random)
     moved = [trials.moved(arm) + np.array(trials.values(arm))[:, None] for arm in (0, 1)]
     sides = []
-    for own in moved:
-        runs, resamples = own.shape
+    for scores in moved:
+        runs, resamples = scores.shape
         places = random.integers(runs, size=(runs, resamples))
-        sides.append(np.take_along_axis(own, places, axis=0).mean(axis=0))
+        sides.append(np.take_along_axis(scores, places, axis=0).mean(axis=0))
     return _holds(sides[0] - sides[1], APART)
 
 
 def _worth(world: Simulation, random: Random) -> bool:
     rows, scores = RAW
     trials = world.simulate([*scores, 0.78], random)
-    found = equivalent(trials, Curve(rows, range(len(rows))), len(rows))
-    return bool(found and found.low <= _rows_at(0.78) <= found.high)
+    reach = equivalent(trials, Curve(rows, range(len(rows))), len(rows))
+    return bool(reach and reach.low <= _rows_at(0.78) <= reach.high)
 
 
 def _knee(world: Simulation, random: Random) -> bool:
     rows, scores = RAW
-    found = knee(world.simulate(scores, random), Curve(rows, range(len(rows))))
-    return bool(found and found.low <= _rows_at(scores[-1] - 0.01) <= found.high)
+    reach = knee(world.simulate(scores, random), Curve(rows, range(len(rows))))
+    return bool(reach and reach.low <= _rows_at(scores[-1] - 0.01) <= reach.high)
 
 
 def _rows_at(score: float) -> float:
@@ -150,8 +158,8 @@ def _rows_at(score: float) -> float:
 
 def _factor_alarm(world: Simulation, random: Random) -> bool:
     trials = world.simulate([SAME] * LEVELS, random)
-    found = [trials.contrast({level: 1.0, 0: -1.0}) for level in range(1, LEVELS)]
-    return any(one.is_shown for one in holm([one for one in found if one]))
+    estimates = [trials.contrast({level: 1.0, 0: -1.0}) for level in range(1, LEVELS)]
+    return any(tested.is_shown for tested in holm([tested for tested in estimates if tested]))
 
 
 def _leader_alarm(world: Simulation, random: Random) -> bool:
@@ -170,12 +178,12 @@ def _shown_against_leader(true: Sequence[float], world: Simulation, random: Rand
     leader = int(validated.mean(axis=(1, 2)).argmax())
     others = [place for place in range(len(true)) if place != leader]
     tested = against(trials, leader, others)
-    return [place for place, one in zip(others, tested, strict=True) if one and one.is_shown]
+    return [place for place, test in zip(others, tested, strict=True) if test and test.is_shown]
 
 
 def _power(world: Simulation, random: Random) -> bool:
-    found = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
-    return bool(found and holm([found])[0].is_shown)
+    estimate = world.simulate([SAME, SAME - APART], random).contrast({0: 1.0, 1: -1.0})
+    return bool(estimate and holm([estimate])[0].is_shown)
 
 
 REPEATS = {"3 repeats": FEW, "5 repeats": MORE}
@@ -216,8 +224,8 @@ def _large(conditions: int) -> dict[str, Any]:
     (analysis,) = analyse(findings)
     return {
         "conditions": len(analysis.conditions),
-        "comparisons": sum(one is not None for one in analysis.others)
-        + sum(len(one.effects) for one in analysis.factors),
+        "comparisons": sum(comparison is not None for comparison in analysis.others)
+        + sum(len(factor.effects) for factor in analysis.factors),
         "knees": len(analysis.knees),
         "worths": len(analysis.worths),
         "seconds": round(time.monotonic() - started, 1),

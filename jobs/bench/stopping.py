@@ -34,10 +34,10 @@ def bench_stopping(study: Path, overrides: list[str], root: str | None, json: bo
     with ExitStack() as stack:
         root = root or stack.enter_context(tempfile.TemporaryDirectory())
         screen = stack.enter_context(Screen(Console(stderr=True)))
-        found = _measured(load_study(study, overrides), Store.open(root), screen)
+        figures = _measured(load_study(study, overrides), Store.open(root), screen)
     if json:
-        return jsonlib.dumps(found, indent=1)
-    return "\n".join(f"{name:<24} {value}" for name, value in found.items())
+        return jsonlib.dumps(figures, indent=1)
+    return "\n".join(f"{name:<24} {value}" for name, value in figures.items())
 
 
 def _measured(file: StudyFile, store: Store, watch: Watch) -> dict[str, Any]:
@@ -45,18 +45,18 @@ def _measured(file: StudyFile, store: Store, watch: Watch) -> dict[str, Any]:
     stopped = search_study(file, store, watch)
     middle = time.monotonic()
     whole = search_study(_to_the_end(stopped), store, watch)
-    own, most = took(stopped), took(whole)
+    early, most = took(stopped), took(whole)
     best, (trial, measured) = _winner(stopped), _winner(whole)
     return {
-        "trials": own.trials,
+        "trials": early.trials,
         "measured_at_rungs": {rows: counts["measured"] for rows, counts in fates(stopped)},
         "search_s": round(middle - began),
         "whole_s_what_was_left": round(time.monotonic() - middle),
-        "tokens": round(own.tokens),
+        "tokens": round(early.tokens),
         "tokens_whole": round(most.tokens),
-        "tokens_share": round(own.tokens / most.tokens, 3) if most.tokens else None,
-        "rows_generated_share": round(own.generated / most.generated, 3),
-        "rows_trained_share": round(own.trained / most.trained, 3),
+        "tokens_share": round(early.tokens / most.tokens, 3) if most.tokens else None,
+        "rows_generated_share": round(early.generated / most.generated, 3),
+        "rows_trained_share": round(early.trained / most.trained, 3),
         "winner": best[0].number,
         "winner_validation": _points(best[1].score),
         "winner_test": _points(on_test(best[1]).value),
@@ -67,33 +67,33 @@ def _measured(file: StudyFile, store: Store, watch: Watch) -> dict[str, Any]:
     }
 
 
-def _to_the_end(found: SearchResult) -> StudyFile:
+def _to_the_end(result: SearchResult) -> StudyFile:
     """Return the study of the same trials, each measured at the last rung alone."""
-    study = found.file.study
+    study = result.file.study
     changes = {
-        "rungs": found.space.rungs[-1:],
+        "rungs": result.space.rungs[-1:],
         "stopping": "none",
         "sampler": "random",
-        "start_from": [trial.point for trial in found.trials.values()],
-        "max_trials": len(found.trials),
+        "start_from": [trial.point for trial in result.trials.values()],
+        "max_trials": len(result.trials),
         "max_tokens": None,
         "max_hours": None,
     }
     search = study.search.model_copy(update=changes)
-    own = study.model_copy(update={"name": f"{study.name}-whole", "search": search})
-    return StudyFile(own, found.file.tasks, found.file.path)
+    whole = study.model_copy(update={"name": f"{study.name}-whole", "search": search})
+    return StudyFile(whole, result.file.tasks, result.file.path)
 
 
-def _winner(found: SearchResult) -> tuple[Trial, Measured]:
-    best = winner(found)
+def _winner(result: SearchResult) -> tuple[Trial, Measured]:
+    best = winner(result)
     if best is None:
-        raise DataError(f"The search {found.file.study.name!r} came to nothing.")
+        raise DataError(f"The search {result.file.study.name!r} came to nothing.")
     return best
 
 
-def _number(found: SearchResult, trial: Trial) -> int:
+def _number(result: SearchResult, trial: Trial) -> int:
     """Return what number a trial of the same point has in the search."""
-    return next(own.number for own in found.trials.values() if own.point == trial.point)
+    return next(twin.number for twin in result.trials.values() if twin.point == trial.point)
 
 
 def _points(score: float) -> float:

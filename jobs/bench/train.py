@@ -30,7 +30,7 @@ from engine.tasks.task import Split
 from jobs.bench.generate_rivals import elsewhere
 from jobs.bench.machine import machine
 from jobs.bench.memory import ChildrenPeak
-from jobs.bench.train_rivals import TUNED, Given, Spent, fleet, one_trainer_per_run, trainer
+from jobs.bench.train_rivals import TUNED, Inputs, Spent, fleet, one_trainer_per_run, trainer
 
 ARMS = ("trainer", "trainer_tuned", "one_trainer_per_run", "fleet")
 TASK = "demo-reviews"
@@ -100,49 +100,49 @@ def bench_train(load: Load, arms: Sequence[str], json: bool) -> str:
                 "--arms one_trainer_per_run,fleet."
             )
     with tempfile.TemporaryDirectory() as folder:
-        given = _given(load, Path(folder))
+        inputs = _inputs(load, Path(folder))
         taken: dict[str, Spent] = {}
         peaks: dict[str, int | None] = {}
         loads: dict[str, float] = {}
         for name in arms:
             loads[name] = round(os.getloadavg()[0], 1)
             with ChildrenPeak() as peak:
-                taken[name] = _measured(name, given)
+                taken[name] = _measured(name, inputs)
             peaks[name] = peak.mib
-    found = {
-        "seconds": {name: round(one.seconds, 2) for name, one in taken.items()},
+    figures = {
+        "seconds": {name: round(spent.seconds, 2) for name, spent in taken.items()},
         "ratio": {
-            name: round(one.seconds / taken["fleet"].seconds, 3)
-            for name, one in taken.items()
+            name: round(spent.seconds / taken["fleet"].seconds, 3)
+            for name, spent in taken.items()
             if "fleet" in taken and name != "fleet"
         },
-        "mean_accuracy": {name: round(one.accuracy, 4) for name, one in taken.items()},
+        "mean_accuracy": {name: round(spent.accuracy, 4) for name, spent in taken.items()},
         "peak_mib": peaks,
-        "start_s": {name: round(one.start_s, 1) for name, one in taken.items()},
-        **{name: own for one in taken.values() for name, own in one.more.items()},
+        "start_s": {name: round(spent.start_s, 1) for name, spent in taken.items()},
+        **{name: figure for spent in taken.values() for name, figure in spent.more.items()},
         "load_before": loads,
         "runs": load.runs,
         "rows": load.rows,
         "steps": load.steps,
         "batch_size": load.batch_size,
-        "scored_rows": sum(len(rows) for rows in given.scored.values()),
-        "precision": given.runs[0].precision,
+        "scored_rows": sum(len(rows) for rows in inputs.scored.values()),
+        "precision": inputs.runs[0].precision,
         "model": Path(load.model).name,
         "machine": machine(),
     }
-    return jsonlib.dumps(found, indent=1) if json else _lines(found)
+    return jsonlib.dumps(figures, indent=1) if json else _lines(figures)
 
 
-def _measured(arm: str, given: Given) -> Spent:
+def _measured(arm: str, inputs: Inputs) -> Spent:
     if arm.startswith("trainer"):
-        return elsewhere(trainer, given, TUNED if arm == "trainer_tuned" else {})
-    root = Path(given.store.root)
+        return elsewhere(trainer, inputs, TUNED if arm == "trainer_tuned" else {})
+    root = Path(inputs.store.root)
     shutil.copytree(root, root.with_name(arm))
-    own = Given(given.runs, given.sets, given.scored, Store.open(str(root.with_name(arm))))
-    return elsewhere(fleet if arm == "fleet" else one_trainer_per_run, own)
+    copied = Inputs(inputs.runs, inputs.sets, inputs.scored, Store.open(str(root.with_name(arm))))
+    return elsewhere(fleet if arm == "fleet" else one_trainer_per_run, copied)
 
 
-def _given(load: Load, folder: Path) -> Given:
+def _inputs(load: Load, folder: Path) -> Inputs:
     """Have textmill make the training sets."""
     sets = min(load.runs, SETS)
     for run in range(sets):
@@ -164,7 +164,9 @@ def _given(load: Load, folder: Path) -> Given:
     prepare(plan, store)
     with ray_session():
         fill_views(Work(plan, store, lambda _: None), survey(plan, store))
-    ready = [one for one in survey(plan, store).ready if one.rows.rows == load.rows]
+    ready = [
+        ready_cell for ready_cell in survey(plan, store).ready if ready_cell.rows.rows == load.rows
+    ]
     if len(ready) < sets:
         raise DataError(f"The demo's grammar does not write {load.rows} different rows; ask fewer.")
     (gold,) = plan.gold.values()
@@ -176,13 +178,14 @@ def _given(load: Load, folder: Path) -> Given:
         for split in SCORED
     }
     order = ordered_rows(gold["train"].table, 0)
+    # set after set before the next repeat: the first runs then differ in as many sets as they can
     pairs = [
         (run, training_set(store, run.mix, order).examples)
-        for runs in zip(*(one.runs for one in ready), strict=True)
-        for run, one in zip(runs, ready, strict=True)
+        for runs in zip(*(ready_cell.runs for ready_cell in ready), strict=True)
+        for run, ready_cell in zip(runs, ready, strict=True)
     ]
     runs, examples = zip(*pairs[: load.runs], strict=True)
-    return Given(runs, examples, scored, store)
+    return Inputs(runs, examples, scored, store)
 
 
 def _tiny(folder: Path) -> str:
@@ -214,11 +217,11 @@ def _records(run: int, each: int) -> Iterator[dict[str, str]]:
             yield {"label": label, "text": grammar().write(TASK, label, product, draws)}
 
 
-def _lines(found: dict[str, Any]) -> str:
+def _lines(figures: dict[str, Any]) -> str:
     shown = ("seconds", "ratio", "mean_accuracy", "peak_mib", "start_s", "load_before")
     titles = ("seconds", "fleet to it", "accuracy", "peak MiB", "start s", "load before")
     lines = [f"{'':<20}" + "".join(f"{title:>13}" for title in titles)]
-    for name in found["seconds"]:
-        cells = (found[key].get(name, "") for key in shown)
+    for name in figures["seconds"]:
+        cells = (figures[key].get(name, "") for key in shown)
         lines.append(f"{name:<20}" + "".join(f"{cell!s:>13}" for cell in cells))
-    return "\n".join([*lines, *(f"{k:<20} {v}" for k, v in found.items() if k not in shown)])
+    return "\n".join([*lines, *(f"{k:<20} {v}" for k, v in figures.items() if k not in shown)])

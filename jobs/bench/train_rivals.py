@@ -28,7 +28,7 @@ TUNED = {"bf16": True, "train_sampling_strategy": "group_by_length"}
 
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """What is trained, and what it is scored on.
 
     Attributes:
@@ -60,7 +60,7 @@ class Spent(NamedTuple):
     more: Mapping[str, float] = {}
 
 
-def trainer(given: Given, tuned: Mapping[str, Any]) -> Spent:
+def trainer(inputs: Inputs, tuned: Mapping[str, Any]) -> Spent:
     """Measure ``transformers.Trainer``, one fine-tune after another in one warm process.
 
     To its advantage the clock runs from when everything is imported and a model was loaded once;
@@ -68,7 +68,7 @@ def trainer(given: Given, tuned: Mapping[str, Any]) -> Spent:
     predicted at a time than its default has.
 
     Args:
-        given: What to train.
+        inputs: What to train.
         tuned: Training arguments that are not the default.
     """
     began = time.monotonic()
@@ -78,20 +78,20 @@ def trainer(given: Given, tuned: Mapping[str, Any]) -> Spent:
 
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # of the new head
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    first = given.runs[0]
+    first = inputs.runs[0]
     tokenizer: Any = AutoTokenizer.from_pretrained(
         first.model.place, revision=first.model.revision or "main"
     )
     pad = DataCollatorWithPadding(tokenizer)
     _classifier(first)
     start_s, began = time.monotonic() - began, time.monotonic()
-    scored = {split: _encoded(tokenizer, first, rows) for split, rows in given.scored.items()}
-    found = []
+    scored = {split: _encoded(tokenizer, first, rows) for split, rows in inputs.scored.items()}
+    predictions = []
     with tempfile.TemporaryDirectory() as folder:
-        for run, examples in zip(given.runs, given.sets, strict=True):
+        for run, examples in zip(inputs.runs, inputs.sets, strict=True):
             seed = Draws("initialisation", str(run.repeat)).seed()  # the fleet's: heads are alike
             transformers.set_seed(seed)
-            own: Any = Trainer(
+            run_trainer: Any = Trainer(
                 model=_classifier(run),
                 args=transformers.TrainingArguments(
                     output_dir=folder,
@@ -104,12 +104,15 @@ def trainer(given: Given, tuned: Mapping[str, Any]) -> Spent:
                 data_collator=pad,
                 processing_class=tokenizer,
             )
-            own.remove_callback(transformers.PrinterCallback)
-            own.train()
-            found.append({split: own.predict(rows) for split, rows in scored.items()})
+            run_trainer.remove_callback(transformers.PrinterCallback)
+            run_trainer.train()
+            predictions.append({split: run_trainer.predict(rows) for split, rows in scored.items()})
     seconds = time.monotonic() - began
     # with the labels beside them: grouped by length, they come in another order
-    hits = [(one["test"].predictions.argmax(-1) == one["test"].label_ids).mean() for one in found]
+    hits = [
+        (prediction["test"].predictions.argmax(-1) == prediction["test"].label_ids).mean()
+        for prediction in predictions
+    ]
     return Spent(start_s, seconds, statistics.mean(map(float, hits)))
 
 
@@ -149,7 +152,7 @@ def _recipe(run: Run) -> dict[str, Any]:
     }
 
 
-def one_trainer_per_run(given: Given) -> Spent:
+def one_trainer_per_run(inputs: Inputs) -> Spent:
     """Measure a Ray ``TorchTrainer`` for each run, with the fleet's loop in its one worker.
 
     As many are up at a time as have room, each started from a task without a CPU. Ray is up when
@@ -165,14 +168,14 @@ def one_trainer_per_run(given: Given) -> Spent:
         fit = ray.remote(num_cpus=0, max_retries=0)(_fit)
         start_s, began = time.monotonic() - began, time.monotonic()
         going: list[Any] = []
-        for run in given.runs:
+        for run in inputs.runs:
             if len(going) == at_once:
                 done, going = ray.wait(going)
                 ray.get(done)
-            going.append(fit.remote(run, given.store, needs, storage))
+            going.append(fit.remote(run, inputs.store, needs, storage))
         ray.get(going)
         seconds = time.monotonic() - began
-    return Spent(start_s, seconds, _accuracy(given))
+    return Spent(start_s, seconds, _accuracy(inputs))
 
 
 def _fit(run: Run, store: Store, needs: dict[str, float], storage: str) -> None:
@@ -204,61 +207,63 @@ def _work(config: dict[str, Any]) -> None:
     RunWorker(config["store"]).do(config["run"], Hardware(device))
 
 
-def fleet(given: Given) -> Spent:
+def fleet(inputs: Inputs) -> Spent:
     """Measure the fleet; Ray is up when the clock begins to run, the start of its workers counts.
 
     Raises:
         TrainingError: A run failed.
     """
     began = time.monotonic()
-    course = _Course(len(given.runs))
+    course = _Course(len(inputs.runs))
     with ray_session():
         start_s, began = time.monotonic() - began, time.monotonic()
-        with Fleet(given.store, Resources()) as fleet:
-            fleet.want(given.runs)
+        with Fleet(inputs.store, Resources()) as fleet:
+            fleet.want(inputs.runs)
             fleet.finish()
             workers = fleet.workers
             while fleet.is_waiting:
-                for one in fleet.hear(POLL_S):
-                    course(one)
+                for finished in fleet.hear(POLL_S):
+                    course(finished)
         seconds = time.monotonic() - began
-    more = course.more(given.store, min(workers, len(given.runs)))
-    return Spent(start_s, seconds, _accuracy(given), more)
+    more = course.more(inputs.store, min(workers, len(inputs.runs)))
+    return Spent(start_s, seconds, _accuracy(inputs), more)
 
 
 class _Course:
     """Follows the fleet: how long runs take beside their arithmetic, and whether memory grows."""
 
     def __init__(self, runs: int) -> None:
-        self._runs, self._told = runs, list[Finished]()
+        self._runs, self._finished = runs, list[Finished]()
         self._times: list[float] = []
         self._memory: dict[str, float] = {}
 
-    def __call__(self, one: Finished) -> None:
-        if one.failure:
-            raise TrainingError(f"The run {one.run.label} failed: {one.failure}.")
-        self._told.append(one)
+    def __call__(self, finished: Finished) -> None:
+        if finished.failure:
+            raise TrainingError(f"The run {finished.run.label} failed: {finished.failure}.")
+        self._finished.append(finished)
         self._times.append(time.monotonic())
         for name, share in (("early", EARLY), ("late", LATE)):
-            if len(self._told) >= share * self._runs and name not in self._memory:
+            if len(self._finished) >= share * self._runs and name not in self._memory:
                 self._memory[name] = memory_mib()
 
     def more(self, store: Store, workers: int) -> dict[str, float]:
         """Return what a run takes beside training and scoring, and memory late to early."""
-        later = self._told[workers:]  # what was trained while workers started is no measure
+        later = self._finished[workers:]  # what was trained while workers started is no measure
         busy = 0.0
-        for one in later:
-            body = store.document(one.run.name)
+        for finished in later:
+            body = store.document(finished.run.name)
             busy += body["train_seconds"] + body["score_seconds"]
         spent = (self._times[-1] - self._times[workers - 1]) * workers
-        found = (
+        measures = (
             {"outside_ms_per_run": round(1000 * (spent - busy) / len(later), 1)} if later else {}
         )
         if len(self._memory) == 2 and self._runs >= ENOUGH:
-            found["memory_late_to_early"] = round(self._memory["late"] / self._memory["early"], 3)
-        return found
+            measures["memory_late_to_early"] = round(
+                self._memory["late"] / self._memory["early"], 3
+            )
+        return measures
 
 
-def _accuracy(given: Given) -> float:
-    bodies = [given.store.document(run.name) for run in given.runs]
+def _accuracy(inputs: Inputs) -> float:
+    bodies = [inputs.store.document(run.name) for run in inputs.runs]
     return statistics.mean(float(body["splits"]["test"]["accuracy"]) for body in bodies)

@@ -66,12 +66,12 @@ def doctor(
         nodes = look_at_nodes(store, models, findings)
         findings += judge(nodes, wanted, plan, store)
         findings += _too_small(plan)
-    is_sound = all(one.weight == "note" for one in findings)
+    is_sound = all(finding.weight == "note" for finding in findings)
     if json:
         whole = {
             "root": store.root,
             "nodes": [as_dict(node) for node in nodes],
-            "findings": [one._asdict() for one in findings],
+            "findings": [finding._asdict() for finding in findings],
         }
         return jsonlib.dumps(whole, indent=1), is_sound
     return text(nodes, findings, store, is_sound=is_sound), is_sound
@@ -79,10 +79,10 @@ def doctor(
 
 def versions() -> dict[str, str | None]:
     """Return the versions of this process's Python and packages; None where one is missing."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
-        found[name] = next(filter(None, map(_version, SAME_PACKAGE.get(name, (name,)))), None)
-    return found
+        installed[name] = next(filter(None, map(_version, SAME_PACKAGE.get(name, (name,)))), None)
+    return installed
 
 
 def _version(package: str) -> str | None:
@@ -103,30 +103,30 @@ def look_at_nodes(store: Store, models: Mapping[str, Model], findings: list[Find
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     task: Any = ray.remote(look)
     asked = []
-    for node in sorted((one for one in nodes if one["Alive"]), key=_head_first):
-        there = task.options(
+    for node in sorted((node for node in nodes if node["Alive"]), key=_head_first):
+        on_node = task.options(
             num_cpus=0, label_selector={"ray.io/node-id": node["NodeID"]}, max_retries=0
         )
-        asked.append((node, time.time(), there.remote(store, mark, dict(models))))
-    found = []
+        asked.append((node, time.time(), on_node.remote(store, mark, dict(models))))
+    seen = []
     for node, began, answer in asked:
         gpus = float(node["Resources"].get("GPU", 0))
-        own = Node(_address(node), _is_head(node), gpus, None)
+        unanswered = Node(_address(node), _is_head(node), gpus, None)
         try:
             facts: Facts = ray.get(answer, timeout=PATIENCE_S)
         except (ray.exceptions.RayError, TimeoutError) as error:
             cause = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-            text = f"{own.name} does not answer ({cause}). Restart its Ray."
+            text = f"{unanswered.name} does not answer ({cause}). Restart its Ray."
             findings.append(Finding("problem", text))
-            found.append(own)
+            seen.append(unanswered)
             continue
         # its clock was read between asking and hearing: what lies outside of that is skew
         skew = min(0.0, facts.clock - began) + max(0.0, facts.clock - time.time())
-        found.append(own._replace(facts=facts, skew_s=skew))
+        seen.append(unanswered._replace(facts=facts, skew_s=skew))
     if mark:
         with contextlib.suppress(OSError):
             store.remove(mark)
-    return found
+    return seen
 
 
 def look(store: Store, mark: str, models: Mapping[str, Model]) -> Facts:
@@ -149,13 +149,13 @@ def look(store: Store, mark: str, models: Mapping[str, Model]) -> Facts:
         disk=shutil.disk_usage(folder).free,
         root_error=root_error,
         sees_mark=not mark or (root_error is None and store.has(mark)),
-        unreachable={name: why for name, one in models.items() if (why := _unreachable(one))},
+        unreachable={name: why for name, model in models.items() if (why := _unreachable(model))},
         clock=time.time(),
     )
 
 
 def _nearest(path: Path) -> Path:
-    return next(one for one in (path, *path.parents) if one.exists())
+    return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def _gpus() -> list[Gpu]:
@@ -241,18 +241,18 @@ def _lacks(node: str, facts: Facts, plan: Plan) -> Iterator[Finding]:
 
 
 def _versions_apart(
-    node: str, found: Mapping[str, str | None], wanted: Mapping[str, str | None]
+    node: str, installed: Mapping[str, str | None], wanted: Mapping[str, str | None]
 ) -> Iterator[Finding]:
-    for name, own in wanted.items():
-        there = found.get(name)
-        if own is None or there == own:
+    for name, expected in wanted.items():
+        version_there = installed.get(name)
+        if expected is None or version_there == expected:
             continue
-        if name == "python" and there and _minor(there) == _minor(own):
+        if name == "python" and version_there and _minor(version_there) == _minor(expected):
             continue
-        if there is None and name in ("vllm", "s3fs"):
+        if version_there is None and name in ("vllm", "s3fs"):
             continue  # not every node needs them
-        is_fatal = name in MUST_AGREE or there is None
-        text = f"{node} has {name} {there or 'not at all'}; it is {own} here."
+        is_fatal = name in MUST_AGREE or version_there is None
+        text = f"{node} has {name} {version_there or 'not at all'}; it is {expected} here."
         remedy = " Use one image everywhere." if is_fatal else " Results may differ by it."
         yield Finding("problem" if is_fatal else "note", text + remedy)
 
@@ -276,23 +276,23 @@ def _models(plan: Plan | None) -> dict[str, Model]:
     """Return the models that nodes load, by what the study calls them."""
     if plan is None:
         return {}
-    found = {f"train.model {model.place!r}": model for model in plan.models.values()}
+    models = {f"train.model {model.place!r}": model for model in plan.models.values()}
     for pool in plan.pools:
         if pool.model and pool.config.engine in ("vllm", "transformers"):
-            found[f"generate.model {pool.model.place!r}"] = pool.model
-    return found
+            models[f"generate.model {pool.model.place!r}"] = pool.model
+    return models
 
 
 def _too_small(plan: Plan | None) -> Iterator[Finding]:
     """Say which engines and workers of a study do not fit on any node."""
     if plan is None:
         return
-    where = plan.file.study.resources
+    resources = plan.file.study.resources
     room = Room(spared_cpus=JUDGING_CPUS)
     engines = {pool.config.engine for pool in plan.pools}
-    needs = [engine_needs(where, engine, room) for engine in sorted(engines)]
-    checks: list[Callable[[], object]] = [partial(room.fit, own, ENGINE_FIELDS) for own in needs]
-    checks.append(partial(check_fleet, where))
+    needs = [engine_needs(resources, engine, room) for engine in sorted(engines)]
+    checks: list[Callable[[], object]] = [partial(room.fit, need, ENGINE_FIELDS) for need in needs]
+    checks.append(partial(check_fleet, resources))
     for check in checks:
         try:
             check()

@@ -89,10 +89,10 @@ def gib(amount: int) -> str:
 def as_dict(node: Node) -> dict[str, Any]:
     """Return a node as JSON takes it."""
     facts = node.facts
-    own = None
+    shown = None
     if facts:
-        own = {**facts._asdict(), "gpus": [gpu._asdict() for gpu in facts.gpus]}
-    return {**node._asdict(), "facts": own}
+        shown = {**facts._asdict(), "gpus": [gpu._asdict() for gpu in facts.gpus]}
+    return {**node._asdict(), "facts": shown}
 
 
 def text(
@@ -114,8 +114,11 @@ def text(
         *page.getvalue().rstrip().splitlines(),
         "",
     ]
-    lines += [f"{one.weight}: {one.text}" for one in sorted(findings, key=lambda one: one.weight)]
-    problems = sum(one.weight == "problem" for one in findings)
+    lines += [
+        f"{finding.weight}: {finding.text}"
+        for finding in sorted(findings, key=lambda finding: finding.weight)
+    ]
+    problems = sum(finding.weight == "problem" for finding in findings)
     count = f"{problems} problem{'s' if problems > 1 else ''}"
     lines.append("Ready." if is_sound else f"Not ready: {count}.")
     return "\n".join(line.rstrip() for line in lines)

@@ -63,7 +63,7 @@ class Cluster:
         from ray.job_submission import JobSubmissionClient
 
         for name in ("ray.dashboard.modules", "ray._private.runtime_env"):
-            for logger in (one for one in _loggers() if one.name.startswith(name)):
+            for logger in (logger for logger in _loggers() if logger.name.startswith(name)):
                 logger.setLevel(logging.WARNING)  # they tell of every upload and socket
         with self._asking():
             self._client: Any = JobSubmissionClient(self.address)
@@ -117,7 +117,9 @@ class Cluster:
     def status(self, job: str) -> str | None:
         """Return how a job is, in Ray's words (RUNNING, FAILED, ...); None if there is none."""
         with self._asking():
-            jobs = [one for one in self._client.list_jobs() if one.submission_id == job]
+            jobs = [
+                job_info for job_info in self._client.list_jobs() if job_info.submission_id == job
+            ]
         return str(jobs[0].status.value) if jobs else None
 
     def newest(self, study: str) -> str:
@@ -127,11 +129,11 @@ class Cluster:
             ConfigError: There is none.
         """
         with self._asking():
-            jobs = [one for one in self._client.list_jobs() if one.metadata]
-        own = [one for one in jobs if one.metadata.get("study") == study]
-        if not own:
+            jobs = [job_info for job_info in self._client.list_jobs() if job_info.metadata]
+        of_study = [job_info for job_info in jobs if job_info.metadata.get("study") == study]
+        if not of_study:
             raise ConfigError(f"The cluster at {self.address} has no job of the study {study!r}.")
-        return str(max(own, key=lambda one: one.start_time or 0).submission_id)
+        return str(max(of_study, key=lambda job_info: job_info.start_time or 0).submission_id)
 
     def exit_status(self, job: str) -> int:
         """Return a job's exit status once it has ended; 1 where Ray ended it, or lost it."""
@@ -174,10 +176,11 @@ class Cluster:
         try:
             yield
         except AuthenticationError as error:
-            told = "refuses the token" if self._has_token else "wants a token"
+            complaint = "refuses the token" if self._has_token else "wants a token"
             raise ConfigError(
-                f"The cluster at {self.address} {told}. Set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH "
-                "to a file that holds it: the one that the cluster was started with."
+                f"The cluster at {self.address} {complaint}. Set RAY_AUTH_TOKEN, or "
+                "RAY_AUTH_TOKEN_PATH to a file that holds it: the one that the cluster was "
+                "started with."
             ) from error
         except (ConnectionError, requests.RequestException) as error:
             raise ClusterError(
@@ -190,7 +193,7 @@ class Cluster:
 
 def _loggers() -> list[logging.Logger]:
     known = logging.root.manager.loggerDict.values()
-    return [one for one in known if isinstance(one, logging.Logger)]
+    return [logger for logger in known if isinstance(logger, logging.Logger)]
 
 
 def _use_token() -> bool:
@@ -238,7 +241,9 @@ def check_root(root: str, shared: Sequence[Path]) -> str:
     if is_url(root):
         return store.root
     path = Path(root).expanduser()
-    if not path.is_absolute() or not any(path.is_relative_to(one.absolute()) for one in shared):
+    if not path.is_absolute() or not any(
+        path.is_relative_to(folder.absolute()) for folder in shared
+    ):
         raise RootError(
             f"root is {root!r}: a cluster needs one that every node sees. Give a prefix of an "
             "object store, such as s3://bucket/textmill, or an absolute folder of a file system "

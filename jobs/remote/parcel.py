@@ -74,14 +74,20 @@ def parcel(
         _look_at_factors(file)
         if file.study.published:
             load_published(file.study.published, file.folder)
-    own = _named_files(file, named, shared)
-    own |= {one.relative_to(file.folder) for one in _files_in(file.folder) if one.suffix == ".py"}
+    names = _named_files(file, named, shared)
+    names |= {
+        script.relative_to(file.folder)
+        for script in _files_in(file.folder)
+        if script.suffix == ".py"
+    }
     for pattern in patterns:
-        own |= {one.relative_to(file.folder) for one in file.folder.glob(pattern) if one.is_file()}
-    own.add(Path(file.path.name))
-    _check_size(file, own)
-    wanted = {*variables, *(name for one in named for name in _variables(one.text))}
-    return Parcel(file, sorted(own), {name: _value(name) for name in sorted(wanted)})
+        names |= {
+            match.relative_to(file.folder) for match in file.folder.glob(pattern) if match.is_file()
+        }
+    names.add(Path(file.path.name))
+    _check_size(file, names)
+    wanted = {*variables, *(name for named_path in named for name in _variables(named_path.text))}
+    return Parcel(file, sorted(names), {name: _value(name) for name in sorted(wanted)})
 
 
 def _look_at_factors(file: StudyFile) -> None:
@@ -111,9 +117,9 @@ def _value(name: str) -> str:
 
 def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[Path]) -> set[Path]:
     # conditions repeat what the study says, resolved: the first time a path is as it was written
-    written = {one.path: one.text for one in reversed([*named])}
+    written = {named_path.path: named_path.text for named_path in reversed([*named])}
     stays = [*(place.absolute() for place in shared), *(Path(str(files(name))) for name in CODE)]
-    found: set[Path] = set()
+    names: set[Path] = set()
     lost: list[str] = []
     for path, text in reversed(written.items()):
         if any(path.is_relative_to(place) for place in stays):
@@ -125,7 +131,7 @@ def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[P
             raise ConfigError(f"{file.source} names {text}, and there is no {path}.")
         else:
             inside = _files_in(path) if path.is_dir() else [path]
-            found |= {one.relative_to(file.folder) for one in inside}
+            names |= {child.relative_to(file.folder) for child in inside}
     if lost:
         raise ConfigError(
             f"{file.source} names what is not in its folder, and would not be found on the "
@@ -133,18 +139,18 @@ def _named_files(file: StudyFile, named: Iterable[NamedPath], shared: Sequence[P
             "it relative to that; or, if every node sees it under the same absolute name, say so: "
             "--shared FOLDER."
         )
-    return found
+    return names
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
     """Yield a folder's files, without those of hidden, made and linked folders in it."""
     for place, folders, names in os.walk(folder):
         folders[:] = [
-            one
-            for one in folders
-            if one not in LEFT
-            and not one.startswith(".")
-            and not Path(place, one, "pyvenv.cfg").exists()
+            child
+            for child in folders
+            if child not in LEFT
+            and not child.startswith(".")
+            and not Path(place, child, "pyvenv.cfg").exists()
         ]
         yield from (Path(place, name) for name in names if not name.startswith("."))
 

@@ -18,7 +18,7 @@ from jobs.remote.parcel import Parcel, parcel
 LAST_LINES = 3  # of what a job said, with its status
 
 
-class Where(NamedTuple):
+class Submission(NamedTuple):
     """A study, and where it is to be done.
 
     Attributes:
@@ -66,31 +66,33 @@ class Where(NamedTuple):
     @property
     def changes(self) -> list[str]:
         """The command's words for what is changed of the study."""
-        return [word for one in self.overrides for word in ("--set", one)]
+        return [word for override in self.overrides for word in ("--set", override)]
 
 
-def submit(where: Where, *, follows: bool) -> int:
+def submit(submission: Submission, *, follows: bool) -> int:
     """Send a study, or attach to it where it is there; return the command's exit status.
 
     Raises:
         InputError: What the user gave is wrong; nothing was sent.
         ClusterError: The cluster does not answer, or refuses.
     """
-    packed, job = where.packed()
-    cluster = Cluster(where.address)
-    sent = cluster.send(packed, where.words, job)
+    packed, job = submission.packed()
+    cluster = Cluster(submission.address)
+    sent = cluster.send(packed, submission.words, job)
     _say(f"{'sent' if sent.is_new else 'is there already'}: {job}")
     if follows:
         return follow(cluster, job)
-    _say(f"`textmill logs {where.study}` follows it, `textmill stop {where.study}` ends it")
+    _say(
+        f"`textmill logs {submission.study}` follows it, `textmill stop {submission.study}` ends it"
+    )
     return 0
 
 
-def doctor(where: Where, *, has_study: bool, json: bool) -> int:
+def doctor(submission: Submission, *, has_study: bool, json: bool) -> int:
     """Have a cluster look at itself; return the command's exit status.
 
     Args:
-        where: The cluster, the root, and the study if there is one.
+        submission: The cluster, the root, and the study if there is one.
         has_study: Whether there is one.
         json: Whether it is told in JSON.
 
@@ -98,12 +100,12 @@ def doctor(where: Where, *, has_study: bool, json: bool) -> int:
         InputError: What the user gave is wrong; nothing was sent.
         ClusterError: The cluster does not answer, or refuses.
     """
-    packed = where.packed()[0] if has_study else None
-    study = [where.study.name, *where.changes] if has_study else []
-    root = check_root(where.root, where.shared)
+    packed = submission.packed()[0] if has_study else None
+    study = [submission.study.name, *submission.changes] if has_study else []
+    root = check_root(submission.root, submission.shared)
     words = ["doctor", *study, "--root", root, "--against", jsonlib.dumps(versions())]
     words += ["--json"] if json else []
-    cluster, job = Cluster(where.address), f"textmill-doctor-{uuid.uuid4().hex[:NAME_LENGTH]}"
+    cluster, job = Cluster(submission.address), f"textmill-doctor-{uuid.uuid4().hex[:NAME_LENGTH]}"
     cluster.begin(words, job, packed, {})
     try:
         cluster.follow(job, _pass_on)
@@ -135,7 +137,7 @@ def logs(study: Path, address: str, *, follows: bool) -> int:
         ConfigError: The study is wrong, or there is no such job.
         ClusterError: The cluster does not answer.
     """
-    cluster, job = _found(study, address)
+    cluster, job = _newest_job(study, address)
     if follows:
         return follow(cluster, job)
     _pass_on(cluster.said(job))
@@ -149,7 +151,7 @@ def stop(study: Path, address: str) -> None:
         ConfigError: The study is wrong, or there is no such job.
         ClusterError: The cluster does not answer.
     """
-    cluster, job = _found(study, address)
+    cluster, job = _newest_job(study, address)
     if cluster.status(job) in ENDED:
         _say(f"{job} has ended already")
         return
@@ -164,13 +166,13 @@ def status(study: Path, address: str) -> str:
         ConfigError: The study is wrong, or there is no such job.
         ClusterError: The cluster does not answer.
     """
-    cluster, job = _found(study, address)
-    told = [f"{job}: {(cluster.status(job) or 'gone').lower()}"]
+    cluster, job = _newest_job(study, address)
+    lines = [f"{job}: {(cluster.status(job) or 'gone').lower()}"]
     said = [line for line in cluster.said(job).splitlines() if line.strip()]
-    return "\n".join([*told, *(f"  {line}" for line in said[-LAST_LINES:])])
+    return "\n".join([*lines, *(f"  {line}" for line in said[-LAST_LINES:])])
 
 
-def _found(study: Path, address: str) -> tuple[Cluster, str]:
+def _newest_job(study: Path, address: str) -> tuple[Cluster, str]:
     name = load_study(study).study.name
     cluster = Cluster(address)
     return cluster, cluster.newest(name)

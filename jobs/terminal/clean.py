@@ -8,9 +8,13 @@ from jobs.terminal.plan import HOUR_S
 def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
     """Return what no study refers to, and remove it if told to."""
     store = Store.open(root)
-    found = orphans(store)
-    ahead = [orphan for orphan in found if orphan.age_s < 0] if older_than_h else []
-    old = [one for one in found if one.age_s >= older_than_h * HOUR_S or not older_than_h]
+    unreferenced = orphans(store)
+    ahead = [orphan for orphan in unreferenced if orphan.age_s < 0] if older_than_h else []
+    old = [
+        orphan
+        for orphan in unreferenced
+        if orphan.age_s >= older_than_h * HOUR_S or not older_than_h
+    ]
     lines = [
         f"  {orphan.size / 1024:>10,.0f} KiB {orphan.age_s / HOUR_S:>10,.1f} h  {orphan.name}"
         for orphan in old
@@ -29,7 +33,7 @@ def clean(root: str, older_than_h: float, *, remove_them: bool) -> str:
             "and were left alone: a clock was set back, or another machine's is ahead. "
             "--older-than 0 takes them, too."
         )
-    spared = len(found) - len(old) - len(ahead)
+    spared = len(unreferenced) - len(old) - len(ahead)
     if spared:
         lines.append(f"{spared} more were written in the last {older_than_h:g} h and left alone.")
     return "\n".join(lines)

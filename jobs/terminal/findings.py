@@ -12,37 +12,37 @@ from engine.store.store import Store
 WIDTH = 96  # characters of a line of a sentence
 
 
-def show_findings(found: Findings, store: Store) -> str:
+def show_findings(findings: Findings, store: Store) -> str:
     """Return what the terminal is told, its lines joined."""
-    metric = METRIC_NAMES[found.metric]
+    metric = METRIC_NAMES[findings.metric]
     lines = [
-        f"{found.runs_made} of {found.runs} runs are there. {metric[0].upper()}{metric[1:]} on "
-        f"test, with 95% t-intervals ({scope(found)}):"
+        f"{findings.runs_made} of {findings.runs} runs are there. {metric[0].upper()}{metric[1:]} "
+        f"on test, with 95% t-intervals ({scope(findings)}):"
     ]
-    rows = condition_scores(found, "test")
-    rows.sort(key=lambda one: -one.scores[found.metric].value)
-    for one in rows:
+    rows = condition_scores(findings, "test")
+    rows.sort(key=lambda row: -row.scores[findings.metric].value)
+    for row in rows:
         levels = ", ".join(
-            f"{name} {level}" for name, level in one.levels.items() if level is not None
+            f"{name} {level}" for name, level in row.levels.items() if level is not None
         )
-        lines.append(f"  {show_score(one.scores[found.metric]):<20} {levels}")
-    lines += [drawless(found)] if found.drawless else []
-    if has_few_draws(found):
+        lines.append(f"  {show_score(row.scores[findings.metric]):<20} {levels}")
+    lines += [drawless(findings)] if findings.drawless else []
+    if has_few_draws(findings):
         lines.append(f"With fewer than {FEW_DRAWS} of them an interval says little.")
-    for analysis in analyse(found):
-        lines += ["", f"In short, {analysis.task}:" if len(found.tasks) > 1 else "In short:"]
+    for analysis in analyse(findings):
+        lines += ["", f"In short, {analysis.task}:" if len(findings.tasks) > 1 else "In short:"]
         lines += [
             fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
-            for sentence in summary(analysis, found)
+            for sentence in summary(analysis, findings)
         ]
     lines.append("")
-    for task_, llm in best_baselines(found).items():
-        where = f" on {task_}" if len(found.tasks) > 1 else ""
+    for task_, llm in best_baselines(findings).items():
+        on_task = f" on {task_}" if len(findings.tasks) > 1 else ""
         lines.append(
-            f"The LLM itself{where} ({shots_shown(llm)}, which is best on validation): "
-            f"{show_score(llm.test.scores[found.metric])} on test"
+            f"The LLM itself{on_task} ({shots_shown(llm)}, which is best on validation): "
+            f"{show_score(llm.test.scores[findings.metric])} on test"
         )
-    lines += [found.caveat] if found.caveat else []
-    lines += [f"  {problem}" for problem in found.problems]
-    lines.append(f"Report: {store.location(found.folder)}/report.html")
+    lines += [findings.caveat] if findings.caveat else []
+    lines += [f"  {problem}" for problem in findings.problems]
+    lines.append(f"Report: {store.location(findings.folder)}/report.html")
     return "\n".join(lines)

@@ -29,19 +29,21 @@ def plan(
         speed: Completion tokens per second of a replica, for recipes of which nothing is there yet.
     """
     store = Store.open(root)
-    made = make_plan(load_study(path, overrides))
-    now = survey(made, store)
-    found, ahead = steps(now), forecast(now)
+    study_plan = make_plan(load_study(path, overrides))
+    now = survey(study_plan, store)
+    planned_steps, ahead = steps(now), forecast(now)
     if json:
-        return as_json(made, found, ahead)
-    return "\n".join([_plan_text(made, found, store), *_forecast_lines(now, ahead, speed)])
+        return as_json(study_plan, planned_steps, ahead)
+    return "\n".join(
+        [_plan_text(study_plan, planned_steps, store), *_forecast_lines(now, ahead, speed)]
+    )
 
 
 def _forecast_lines(now: Survey, ahead: Forecast, speed: float | None) -> list[str]:
     if not ahead.rows:
         return []
-    made = now.plan
-    budget = made.file.study.budget
+    study_plan = now.plan
+    budget = study_plan.file.study.budget
     lines = []
     if ahead.more.rows:
         lines.append(
@@ -54,10 +56,14 @@ def _forecast_lines(now: Survey, ahead: Forecast, speed: float | None) -> list[s
         lines.append(
             f"Without any row yet: {len(ahead.unknown)} recipes ({names}): {ahead.most.rows:,.0f} "
             f"rows if all are accepted, about {ahead.most.prompt_tokens:,.0f} prompt and at most "
-            f"{ahead.most.tokens:,.0f} completion tokens{_at_speed(made, ahead, speed)}. "
+            f"{ahead.most.tokens:,.0f} completion tokens{_at_speed(study_plan, ahead, speed)}. "
             "`textmill plan --pilot` makes a few of each, which are kept, and forecasts by them."
         )
-    limits = taken(made.pools, now.seen, made.file.study.name).plus(ahead.more).against(budget)
+    limits = (
+        taken(study_plan.pools, now.seen, study_plan.file.study.name)
+        .plus(ahead.more)
+        .against(budget)
+    )
     lines += [
         f"With what is spent already that is more than the budget's {name} of {limit:,g}."
         for name, (used, limit) in limits.items()
@@ -66,20 +72,20 @@ def _forecast_lines(now: Survey, ahead: Forecast, speed: float | None) -> list[s
     return lines
 
 
-def _at_speed(made: Plan, ahead: Forecast, speed: float | None) -> str:
+def _at_speed(study_plan: Plan, ahead: Forecast, speed: float | None) -> str:
     if speed is None:
         return " (--speed tells the hours at so many tokens per second)"
-    replicas = made.file.study.resources.replicas
+    replicas = study_plan.file.study.resources.replicas
     most = max(replicas) if isinstance(replicas, list) else replicas
     hours = ahead.most.tokens / speed / most / HOUR_S
     return f", {hours:,.2f} hours at {speed:,.0f} completion tokens per second of each replica"
 
 
-def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
-    study = made.file.study
+def _plan_text(study_plan: Plan, planned_steps: Sequence[Step], store: Store) -> str:
+    study = study_plan.file.study
     lines = [
-        f"{study.name}: task {', '.join(made.file.tasks)}, {len(made.conditions)} conditions x "
-        f"{study.replicates} replicates x {study.repeats} repeats, root {store.root}",
+        f"{study.name}: task {', '.join(study_plan.file.tasks)}, {len(study_plan.conditions)} "
+        f"conditions x {study.replicates} replicates x {study.repeats} repeats, root {store.root}",
         "",
     ]
     titles = (
@@ -89,34 +95,35 @@ def _plan_text(made: Plan, found: Sequence[Step], store: Store) -> str:
         ("view", "Views"),
     )
     for kind, title in titles:
-        own = [step for step in found if step.kind == kind]
-        lines += [title] if own else []
-        for step in own:
+        of_kind = [step for step in planned_steps if step.kind == kind]
+        lines += [title] if of_kind else []
+        for step in of_kind:
             lines += [f"  {step.state:<8} {step.name}  [{step.place}]", f"           {step.why}"]
-    runs = [step for step in found if step.kind == "run"]
+    runs = [step for step in planned_steps if step.kind == "run"]
     states = Counter(step.state for step in runs)
     counts = ", ".join(f"{count} {state}" for state, count in states.items())
     lines += ["", f"Runs: {len(runs)} ({counts})"]
     grouped = Counter((step.state, step.why) for step in runs if step.state != "made")
     lines += [f"  {count:>5} {state}: {why}" for (state, why), count in grouped.items()]
-    to_make = rows_to_make(found)
+    to_make = rows_to_make(planned_steps)
+    # conditions that come to the same training set and recipe share a run: it is trained once
     to_train = len(
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
-    lines += _diagnosis_lines(found)
-    lines += ["", *notes] if (notes := _other_lines(found)) else []
+    lines += _diagnosis_lines(planned_steps)
+    lines += ["", *notes] if (notes := _other_lines(planned_steps)) else []
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
 
 
-def _diagnosis_lines(found: Sequence[Step]) -> list[str]:
+def _diagnosis_lines(planned_steps: Sequence[Step]) -> list[str]:
     lines = []
-    for step in found:
+    for step in planned_steps:
         if step.kind == "diagnosis":
             place = f"  [{step.place}]" if step.place else ""
             lines += [f"  {step.state:<8} {step.name}{place}", f"           {step.why}"]
     return ["", "How alike the rows are", *lines] if lines else []
 
 
-def _other_lines(found: Sequence[Step]) -> list[str]:
-    return notices(step.other for step in found if step.other)
+def _other_lines(planned_steps: Sequence[Step]) -> list[str]:
+    return notices(step.other for step in planned_steps if step.other)

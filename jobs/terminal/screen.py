@@ -91,8 +91,8 @@ class Screen(contextlib.ExitStack):
             return
         self._last_line = now
         per_s = _per_second(stage, done)
-        left = (done.total - done.done) / per_s[0] if per_s else None
-        time_left = f", {left:,.0f} s left" if left else ""
+        remaining_s = (done.total - done.done) / per_s[0] if per_s else None
+        time_left = f", {remaining_s:,.0f} s left" if remaining_s else ""
         spent = f"; {done.spent}" if done.spent else ""
         line = f"{done.stage}: {done.done:,} of {done.total:,} {UNITS[done.stage]} {rate}"
         line = f"{line.rstrip()}{time_left}{spent}"

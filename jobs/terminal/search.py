@@ -15,19 +15,20 @@ from jobs.terminal.findings import WIDTH
 MOST = 10  # trials that the terminal lists; the report has all
 
 
-def show_search(found: SearchResult, store: Store) -> tuple[str, bool]:
+def show_search(result: SearchResult, store: Store) -> tuple[str, bool]:
     """Write a search's report; return what the terminal is told, and whether all went well."""
-    write_search(found, store)
-    folder, metric = search_folder(found.file), METRIC_NAMES[found.file.study.metric]
-    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    write_search(result, store)
+    folder, metric = search_folder(result.file), METRIC_NAMES[result.file.study.metric]
+    measured = [(trial, trial.last) for trial in result.trials.values() if trial.last]
+    # by rung first: scores at different numbers of rows do not compare
     measured.sort(key=lambda pair: (-pair[1].rows, -pair[1].score, pair[0].number))
     lines = [
-        f"{len(found.trials)} trials, the best first, by {metric} on validation at the last rung "
-        f"that each came to; test with 95% t-intervals ({scope(found)}):",
+        f"{len(result.trials)} trials, the best first, by {metric} on validation at the last rung "
+        f"that each came to; test with 95% t-intervals ({scope(result)}):",
         f"  {'rows':>7}  validation  {'test':<20} trial",
     ]
     for trial, last in measured[:MOST]:
-        point = named(in_the_study_s_order(trial.point, found))
+        point = named(in_the_study_s_order(trial.point, result))
         test = show_score(test_score(last))
         lines.append(
             f"  {last.rows:>7,}  {100 * last.score:>10.1f}  {test:<20} {trial.number}: {point}"
@@ -36,14 +37,14 @@ def show_search(found: SearchResult, store: Store) -> tuple[str, bool]:
     lines += ["", "In short:"]
     lines += [
         fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
-        for sentence in summary(found)
+        for sentence in summary(result)
     ]
     lines.append("")
-    told = caveat(found.plan) if found.plan else ""
-    lines += [told] if told else []
-    wrong = problems(found)
-    lines += [f"  {one}" for one in wrong]
-    if winner(found):
+    warning = caveat(result.plan) if result.plan else ""
+    lines += [warning] if warning else []
+    wrong = problems(result)
+    lines += [f"  {problem}" for problem in wrong]
+    if winner(result):
         best = store.location(f"{folder}/best.toml")
         lines.append(f"The winner, as a study: textmill run {best}")
     lines.append(f"Report: {store.location(folder)}/report.html")

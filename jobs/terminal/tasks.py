@@ -13,11 +13,11 @@ WIDTH = 96  # characters of a line of them
 
 def tasks() -> str:
     """Return the built-in tasks, a line each."""
-    found = {name: load_task(name, path.parent) for name, path in builtin_tasks().items()}
-    width = max(map(len, found))
+    builtin = {name: load_task(name, path.parent) for name, path in builtin_tasks().items()}
+    width = max(map(len, builtin))
     lines = [
-        f"{name:<{width}}  {len(one.labels)} labels: {listed(one.labels)}"
-        for name, one in found.items()
+        f"{name:<{width}}  {len(builtin_task.labels)} labels: {listed(builtin_task.labels)}"
+        for name, builtin_task in builtin.items()
     ]
     return "\n".join(lines) + "\n"
 
@@ -34,8 +34,8 @@ def task(name: str) -> str:
     lines += [f"  {field:<{width}}  shown as {called!r}" for field, called in shown.fields.items()]
     if shown.topics:
         more = len(shown.topics) - FEW_TOPICS
-        told = ", ".join(shown.topics[:FEW_TOPICS]) + (f", and {more} more" if more > 0 else "")
-        lines += ["", f"{len(shown.topics)} topics", indent(fill(told, WIDTH), "  ")]
+        topics = ", ".join(shown.topics[:FEW_TOPICS]) + (f", and {more} more" if more > 0 else "")
+        lines += ["", f"{len(shown.topics)} topics", indent(fill(topics, WIDTH), "  ")]
     if shown.trivial_words:
         lines += ["", "words that give a label away", f"  {', '.join(shown.trivial_words)}"]
     label = next(iter(shown.labels))

@@ -11,11 +11,11 @@ from engine.search.trial_book import Measured, Trial
 QUIET, STRONG, FRONT = "0.72", "#2f6fb2", "#d98a00"
 
 
-def history_figure(found: SearchResult, label: str) -> Any:  # noqa: ANN401 - untyped
+def history_figure(result: SearchResult, label: str) -> Any:  # noqa: ANN401 - untyped
     """Draw each trial's score at every rung against its number, and the best so far at the last.
 
     Args:
-        found: What the search came to.
+        result: What the search came to.
         label: What the score is called.
 
     Returns:
@@ -27,26 +27,27 @@ def history_figure(found: SearchResult, label: str) -> Any:  # noqa: ANN401 - un
 
     figure = Figure(figsize=(PANEL_INCHES[0] + 3.2, PANEL_INCHES[1]), layout="constrained")
     axis = figure.subplots()
-    rungs = found.space.rungs
+    rungs = result.space.rungs
     shades = mpl.colormaps["viridis_r"]
     for at, rows in enumerate(rungs):
-        there = [one for one in found.trials.values() if len(one.rungs) > at]
+        reached = [trial for trial in result.trials.values() if len(trial.rungs) > at]
         shade = shades(0.15 + 0.8 * at / max(1, len(rungs) - 1))
-        numbers = [one.number for one in there]
-        scores = [100 * one.rungs[at].score for one in there]
+        numbers = [trial.number for trial in reached]
+        scores = [100 * trial.rungs[at].score for trial in reached]
         axis.plot(numbers, scores, "o", ms=5, color=shade, label=f"{rows:,} rows", zorder=2 + at)
-    for one in found.trials.values():
-        scores = [100 * own.score for own in one.rungs]
-        axis.plot([one.number] * len(scores), scores, "-", lw=1, color=QUIET, zorder=1)
+    for trial in result.trials.values():
+        scores = [100 * measured.score for measured in trial.rungs]
+        axis.plot([trial.number] * len(scores), scores, "-", lw=1, color=QUIET, zorder=1)
+    # scores at different rungs do not compare: the best so far is of those at the last alone
     best, numbers, steps = None, [], []
-    for one in sorted(found.trials.values(), key=lambda own: own.number):
-        if len(one.rungs) == len(rungs):
-            score = 100 * one.rungs[-1].score
+    for trial in sorted(result.trials.values(), key=lambda trial: trial.number):
+        if len(trial.rungs) == len(rungs):
+            score = 100 * trial.rungs[-1].score
             best = score if best is None else max(best, score)
-            numbers.append(one.number)
+            numbers.append(trial.number)
             steps.append(best)
     if steps:
-        last = max(found.trials)
+        last = max(result.trials)
         label_best = f"best so far at {rungs[-1]:,} rows"
         axis.step(
             [*numbers, last], [*steps, steps[-1]], where="post", color=STRONG, label=label_best
@@ -60,7 +61,7 @@ def history_figure(found: SearchResult, label: str) -> Any:  # noqa: ANN401 - un
 
 
 def front_figure(
-    found: SearchResult,
+    result: SearchResult,
     front: Sequence[OnFront],
     price: Callable[[Trial, Measured], float],
     names: tuple[str, str],
@@ -68,7 +69,7 @@ def front_figure(
     """Draw every measurement's score against what it took, and the front.
 
     Args:
-        found: What the search came to.
+        result: What the search came to.
         front: The measurements on the front.
         price: What a measurement took.
         names: What that is called, and what the score is.
@@ -80,16 +81,16 @@ def front_figure(
 
     figure = Figure(figsize=(PANEL_INCHES[0] + 3.2, PANEL_INCHES[1]), layout="constrained")
     axis = figure.subplots()
-    known = list(measurements(found))
-    scores = [100 * one.score for _, one in known]
-    axis.plot([price(*own) for own in known], scores, "o", ms=4, color=QUIET, label="measured")
-    prices = [price(one.trial, one.measured) for one in front]
-    scores = [100 * one.measured.score for one in front]
+    known = list(measurements(result))
+    scores = [100 * measured.score for _, measured in known]
+    axis.plot([price(*pair) for pair in known], scores, "o", ms=4, color=QUIET, label="measured")
+    prices = [price(member.trial, member.measured) for member in front]
+    scores = [100 * member.measured.score for member in front]
     axis.step(prices, scores, where="post", color=FRONT, lw=1, alpha=0.6)
     axis.plot(prices, scores, "o", ms=6, color=FRONT, label="none is better and cheaper")
-    for at, one in enumerate(front):
+    for at, member in enumerate(front):
         axis.annotate(
-            f"{one.trial.number}",
+            f"{member.trial.number}",
             (prices[at], scores[at]),
             xytext=(5, -9),
             textcoords="offset points",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from engine.evaluate.intervals import Mean, mean_interval
 from engine.search.dimension import Dimension
+from engine.search.identities import IdentityMap
 from engine.search.sampler import quieten_optuna
 from engine.search.search import SearchResult
 from engine.search.trial_book import Measured, Trial
@@ -79,16 +80,16 @@ class OnFront(NamedTuple):
     test: Mean
 
 
-def winner(found: SearchResult) -> tuple[Trial, Measured] | None:
+def winner(result: SearchResult) -> tuple[Trial, Measured] | None:
     """Return the trial that is best on validation at the highest rung that any came to.
 
     Of equals the first. Test scores have no say, so that the winner's is no selected one.
     """
-    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    measured = [(trial, trial.last) for trial in result.trials.values() if trial.last]
     if not measured:
         return None
     top = max(last.rows for _, last in measured)
-    best = [(one, last) for one, last in measured if last.rows == top]
+    best = [(trial, last) for trial, last in measured if last.rows == top]
     return min(best, key=lambda pair: (-pair[1].score, pair[0].number))
 
 
@@ -97,26 +98,26 @@ def test_score(measured: Measured) -> Mean:
     return mean_interval(measured.test)
 
 
-def took(found: SearchResult) -> Amounts:
+def took(result: SearchResult) -> Amounts:
     """Return what the search took.
 
     Trials that differ in training alone share a pool, whose rows count once.
     """
-    pools = _pools(found)
+    pools = _pools(result)
     generated: dict[str, float] = {}
     tokens: dict[str, float] = {}
     seconds: dict[str, float] = {}
     trained = train_s = 0.0
-    for trial in found.trials.values():
-        for one in trial.rungs:
-            trained += one.rows * one.runs
-            train_s += one.train_s
+    for trial in result.trials.values():
+        for measured in trial.rungs:
+            trained += measured.rows * measured.runs
+            train_s += measured.train_s
             pool = pools[trial.number]
-            generated[pool] = max(generated.get(pool, 0), one.rows * len(pool.split()))
-            tokens[pool] = max(tokens.get(pool, 0), one.tokens)
-            seconds[pool] = max(seconds.get(pool, 0), one.engine_s)
+            generated[pool] = max(generated.get(pool, 0), measured.rows * len(pool.split()))
+            tokens[pool] = max(tokens.get(pool, 0), measured.tokens)
+            seconds[pool] = max(seconds.get(pool, 0), measured.engine_s)
     return Amounts(
-        trials=sum(bool(one.rungs) for one in found.trials.values()),
+        trials=sum(bool(trial.rungs) for trial in result.trials.values()),
         generated=sum(generated.values()),
         trained=trained,
         tokens=sum(tokens.values()),
@@ -124,17 +125,17 @@ def took(found: SearchResult) -> Amounts:
     )
 
 
-def would_take(found: SearchResult) -> Amounts:
+def would_take(result: SearchResult) -> Amounts:
     """Return what the same trials would take if each were measured at the last rung alone.
 
     Rows are counted; tokens and seconds are reckoned from what each trial's rows and runs took at
     the highest rung that it came to.
     """
-    pools, top = _pools(found), found.space.rungs[-1]
+    pools, top = _pools(result), result.space.rungs[-1]
     tokens: dict[str, float] = {}
     seconds: dict[str, float] = {}
     trained = train_s = 0.0
-    measured = [(one, one.last) for one in found.trials.values() if one.last]
+    measured = [(trial, trial.last) for trial in result.trials.values() if trial.last]
     for trial, last in measured:
         pool, times = pools[trial.number], top / last.rows
         tokens[pool] = max(tokens.get(pool, 0), times * last.tokens)
@@ -150,70 +151,73 @@ def would_take(found: SearchResult) -> Amounts:
     )
 
 
-def grid_size(found: SearchResult) -> int | None:
+def grid_size(result: SearchResult) -> int | None:
     """Return how many trials there could be; None if a factor has a range, or they are many."""
-    return sum(1 for _ in found.space.points()) if found.space.is_small else None
+    return sum(1 for _ in result.space.points()) if result.space.is_small else None
 
 
-def _pools(found: SearchResult) -> dict[int, str]:
+def _pools(result: SearchResult) -> dict[int, str]:
     """Return what tells the pools of each trial from those of others."""
-    by_condition: dict[int, set[str]] = {}
-    for cell in found.plan.cells if found.plan else ():
+    fingerprints = IdentityMap((condition, set[str]()) for condition in result.asked.values())
+    for cell in result.plan.cells if result.plan else ():
         if cell.mix.view:
-            own = by_condition.setdefault(id(cell.condition), set())
-            own.add(cell.mix.view.pool.fingerprint)
+            fingerprints[cell.condition].add(cell.mix.view.pool.fingerprint)
     return {
-        number: " ".join(sorted(by_condition.get(id(condition), {"none"})))
-        for (number, _), condition in found.asked.items()
+        number: " ".join(sorted(fingerprints[condition] or {"none"}))
+        for (number, _), condition in result.asked.items()
     }
 
 
-def fates(found: SearchResult) -> list[tuple[int, dict[str, int]]]:
+def fates(result: SearchResult) -> list[tuple[int, dict[str, int]]]:
     """Return, for each rung, how many trials were measured there and what became of them.
 
     Returns:
         Each rung with counts of "measured", "went on", and the standings of those that did not.
     """
     table = []
-    for at, rows in enumerate(found.space.rungs):
-        there = [one for one in found.trials.values() if len(one.rungs) > at]
-        ended = [one for one in there if len(one.rungs) == at + 1]
-        counts = {"measured": len(there), "went on": len(there) - len(ended)}
-        for one in ended:
-            counts[one.standing] = counts.get(one.standing, 0) + 1
+    for at, rows in enumerate(result.space.rungs):
+        reached = [trial for trial in result.trials.values() if len(trial.rungs) > at]
+        ended = [trial for trial in reached if len(trial.rungs) == at + 1]
+        counts = {"measured": len(reached), "went on": len(reached) - len(ended)}
+        for trial in ended:
+            counts[trial.standing] = counts.get(trial.standing, 0) + 1
         table.append((rows, counts))
     return table
 
 
-def unmeasured(found: SearchResult) -> list[Trial]:
+def unmeasured(result: SearchResult) -> list[Trial]:
     """Return the trials that came to nothing, or ended for another reason than their score."""
-    return [one for one in found.trials.values() if one.standing in ("failed", "short", "cut off")]
+    return [
+        trial
+        for trial in result.trials.values()
+        if trial.standing in ("failed", "short", "cut off")
+    ]
 
 
-def front(found: SearchResult, price: Callable[[Trial, Measured], float]) -> list[OnFront]:
+def front(result: SearchResult, price: Callable[[Trial, Measured], float]) -> list[OnFront]:
     """Return the measurements that no other is both at least as good and cheaper than.
 
     A trial has a measurement at each of its rungs, so that its fewer rows are a choice as well.
 
     Args:
-        found: What the search came to.
+        result: What the search came to.
         price: What a measurement took.
     """
-    known = [(price(trial, one), one, trial) for trial, one in measurements(found)]
-    known.sort(key=lambda own: (own[0], -own[1].score, own[2].number))
+    known = [(price(trial, measured), measured, trial) for trial, measured in measurements(result)]
+    known.sort(key=lambda candidate: (candidate[0], -candidate[1].score, candidate[2].number))
     best, kept = -math.inf, []
-    for _, one, trial in known:
-        if one.score > best:
-            best = one.score
-            kept.append(OnFront(trial, one, test_score(one)))
+    for _, measured, trial in known:
+        if measured.score > best:
+            best = measured.score
+            kept.append(OnFront(trial, measured, test_score(measured)))
     return kept
 
 
-def measurements(found: SearchResult) -> Iterator[tuple[Trial, Measured]]:
+def measurements(result: SearchResult) -> Iterator[tuple[Trial, Measured]]:
     """Yield every measurement with its trial."""
-    for trial in found.trials.values():
-        for one in trial.rungs:
-            yield trial, one
+    for trial in result.trials.values():
+        for measured in trial.rungs:
+            yield trial, measured
 
 
 def tokens_of(trial: Trial, measured: Measured) -> float:
@@ -223,46 +227,49 @@ def tokens_of(trial: Trial, measured: Measured) -> float:
 
 def seconds_of(trial: Trial, measured: Measured) -> float:
     """Return the seconds of engines and training that a measurement took, those below it too."""
-    runs = sum(one.train_s for one in trial.rungs if one.rows <= measured.rows)
+    runs = sum(rung.train_s for rung in trial.rungs if rung.rows <= measured.rows)
     return measured.engine_s + runs
 
 
 @cache
-def factors_found(found: SearchResult) -> list[FactorFound]:
+def factors_found(result: SearchResult) -> list[FactorFound]:
     """Return what the first rung says of each factor.
 
     Shares are those of fANOVA (Hutter et al. 2014, ICML; Optuna's, which has a random forest learn
     scores from levels), main effects alone, of the trials that a factor applies to. Trials are
     where the sampler went, and so mostly near what did well.
     """
-    there = [one for one in found.trials.values() if one.rungs]
-    made = []
-    for name in found.file.study.factors:
-        one = next((own for own in found.space.dimensions if own.name == name), None)
-        if one is not None:
-            own = [trial for trial in there if name in trial.point]
-            made.append(FactorFound(name, len(own), _share(one, own, found), _parts(one, own)))
-    return made
+    trials = [trial for trial in result.trials.values() if trial.rungs]
+    factors = []
+    for name in result.file.study.factors:
+        factor = next(
+            (dimension for dimension in result.space.dimensions if dimension.name == name), None
+        )
+        if factor is not None:
+            applying = [trial for trial in trials if name in trial.point]
+            share, parts = _share(factor, applying, result), _parts(factor, applying)
+            factors.append(FactorFound(name, len(applying), share, parts))
+    return factors
 
 
-def _parts(one: Dimension, trials: Sequence[Trial]) -> list[Part]:
+def _parts(factor: Dimension, trials: Sequence[Trial]) -> list[Part]:
     groups: dict[str, list[float]] = {}
-    for trial in sorted(trials, key=lambda own: _order(one, own.point[one.name])):
-        name = _part_name(one, trial.point[one.name])
+    for trial in sorted(trials, key=lambda trial: _order(factor, trial.point[factor.name])):
+        name = _part_name(factor, trial.point[factor.name])
         groups.setdefault(name, []).append(trial.rungs[0].score)
-    return [Part(name, len(own), sum(own) / len(own)) for name, own in groups.items()]
+    return [Part(name, len(scores), sum(scores) / len(scores)) for name, scores in groups.items()]
 
 
-def _order(one: Dimension, level: Level) -> float:
-    if one.range:
+def _order(factor: Dimension, level: Level) -> float:
+    if factor.range:
         return float(level or 0)
-    return [choice.level for choice in one.choices].index(level)
+    return [choice.level for choice in factor.choices].index(level)
 
 
-def _part_name(one: Dimension, level: Level) -> str:
-    if not one.range:
+def _part_name(factor: Dimension, level: Level) -> str:
+    if not factor.range:
         return str(level)
-    low, high, is_log = one.range.low, one.range.high, one.range.log
+    low, high, is_log = factor.range.low, factor.range.high, factor.range.log
     ends = [
         low * (high / low) ** (at / PARTS) if is_log else low + (high - low) * at / PARTS
         for at in range(PARTS + 1)
@@ -272,7 +279,7 @@ def _part_name(one: Dimension, level: Level) -> str:
     return f"{ends[at]:.3g} to {ends[at + 1]:.3g}"
 
 
-def _share(one: Dimension, trials: Sequence[Trial], found: SearchResult) -> float | None:
+def _share(factor: Dimension, trials: Sequence[Trial], result: SearchResult) -> float | None:
     import optuna
     from optuna.distributions import (
         BaseDistribution,
@@ -280,25 +287,37 @@ def _share(one: Dimension, trials: Sequence[Trial], found: SearchResult) -> floa
         FloatDistribution,
     )
 
+    # Optuna takes no factor that some of the trials lack, and one that is the same in all of them
+    # explains nothing
     shared = [
-        own for own in found.space.dimensions if all(own.name in trial.point for trial in trials)
+        dimension
+        for dimension in result.space.dimensions
+        if all(dimension.name in trial.point for trial in trials)
     ]
-    varied = [own for own in shared if len({str(trial.point[own.name]) for trial in trials}) > 1]
+    varied = [
+        dimension
+        for dimension in shared
+        if len({str(trial.point[dimension.name]) for trial in trials}) > 1
+    ]
     scores = [trial.rungs[0].score for trial in trials]
-    if len(trials) < FEW or one not in varied or len(set(scores)) < 2:
+    if len(trials) < FEW or factor not in varied or len(set(scores)) < 2:
         return None
     spaces: dict[str, BaseDistribution] = {
-        own.name: FloatDistribution(own.range.low, own.range.high, log=own.range.log)
-        if own.range
-        else CategoricalDistribution([choice.level for choice in own.choices])
-        for own in varied
+        dimension.name: FloatDistribution(
+            dimension.range.low, dimension.range.high, log=dimension.range.log
+        )
+        if dimension.range
+        else CategoricalDistribution([choice.level for choice in dimension.choices])
+        for dimension in varied
     }
     quieten_optuna()
     study = optuna.create_study(direction="maximize")
     for trial, score in zip(trials, scores, strict=True):
-        params = {own.name: trial.point[own.name] for own in varied}
-        made = optuna.trial.create_trial(params=params, distributions=spaces, value=score)
-        study.add_trial(made)
+        params = {dimension.name: trial.point[dimension.name] for dimension in varied}
+        frozen_trial = optuna.trial.create_trial(params=params, distributions=spaces, value=score)
+        study.add_trial(frozen_trial)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=TREES_SEED)
-    shares: Mapping[str, float] = evaluator.evaluate(study, params=[own.name for own in varied])
-    return float(shares[one.name])
+    shares: Mapping[str, float] = evaluator.evaluate(
+        study, params=[dimension.name for dimension in varied]
+    )
+    return float(shares[factor.name])

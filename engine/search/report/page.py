@@ -33,40 +33,40 @@ from engine.store.store import Store
 from engine.study.factors import Level
 
 
-def write_search(found: SearchResult, store: Store) -> None:
+def write_search(result: SearchResult, store: Store) -> None:
     """Write or replace what a search's folder shows."""
-    folder = search_folder(found.file)
-    store.publish(f"{folder}/trials.parquet", as_parquet(trials_table(found)))
-    best = winner(found)
+    folder = search_folder(result.file)
+    store.publish(f"{folder}/trials.parquet", as_parquet(trials_table(result)))
+    best = winner(result)
     if best:
-        store.publish(f"{folder}/best.toml", winning_study(found, *best).encode())
+        store.publish(f"{folder}/best.toml", winning_study(result, *best).encode())
     drawings: dict[str, str] = {}
-    for name, figure in _figures(found).items():
+    for name, figure in _figures(result).items():
         drawings[name] = as_svg(figure)
         store.publish(f"{folder}/figures/{name}.svg", drawings[name].encode())
         store.publish(f"{folder}/figures/{name}.png", as_png(figure))
-    facts = _facts(found, best)
+    facts = _facts(result, best)
     for template, name in (("search.md.jinja", "report.md"), ("search.html.jinja", "report.html")):
         page = render(template, FILTERS, drawings=drawings, **facts)
         store.publish(f"{folder}/{name}", page.encode())
 
 
-def trials_table(found: SearchResult) -> pa.Table:
+def trials_table(result: SearchResult) -> pa.Table:
     """Return one row per trial and rung that it was measured at, and one for each that was not.
 
     Columns: ``trial``, the factors (null where one does not apply), ``quantity``, ``validation``
     and ``test`` (means of the study's metric), ``tokens``, ``engine_seconds``, ``train_seconds``,
     and what became of the trial: ``standing``, ``why``.
     """
-    names = [name for name in found.file.study.factors if name in _dimensions(found)]
+    names = [name for name in result.file.study.factors if name in _dimensions(result)]
     rows: list[dict[str, Any]] = []
-    for trial in found.trials.values():
-        own = {"trial": trial.number, **{name: trial.point.get(name) for name in names}}
+    for trial in result.trials.values():
+        starts = {"trial": trial.number, **{name: trial.point.get(name) for name in names}}
         ends = {"standing": trial.standing, "why": trial.why}
-        for one in trial.rungs:
-            rows.append({**own, **_measurement(one), **ends})
+        for measured in trial.rungs:
+            rows.append({**starts, **_measurement(measured), **ends})
         if not trial.rungs:
-            rows.append({**own, **dict.fromkeys(MEASUREMENT), **ends})
+            rows.append({**starts, **dict.fromkeys(MEASUREMENT), **ends})
     columns = ["trial", *names, *MEASUREMENT, "standing", "why"]
     return pa.table(
         {name: _column([row[name] for row in rows], MEASUREMENT.get(name)) for name in columns}
@@ -83,8 +83,15 @@ MEASUREMENT: Mapping[str, pa.DataType] = {
 }
 
 
-def _measurement(one: Measured) -> dict[str, float]:
-    values = (one.rows, one.score, test_score(one).value, one.tokens, one.engine_s, one.train_s)
+def _measurement(measured: Measured) -> dict[str, float]:
+    values = (
+        measured.rows,
+        measured.score,
+        test_score(measured).value,
+        measured.tokens,
+        measured.engine_s,
+        measured.train_s,
+    )
     return dict(zip(MEASUREMENT, values, strict=True))
 
 
@@ -98,61 +105,64 @@ def _column(values: Sequence[Any], kind: pa.DataType | None) -> pa.Array:
     return pa.array(values, kind)
 
 
-def _dimensions(found: SearchResult) -> set[str]:
-    return {one.name for one in found.space.dimensions}
+def _dimensions(result: SearchResult) -> set[str]:
+    return {factor.name for factor in result.space.dimensions}
 
 
-def _figures(found: SearchResult) -> dict[str, Any]:
-    if not any(one.rungs for one in found.trials.values()):
+def _figures(result: SearchResult) -> dict[str, Any]:
+    if not any(trial.rungs for trial in result.trials.values()):
         return {}
-    label = AXES[found.file.study.metric].replace("on test", "on validation")
-    made = {"history": history_figure(found, label)}
-    if any(one.tokens for _, one in measurements(found)):
-        made["tokens"] = front_figure(
-            found, front(found, tokens_of), tokens_of, ("Tokens, prompts and answers", label)
+    label = AXES[result.file.study.metric].replace("on test", "on validation")
+    figures = {"history": history_figure(result, label)}
+    if any(measured.tokens for _, measured in measurements(result)):
+        figures["tokens"] = front_figure(
+            result, front(result, tokens_of), tokens_of, ("Tokens, prompts and answers", label)
         )
-    if "seconds" in found.file.study.search.objectives:
-        made["seconds"] = front_figure(
-            found,
-            front(found, seconds_of),
+    if "seconds" in result.file.study.search.objectives:
+        figures["seconds"] = front_figure(
+            result,
+            front(result, seconds_of),
             seconds_of,
             ("Seconds of engines and training", label),
         )
-    return made
+    return figures
 
 
-def _facts(found: SearchResult, best: tuple[Trial, Measured] | None) -> dict[str, Any]:
-    study = found.file.study
-    has_tokens = any(one.tokens for _, one in measurements(found))
-    trials = list(found.trials.values())
+def _facts(result: SearchResult, best: tuple[Trial, Measured] | None) -> dict[str, Any]:
+    study = result.file.study
+    has_tokens = any(measured.tokens for _, measured in measurements(result))
+    trials = list(result.trials.values())
+    # where the engine counts no tokens, seconds are the only price there is
     prices = {"tokens": tokens_of} if has_tokens else {}
     if "seconds" in study.search.objectives or not has_tokens:
         prices["seconds"] = seconds_of
-    names = [name for name in study.factors if name in _dimensions(found)]
+    names = [name for name in study.factors if name in _dimensions(result)]
     return {
         "study": study,
         "search": study.search,
         "metric": METRIC_NAMES[study.metric],
         "names": names,
-        "rungs": found.space.rungs,
-        "phases": found.phases,
-        "hours": found.hours,
-        "caveat": caveat(found.plan) if found.plan else "",
-        "summary": summary(found),
-        "problems": problems(found),
+        "rungs": result.space.rungs,
+        "phases": result.phases,
+        "hours": result.hours,
+        "caveat": caveat(result.plan) if result.plan else "",
+        "summary": summary(result),
+        "problems": problems(result),
         "best": best,
         "trials": trials,
-        "tests": {one.number: test_score(one.last) for one in found.trials.values() if one.last},
-        "fates": fates(found),
-        "factors": factors_found(found),
-        "fronts": {name: front(found, price) for name, price in prices.items()},
+        "tests": {
+            trial.number: test_score(trial.last) for trial in result.trials.values() if trial.last
+        },
+        "fates": fates(result),
+        "factors": factors_found(result),
+        "fronts": {name: front(result, price) for name, price in prices.items()},
         "has_tokens": has_tokens,
-        "took": took(found),
-        "would_take": would_take(found),
-        "grid_size": grid_size(found),
-        "scope": scope(found),
-        "few_draws": any(one.last and len(one.last.test) < FEW_DRAWS for one in trials),
-        "named": lambda point: named(in_the_study_s_order(point, found)),
+        "took": took(result),
+        "would_take": would_take(result),
+        "grid_size": grid_size(result),
+        "scope": scope(result),
+        "few_draws": any(trial.last and len(trial.last.test) < FEW_DRAWS for trial in trials),
+        "named": lambda point: named(in_the_study_s_order(point, result)),
     }
 
 

@@ -12,17 +12,17 @@ from engine.toml_files import resolve
 LEFT_OUT = {"factors", "search", "exclude", "published", "diagnose", "baseline"}
 
 
-def winning_study(found: SearchResult, trial: Trial, measured: Measured) -> str:
+def winning_study(result: SearchResult, trial: Trial, measured: Measured) -> str:
     """Return a study of one condition, a trial at one of its rungs, as TOML.
 
     Its paths are absolute, for the file may lie anywhere; under the same root all of it is there.
 
     Args:
-        found: What the search came to.
+        result: What the search came to.
         trial: The trial.
         measured: The rung.
     """
-    file, condition = found.file, found.asked[trial.number, measured.rows]
+    file, condition = result.file, result.asked[trial.number, measured.rows]
     study = file.study
     document: dict[str, Any] = study.model_dump(
         mode="json", exclude_unset=True, exclude_none=True, exclude=LEFT_OUT
@@ -34,9 +34,9 @@ def winning_study(found: SearchResult, trial: Trial, measured: Measured) -> str:
     document["repeats"], document["replicates"] = study.repeats, study.replicates
     fields = {
         field
-        for one in found.space.dimensions
-        if one.name in trial.point
-        for field in one.choice(trial.point[one.name]).settings
+        for factor in result.space.dimensions
+        if factor.name in trial.point
+        for field in factor.choice(trial.point[factor.name]).settings
     }
     configs: dict[str, Any] = {name: getattr(condition, name) for name in SECTIONS}
     for field in sorted({*fields, "mix.quantity"}):

@@ -22,101 +22,101 @@ def named(point: Point) -> str:
     return ", ".join(f"{name} {level}" for name, level in point.items() if level is not None)
 
 
-def in_the_study_s_order(point: Point, found: SearchResult) -> Point:
+def in_the_study_s_order(point: Point, result: SearchResult) -> Point:
     """Return a point's levels in the order in which the study has its factors."""
-    return {name: point[name] for name in found.file.study.factors if name in point}
+    return {name: point[name] for name in result.file.study.factors if name in point}
 
 
-def scope(found: SearchResult) -> str:
+def scope(result: SearchResult) -> str:
     """Return what intervals are over."""
-    study = found.file.study
+    study = result.file.study
     if study.replicates > 1:
         return f"over the means of {study.replicates} replicates"
     return f"over {study.repeats} repeat{'s' if study.repeats > 1 else ''}; this pool"
 
 
-def summary(found: SearchResult) -> list[str]:
+def summary(result: SearchResult) -> list[str]:
     """Return what can be acted on, a sentence or two each."""
-    metric = METRIC_NAMES[found.file.study.metric]
-    best = winner(found)
+    metric = METRIC_NAMES[result.file.study.metric]
+    best = winner(result)
     if best is None:
         return ["Nothing was measured."]
     trial, measured = best
     test = score_on_test(measured)
-    interval = f" (95% t-interval {scope(found)})" if test.low is not None else " (of one draw)"
-    told = [
+    interval = f" (95% t-interval {scope(result)})" if test.low is not None else " (of one draw)"
+    sentences = [
         f"Best on validation is trial {trial.number}: "
-        f"{named(in_the_study_s_order(trial.point, found))}; at {measured.rows:,} rows "
+        f"{named(in_the_study_s_order(trial.point, result))}; at {measured.rows:,} rows "
         f"its {metric} is {show_score(test)} on test{interval}, "
         f"{100 * measured.score:.1f} on validation."
     ]
-    top = found.space.rungs[-1]
+    top = result.space.rungs[-1]
     if measured.rows < top:
-        told.append(f"No trial was measured at the last rung, {top:,} rows.")
-    told += [_fate(found), _saved(found)]
-    shares = [one for one in factors_found(found) if one.share is not None]
+        sentences.append(f"No trial was measured at the last rung, {top:,} rows.")
+    sentences += [_fate(result), _saved(result)]
+    shares = [factor for factor in factors_found(result) if factor.share is not None]
     if shares:
-        shares.sort(key=lambda one: -(one.share or 0))
-        parts = ", ".join(f"{one.name} {100 * (one.share or 0):.0f}%" for one in shares)
-        told.append(
-            f"Of the variance of scores at {found.space.rungs[0]:,} rows is due to each factor "
+        shares.sort(key=lambda factor: -(factor.share or 0))
+        parts = ", ".join(f"{factor.name} {100 * (factor.share or 0):.0f}%" for factor in shares)
+        sentences.append(
+            f"Of the variance of scores at {result.space.rungs[0]:,} rows is due to each factor "
             f"alone: {parts}."
         )
-    return told
+    return sentences
 
 
-def _fate(found: SearchResult) -> str:
+def _fate(result: SearchResult) -> str:
     parts = []
-    for rows, counts in fates(found):
+    for rows, counts in fates(result):
         ended = ", ".join(
             f"{count} {name}"
             for name, count in counts.items()
             if name not in ("measured", "went on", "whole")
         )
         parts.append(f"{counts['measured']} at {rows:,}" + (f" ({ended})" if ended else ""))
-    failed = sum(one.standing == "failed" and not one.rungs for one in found.trials.values())
+    failed = sum(trial.standing == "failed" and not trial.rungs for trial in result.trials.values())
     extra = f"; {failed} came to nothing" if failed else ""
     return f"Trials measured at each number of rows: {', '.join(parts)}{extra}."
 
 
-def _saved(found: SearchResult) -> str:
-    own, whole, top = took(found), would_take(found), found.space.rungs[-1]
-    tokens = f", {own.tokens:,.0f} tokens" if own.tokens else ""
-    told = (
-        f"That took {own.generated:,.0f} rows{tokens} and {own.trained:,.0f} rows trained on: "
-        f"{percent(own, whole)} of what the same trials would take at {top:,} rows each."
+def _saved(result: SearchResult) -> str:
+    amounts, whole, top = took(result), would_take(result), result.space.rungs[-1]
+    tokens = f", {amounts.tokens:,.0f} tokens" if amounts.tokens else ""
+    sentence = (
+        f"That took {amounts.generated:,.0f} rows{tokens} and {amounts.trained:,.0f} rows trained "
+        f"on: {percent(amounts, whole)} of what the same trials would take at {top:,} rows each."
     )
-    if (size := grid_size(found)) and size > whole.trials and whole.generated:
-        share = own.generated / (whole.generated * size / whole.trials)
-        told += f" The whole grid of {size:,} would take {1 / share:,.0f} times the rows."
-    return told
+    if (size := grid_size(result)) and size > whole.trials and whole.generated:
+        share = amounts.generated / (whole.generated * size / whole.trials)
+        sentence += f" The whole grid of {size:,} would take {1 / share:,.0f} times the rows."
+    return sentence
 
 
-def percent(own: Amounts, whole: Amounts) -> str:
+def percent(amounts: Amounts, whole: Amounts) -> str:
     """Return shares of rows generated, tokens and rows trained on, as far as they are known."""
     parts = [
         f"{100 * mine / other:.0f}% of the {name}"
         for mine, other, name in (
-            (own.generated, whole.generated, "rows"),
-            (own.tokens, whole.tokens, "tokens"),
-            (own.trained, whole.trained, "rows trained on"),
+            (amounts.generated, whole.generated, "rows"),
+            (amounts.tokens, whole.tokens, "tokens"),
+            (amounts.trained, whole.trained, "rows trained on"),
         )
         if other
     ]
     return ", ".join(parts)
 
 
-def problems(found: SearchResult) -> list[str]:
+def problems(result: SearchResult) -> list[str]:
     """Return what went wrong, a sentence each."""
-    told = list(found.troubles)
-    for one in unmeasured(found):
-        why = f": {one.why}" if one.why else ""
-        at = f" at {one.last.rows:,} rows" if one.last else ""
+    sentences = list(result.troubles)
+    for trial in unmeasured(result):
+        why = f": {trial.why}" if trial.why else ""
+        at = f" at {trial.last.rows:,} rows" if trial.last else ""
         what = {
             "failed": "came to nothing",
             "short": f"ran short of rows{at}",
             "cut off": f"was cut off{at}, as a limit of the search was reached",
-        }[one.standing]
-        point = named(in_the_study_s_order(one.point, found))
-        told.append(f"Trial {one.number} ({point}) {what}{why}.")
-    return told
+        }[trial.standing]
+        point = named(in_the_study_s_order(trial.point, result))
+        sentences.append(f"Trial {trial.number} ({point}) {what}{why}.")
+    return sentences

@@ -3,14 +3,14 @@ import json
 import pytest
 
 from engine.models import EMBEDDED
-from jobs.bench.generate import bench_generate, load
+from jobs.bench.generate import Load, bench_generate
 
 
 @pytest.mark.long
 @pytest.mark.vllm
 def test_textmill_and_vllm_are_measured_on_the_same_rows():
     pytest.importorskip("vllm", reason="needs vLLM")
-    asked = load(100, "equal", 1, EMBEDDED, "auto", 1, 64)
+    asked = Load(100, "equal", 1, EMBEDDED, "auto", 1, 64)
     found = json.loads(bench_generate(asked, ["vllm_in_process", "textmill"], json=True))
     assert found["rows"] == 96
     assert found["tokens"] == 96 * 64
