@@ -157,8 +157,9 @@ class Study:
         Raises:
             InputError: Anything about the study, its data, its models or the root is wrong.
         """
-        place = root or os.environ.get("TEXTMILL_ROOT") or Store.DEFAULT_ROOT
-        store = Store.open(str(place))  # first: a root that cannot be one costs no planning
+        if root is None:
+            root = os.environ.get("TEXTMILL_ROOT") or Store.DEFAULT_ROOT
+        store = Store.open(str(root))  # first: a root that cannot be one costs no planning
         return cls(_make_plan(_load_study(Path(path), overrides)), store)
 
     def survey(self) -> Survey:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from engine.api import Study
 from engine.errors import DamagedError, InputError, TextmillError
 from jobs.bench.cli import bench
 from jobs.options import (
@@ -31,6 +32,7 @@ from jobs.terminal.screen import Screen
 if TYPE_CHECKING:
     from engine.findings.findings import Findings
 
+INTERRUPTED = "interrupted; run the same command to continue"
 
 app = typer.Typer(
     help="Which way of making synthetic training text works for your classifier, how much of it, "
@@ -69,7 +71,8 @@ def plan(  # noqa: PLR0913 - its options
     """Show what would be made, what is reused, and why, and forecast what it will take."""
     if pilot:
         typer.echo(_pilot(study, root, overrides or []), err=True)
-    typer.echo(show_plan.plan(study, overrides or [], root, json=json, speed=speed))
+    opened = Study.from_file(study, overrides or [], root=root)
+    typer.echo(show_plan.plan(opened, json=json, speed=speed))
 
 
 @app.command()
@@ -113,7 +116,8 @@ def status(  # noqa: PLR0913 - its options
 
         typer.echo(job_status(study, address))
         return
-    text, is_sound = show_status.status(study, overrides or [], root, json=json, verify=verify)
+    opened = Study.from_file(study, overrides or [], root=root)
+    text, is_sound = show_status.status(opened, json=json, verify=verify)
     typer.echo(text)
     raise typer.Exit(0 if is_sound else 1)
 
@@ -201,16 +205,11 @@ def doctor(  # noqa: PLR0913 - its options
 @app.command()
 def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
     """Write the report again from what is there."""
-    from engine.pipeline import report_study
-    from engine.plan.plan import make_plan
-    from engine.store.store import Store
-    from engine.study.load import load_study
     from jobs.terminal.findings import show_findings
 
-    store = Store.open(root)
-    study_plan = make_plan(load_study(study, overrides or []))
-    findings = report_study(study_plan, store)
-    typer.echo(show_findings(findings, store))
+    opened = Study.from_file(study, overrides or [], root=root)
+    findings = opened.write_report()
+    typer.echo(show_findings(findings, opened.store))
     raise typer.Exit(1 if findings.problems else 0)
 
 
@@ -227,36 +226,24 @@ def clean(
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
-    from engine.pipeline import make_pilot
-    from engine.plan.plan import make_plan
-    from engine.store.store import Store
-    from engine.study.load import load_study
-
-    store = Store.open(root)
-    study_plan = make_plan(load_study(study, overrides))
+    opened = Study.from_file(study, overrides, root=root)
     try:
-        rows = make_pilot(study_plan, store)
+        rows = opened.make_pilot()
     except KeyboardInterrupt:
-        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
+        raise typer.Exit(_say(INTERRUPTED, 130)) from None
     return f"The pilot made {rows} rows." if rows else "Every recipe has rows already."
 
 
 def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
-    from engine.pipeline import run_study
-    from engine.plan.plan import make_plan
-    from engine.store.store import Store
-    from engine.study.load import load_study
-
-    store = Store.open(root)
     try:
-        study_plan = make_plan(load_study(study, overrides))
+        opened = Study.from_file(study, overrides, root=root)
         with Screen(Console(stderr=True)) as screen:
-            findings = run_study(study_plan, store, screen)
+            findings = opened.run(progress=screen)
     except KeyboardInterrupt:
-        raise typer.Exit(_say("interrupted; run the same command to continue", 130)) from None
+        raise typer.Exit(_say(INTERRUPTED, 130)) from None
     from jobs.terminal.findings import show_findings  # here: the work need not wait for it
 
-    typer.echo(show_findings(findings, store))
+    typer.echo(show_findings(findings, opened.store))
     return findings
 
 
@@ -270,7 +257,7 @@ def _search(study: Path, root: str, overrides: list[str]) -> int:
         with Screen(Console(stderr=True)) as screen:
             searched = search_study(load_study(study, overrides), store, screen)
     except KeyboardInterrupt:
-        return _say("interrupted; run the same command to continue", 130)
+        return _say(INTERRUPTED, 130)
     from jobs.terminal.search import show_search
 
     text, is_sound = show_search(searched, store)

@@ -2,40 +2,33 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
-from engine.plan.plan import Plan, make_plan
+from engine.api import Study
+from engine.plan.plan import Plan
 from engine.status.forecast import Forecast, forecast
 from engine.status.spent import in_words, taken
 from engine.status.steps import Step, as_json, rows_to_make, steps
-from engine.status.survey import Survey, survey
+from engine.status.survey import Survey
 from engine.status.versions import notices
 from engine.store.store import Store
-from engine.study.load import load_study
 
 HOUR_S = 3600
 
 
-def plan(
-    path: Path, overrides: Sequence[str], root: str, *, json: bool, speed: float | None = None
-) -> str:
+def plan(study: Study, *, json: bool, speed: float | None = None) -> str:
     """Return a study's plan.
 
     Args:
-        path: The study file.
-        overrides: Settings in place of the file's.
-        root: The root.
+        study: The study.
         json: Whether it is told in JSON.
         speed: Completion tokens per second of a replica, for recipes of which nothing is there yet.
     """
-    store = Store.open(root)
-    study_plan = make_plan(load_study(path, overrides))
-    now = survey(study_plan, store)
+    now = study.survey()
     planned_steps, ahead = steps(now), forecast(now)
     if json:
-        return as_json(study_plan, planned_steps, ahead)
+        return as_json(now.plan, planned_steps, ahead)
     return "\n".join(
-        [_plan_text(study_plan, planned_steps, store), *_forecast_lines(now, ahead, speed)]
+        [_plan_text(now.plan, planned_steps, study.store), *_forecast_lines(now, ahead, speed)]
     )
 
 

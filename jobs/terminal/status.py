@@ -3,31 +3,25 @@
 import json as jsonlib
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
+from engine.api import Study
 from engine.errors import DamagedError
 from engine.plan.names import view_name
-from engine.plan.plan import Plan, make_plan
+from engine.plan.plan import Plan
 from engine.status.files import all_files, damaged_files
 from engine.status.steps import StepKind, steps
-from engine.status.survey import survey
 from engine.store.kinds import Kind, kind_of
-from engine.store.store import Store
-from engine.study.load import load_study
 from jobs.terminal.plan import _other_lines
 
 PLURALS = {"topics": "topic lists", "diagnosis": "diagnoses"}
 
 
-def status(
-    path: Path, overrides: Sequence[str], root: str, *, json: bool, verify: bool
-) -> tuple[str, bool]:
+def status(study: Study, *, json: bool, verify: bool) -> tuple[str, bool]:
     """Return how far a study is, and whether all of its files that were checked are sound."""
-    store = Store.open(root)
-    plan = make_plan(load_study(path, overrides))
+    plan, store = study.steps, study.store
     if verify and (damaged := list(damaged_files(all_files(plan, store), store))):
         return _damage_text(damaged, json), False
-    now = survey(plan, store)
+    now = study.survey()
     planned_steps = steps(now)
     counts = {
         kind: Counter(step.state for step in planned_steps if step.kind == kind)

@@ -9,6 +9,7 @@ from hypothesis_budget import examples
 from random_studies import annotation_of, fields_of, tables, values
 from toy_study import TASK, toy_rows, write_jsonl
 
+from engine import api
 from engine.errors import ConfigError, InputError
 from engine.fingerprint import canonical
 from engine.plan.plan import make_plan
@@ -177,6 +178,8 @@ def test_what_a_plan_says_is_the_same_each_time(planned, base):
     planned(study(base))
     path, root = planned.folder / "study.toml", str(planned.folder / "root")
     for is_json in (False, True):
-        said = {show_plan.plan(path, [], root, json=is_json) for _ in range(2)}
+        said = {
+            show_plan.plan(api.Study.from_file(path, root=root), json=is_json) for _ in range(2)
+        }
         assert len(said) == 1
     assert not list(Store.open(root).entries("pools"))
