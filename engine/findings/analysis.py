@@ -32,14 +32,14 @@ class Effect:
         level: The level.
         tested: By how much it is above the baseline; None where the two have no draw in common.
         cells: In how many pairs of conditions they are compared.
-        left: How many more pairs there are, with too few trainings in common to be compared.
+        uncompared: How many more pairs there are, with too few trainings in common to be compared.
         tokens: How many times the baseline's tokens its rows took; None where none are counted.
     """
 
     level: Level
     tested: Tested | None
     cells: int
-    left: int
+    uncompared: int
     tokens: float | None
 
 
@@ -135,12 +135,12 @@ class TaskAnalysis:
             range(len(self.conditions)), key=lambda place: -self.validated[place]
         )
         best = (self.conditions[place] for place in [self.leader, *by_validation])
-        chosen = next((one for one in best if one.quantity), None)
+        chosen = next((condition for condition in best if condition.quantity), None)
         return self.worth_of(chosen) if chosen else None
 
     def worth_of(self, condition: ConditionScore) -> Worth | None:
         """Return what a condition is worth; None where that is not known."""
-        return next((one for one in self.worths if one.condition is condition), None)
+        return next((worth for worth in self.worths if worth.condition is condition), None)
 
 
 @lru_cache(maxsize=1)  # a report and the terminal tell of the same
@@ -153,7 +153,7 @@ def analyse(findings: Findings) -> list[TaskAnalysis]:
     if not findings.predicted:
         return []
     tests, validations = (condition_scores(findings, split) for split in ("test", "validation"))
-    names = dict.fromkeys(one.task for one in tests)
+    names = dict.fromkeys(score.task for score in tests)
     return [_Task(findings, name, tests, validations).analysis() for name in names]
 
 
@@ -177,15 +177,19 @@ class _Task:
         self.task = task
         self.conditions = [test for test, _ in pairs]
         self.validations = [validation for _, validation in pairs]
-        rows = [own for own in condition_rows(findings, "test") if own[0]["task"] == task]
-        arms = [_arm(own) for own in rows]
-        values = [draws(own, self.metric) for own in rows]
-        self.noise = float(np.mean([_variance(own) for own in values]))
+        rows = [
+            results for results in condition_rows(findings, "test") if results[0]["task"] == task
+        ]
+        arms = [_arm(results) for results in rows]
+        values = [draws(results, self.metric) for results in rows]
+        self.noise = float(np.mean([_variance(drawn) for drawn in values]))
         # one training of each tells nothing of others
-        is_single = [len(own) < 2 for own in values]
+        is_single = [len(drawn) < 2 for drawn in values]
         self.is_noise_known = not any(arm.is_random for arm in arms) or not all(is_single)
-        self.is_lone = [one and arm.is_random for one, arm in zip(is_single, arms, strict=True)]
-        runs = dict.fromkeys(row["run"] for own in rows for row in own)
+        self.is_lone = [
+            single and arm.is_random for single, arm in zip(is_single, arms, strict=True)
+        ]
+        runs = dict.fromkeys(row["run"] for results in rows for row in results)
         self.trials = Trials(
             np.asarray(findings.gold[task]),
             len(findings.tasks[task].labels),
@@ -198,7 +202,7 @@ class _Task:
         leader = self._leader()
         others = [place for place in range(len(self.conditions)) if place != leader]
         tested = iter(against(self.trials, leader, others))
-        factors = [found for name in self.factors if (found := self._effects(name))]
+        factors = [effects for name in self.factors if (effects := self._effects(name))]
         return TaskAnalysis(
             task=self.task,
             conditions=self.conditions,
@@ -222,8 +226,8 @@ class _Task:
 
     def _effects(self, factor: str) -> FactorEffects | None:
         """Compare a factor's levels with the first that any other can be compared with."""
-        found = dict.fromkeys(one.levels[factor] for one in self.conditions)
-        levels = [level for level in found if level is not None]
+        tried = dict.fromkeys(condition.levels[factor] for condition in self.conditions)
+        levels = [level for level in tried if level is not None]
         if factor in ("quantity", "real"):
             levels.sort(key=float)
         for baseline in levels:
@@ -241,17 +245,17 @@ class _Task:
 
     def _tested(self, matched: Pairs) -> list[Effect]:
         comparable = {level: self._comparable(pairs) for level, pairs in matched.items()}
-        found = [self._difference(pairs) for pairs in comparable.values()]
-        tested = iter(holm([one for one in found if one]))
+        differences = [self._difference(pairs) for pairs in comparable.values()]
+        tested = iter(holm([difference for difference in differences if difference]))
         return [
             Effect(
                 level,
-                next(tested) if one else None,
+                next(tested) if difference else None,
                 len(pairs),
                 len(matched[level]) - len(pairs),
                 self._tokens(pairs),
             )
-            for (level, pairs), one in zip(comparable.items(), found, strict=True)
+            for (level, pairs), difference in zip(comparable.items(), differences, strict=True)
         ]
 
     def _comparable(self, pairs: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
@@ -263,12 +267,12 @@ class _Task:
 
         A factor that does not apply to one of the two says nothing against that.
         """
-        ones = self._having(factor, level)
+        places = self._having(factor, level)
         return [
-            (one, other)
-            for one in ones
+            (place, other)
+            for place in places
             for other in self._having(factor, baseline)
-            if self._agree(one, other, besides={factor, *self._bundled()})
+            if self._agree(place, other, besides={factor, *self._bundled()})
         ]
 
     def _bundled(self) -> set[str]:
@@ -276,28 +280,32 @@ class _Task:
         return {"quantity", "real"} - set(self.factors)
 
     def _having(self, factor: str, level: Level) -> list[int]:
-        return [place for place, one in enumerate(self.conditions) if one.levels[factor] == level]
+        return [
+            place
+            for place, condition in enumerate(self.conditions)
+            if condition.levels[factor] == level
+        ]
 
-    def _agree(self, one: int, other: int, besides: set[str]) -> bool:
+    def _agree(self, place: int, other: int, besides: set[str]) -> bool:
         theirs = self.conditions[other].levels
         return all(
             level is None or theirs[name] is None or level == theirs[name]
-            for name, level in self.conditions[one].levels.items()
+            for name, level in self.conditions[place].levels.items()
             if name not in besides
         )
 
     def _difference(self, pairs: Sequence[tuple[int, int]]) -> Estimate | None:
         """Return the mean difference over pairs of conditions."""
         weights: dict[int, float] = {}
-        for one, other in pairs:
-            weights[one] = weights.get(one, 0.0) + 1 / len(pairs)
+        for place, other in pairs:
+            weights[place] = weights.get(place, 0.0) + 1 / len(pairs)
             weights[other] = weights.get(other, 0.0) - 1 / len(pairs)
         return self.trials.contrast(weights)
 
     def _tokens(self, pairs: Sequence[tuple[int, int]]) -> float | None:
-        ones = sum(self.conditions[one].took.tokens for one, _ in pairs)
-        others = sum(self.conditions[other].took.tokens for _, other in pairs)
-        return ones / others if ones and others else None
+        tokens = sum(self.conditions[place].took.tokens for place, _ in pairs)
+        baseline_tokens = sum(self.conditions[other].took.tokens for _, other in pairs)
+        return tokens / baseline_tokens if tokens and baseline_tokens else None
 
     def _importance(self, factor: str) -> Importance | None:
         """Tell it of the conditions with synthetic rows, to which all factors apply, if any.
@@ -307,27 +315,27 @@ class _Task:
         """
         if not self.is_noise_known:
             return None
-        made = [one for one in self.conditions if one.quantity]
-        varies = len({one.levels[factor] for one in made}) > 1
-        kept = made if made and (varies or factor != "quantity") else self.conditions
-        levels = [{name: one.levels[name] for name in self.factors} for one in kept]
-        means = [one.scores[self.metric].value for one in kept]
+        synthetic = [condition for condition in self.conditions if condition.quantity]
+        varies = len({condition.levels[factor] for condition in synthetic}) > 1
+        kept = synthetic if synthetic and (varies or factor != "quantity") else self.conditions
+        levels = [{name: condition.levels[name] for name in self.factors} for condition in kept]
+        means = [condition.scores[self.metric].value for condition in kept]
         return importance(factor, levels, means, self.noise)
 
     def _knees(self) -> Iterator[Knee]:
         curves: dict[tuple[Level, ...], list[int]] = {}
-        for place, one in enumerate(self.conditions):
-            if one.rows_synthetic:
-                curves.setdefault(tuple(_without(one, "quantity").values()), []).append(place)
+        for place, condition in enumerate(self.conditions):
+            if condition.rows_synthetic:
+                curves.setdefault(tuple(_without(condition, "quantity").values()), []).append(place)
         for places in curves.values():
             # by the rows that were there: of a recipe that fell short two conditions can be one
             by_rows = {self.conditions[place].rows_synthetic: place for place in reversed(places)}
             rows = sorted(by_rows)
-            own = [by_rows[one] for one in rows]
-            if len(rows) > 1 and not self._has_peak(own):
-                reach = knee(self.trials, Curve(rows, own))
+            distinct = [by_rows[count] for count in rows]
+            if len(rows) > 1 and not self._has_peak(distinct):
+                reach = knee(self.trials, Curve(rows, distinct))
                 if reach:
-                    levels = _without(self.conditions[own[0]], "quantity")
+                    levels = _without(self.conditions[distinct[0]], "quantity")
                     yield Knee(levels, reach, round(rows[0]), round(rows[-1]))
 
     def _has_peak(self, places: Sequence[int]) -> bool:
@@ -338,15 +346,15 @@ class _Task:
         return bool(best != places[-1] and lost and lost.is_shown)
 
     def _worths(self) -> Iterator[Worth]:
-        alone = [place for place, one in enumerate(self.conditions) if not one.quantity]
+        alone = [place for place, condition in enumerate(self.conditions) if not condition.quantity]
         alone.sort(key=lambda place: self.conditions[place].rows_real)
-        for place, one in enumerate(self.conditions):
-            own = [raw for raw in alone if self._agree(raw, place, besides=set(AMOUNTS))]
-            rows = [self.conditions[raw].rows_real for raw in own]
-            if one.quantity and own and len(set(rows)) == len(rows):
-                reach = equivalent(self.trials, Curve(rows, own), place)
+        for place, condition in enumerate(self.conditions):
+            comparable = [raw for raw in alone if self._agree(raw, place, besides=set(AMOUNTS))]
+            rows = [self.conditions[raw].rows_real for raw in comparable]
+            if condition.quantity and comparable and len(set(rows)) == len(rows):
+                reach = equivalent(self.trials, Curve(rows, comparable), place)
                 if reach:
-                    yield Worth(one, reach, rows[0], rows[-1])
+                    yield Worth(condition, reach, rows[0], rows[-1])
 
 
 def _arm(rows: Sequence[Mapping[str, Any]]) -> Arm:
@@ -356,9 +364,11 @@ def _arm(rows: Sequence[Mapping[str, Any]]) -> Arm:
     return Arm(runs, rows[0]["is_random"])
 
 
-def _without(one: ConditionScore, factor: str) -> dict[str, Level]:
+def _without(condition: ConditionScore, factor: str) -> dict[str, Level]:
     return {
-        name: level for name, level in one.levels.items() if name not in (factor, f"mix.{factor}")
+        name: level
+        for name, level in condition.levels.items()
+        if name not in (factor, f"mix.{factor}")
     }
 
 
@@ -367,5 +377,5 @@ def _variance(values: Sequence[float]) -> float:
     return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 
-def _share(found: FactorEffects) -> float:
-    return found.importance.share if found.importance else -1.0
+def _share(effects: FactorEffects) -> float:
+    return effects.importance.share if effects.importance else -1.0

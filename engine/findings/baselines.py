@@ -36,40 +36,40 @@ def baseline_results(
     llms = llm_names(baselines)
     return [
         {
-            "task": one.task.name,
-            "llm": llms[one.fingerprint],
-            "engine": one.config.engine,
-            "constrained": one.config.structured is not None,
-            "shots": one.shots,
-            "replicate": one.replicate if one.shots else None,
+            "task": baseline.task.name,
+            "llm": llms[baseline.fingerprint],
+            "engine": baseline.config.engine,
+            "constrained": baseline.config.structured is not None,
+            "shots": baseline.shots,
+            "replicate": baseline.replicate if baseline.shots else None,
             "split": split,
-            **_scored(one, gold[one.task.name][split].table, answers),
-            "pool": one.folder,
+            **_scored(baseline, gold[baseline.task.name][split].table, answers),
+            "pool": baseline.folder,
         }
-        for one in baselines
+        for baseline in baselines
         for split in SCORED
-        if (answers := _answers(one, split, store)) is not None
+        if (answers := _answers(baseline, split, store)) is not None
     ]
 
 
-def _answers(one: Baseline, split: Split, store: Store) -> pa.Table | None:
+def _answers(baseline: Baseline, split: Split, store: Store) -> pa.Table | None:
     """Return the answers for all rows of a split, in order; None if some are not there yet."""
-    segments = unbroken(one.segments(store)[split])
-    if not segments or segments[-1].stop < one.limits[split]:
+    segments = unbroken(baseline.segments(store)[split])
+    if not segments or segments[-1].stop < baseline.limits[split]:
         return None
     columns = ["completion", "prompt_tokens", "completion_tokens", "error"]
     return pa.concat_tables(
-        store.columns(f"{one.folder}/{segment.name}", columns) for segment in segments
+        store.columns(f"{baseline.folder}/{segment.name}", columns) for segment in segments
     )
 
 
-def _scored(one: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
-    labels = list(one.task.labels)
+def _scored(baseline: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
+    labels = list(baseline.task.labels)
     named = [named_label(answer, labels) for answer in answers["completion"].to_pylist()]
     errors = [error for error in answers["error"].to_pylist() if error]
     numbers = {label: number for number, label in enumerate(labels)}
     none_of_them = len(labels)
-    own = scores(
+    metrics = scores(
         [numbers[label] for label in gold["label"].to_pylist()],
         [none_of_them if label is None else numbers[label] for label in named],
         len(labels),
@@ -79,8 +79,8 @@ def _scored(one: Baseline, gold: pa.Table, answers: pa.Table) -> dict[str, Any]:
         "unanswered": sum(label is None for label in named),
         "errors": len(errors),
         "error": errors[0] if errors else None,
-        "accuracy": own.accuracy,
-        "macro_f1": own.macro_f1,
+        "accuracy": metrics.accuracy,
+        "macro_f1": metrics.macro_f1,
         "prompt_tokens": _total(answers["prompt_tokens"]),
         "completion_tokens": _total(answers["completion_tokens"]),
     }
@@ -134,34 +134,34 @@ def baseline_scores(findings: Findings) -> list[BaselineScore]:
     """Return the scores of each LLM and number of shots of which both splits are there."""
     grouped: dict[tuple[str, str, int], dict[str, list[Mapping[str, Any]]]] = {}
     for row in findings.baselines:
-        own = grouped.setdefault((row["task"], row["llm"], row["shots"]), {})
-        own.setdefault(row["split"], []).append(row)
+        by_split = grouped.setdefault((row["task"], row["llm"], row["shots"]), {})
+        by_split.setdefault(row["split"], []).append(row)
     return [
         BaselineScore(
             task=task,
             llm=llm,
             shots=shots,
-            is_constrained=own["test"][0]["constrained"],
-            test=_score(own["test"]),
-            validation=_score(own["validation"]),
+            is_constrained=by_split["test"][0]["constrained"],
+            test=_score(by_split["test"]),
+            validation=_score(by_split["validation"]),
         )
-        for (task, llm, shots), own in grouped.items()
-        if {"test", "validation"} <= set(own)
+        for (task, llm, shots), by_split in grouped.items()
+        if {"test", "validation"} <= set(by_split)
     ]
 
 
 def best_baselines(findings: Findings) -> dict[str, BaselineScore]:
     """Return for each task the LLM and number of shots that is best on validation."""
-    found: dict[str, BaselineScore] = {}
-    for one in baseline_scores(findings):
-        best = found.setdefault(one.task, one)
-        if _validated(one, findings) > _validated(best, findings):
-            found[one.task] = one
-    return found
+    best_by_task: dict[str, BaselineScore] = {}
+    for score in baseline_scores(findings):
+        best = best_by_task.setdefault(score.task, score)
+        if _validated(score, findings) > _validated(best, findings):
+            best_by_task[score.task] = score
+    return best_by_task
 
 
-def _validated(one: BaselineScore, findings: Findings) -> float:
-    return one.validation.scores[findings.metric].value
+def _validated(score: BaselineScore, findings: Findings) -> float:
+    return score.validation.scores[findings.metric].value
 
 
 def ahead(condition: ConditionScore, llm: BaselineScore) -> dict[str, float]:

@@ -24,9 +24,9 @@ def diagnoses(now: Survey, names: Mapping[str, str]) -> Iterator[Diagnosis]:
         DamagedError: A diagnosis is damaged.
     """
     real: dict[tuple[str, int], Diagnosis] = {}
-    for one in now.examinations:
-        if one.name in now.finished:
-            view, body = one.view, _body(one, now.seen)
+    for examination in now.examinations:
+        if examination.name in now.finished:
+            view, body = examination.view, _body(examination, now.seen)
             method = method_of(view.pool.config)
             of_view = _diagnosis(view, names[view.fingerprint], method, body["synthetic"])
             yield of_view._replace(is_rephrased=view.pool.call == "rephrase")
@@ -36,24 +36,24 @@ def diagnoses(now: Survey, names: Mapping[str, str]) -> Iterator[Diagnosis]:
     yield from real.values()
 
 
-def _body(one: Examination, store: Store) -> dict[str, Any]:
-    body = store.document(one.name)
-    if body["fingerprint"] != one.fingerprint:
-        raise DamagedError(one.name, "it belongs to another diagnosis")
+def _body(examination: Examination, store: Store) -> dict[str, Any]:
+    body = store.document(examination.name)
+    if body["fingerprint"] != examination.fingerprint:
+        raise DamagedError(examination.name, "it belongs to another diagnosis")
     return body
 
 
-def _diagnosis(view: View, name: str, method: str | None, found: Mapping[str, Any]) -> Diagnosis:
+def _diagnosis(view: View, name: str, method: str | None, measured: Mapping[str, Any]) -> Diagnosis:
     return Diagnosis(
         name=name,
         task=view.pool.task.name,
         method=method,
         is_rephrased=False,
         replicate=view.pool.replicate,
-        rows=found["rows"],
-        inter=found["inter"],
-        to_real=found["to_real"],
-        trivial=found["trivial"],
+        rows=measured["rows"],
+        inter=measured["inter"],
+        to_real=measured["to_real"],
+        trivial=measured["trivial"],
     )
 
 

@@ -217,8 +217,8 @@ def condition_rows(findings: Findings, split: str) -> list[list[Mapping[str, Any
 
 def level_names(findings: Findings) -> list[str]:
     """Return the columns that tell conditions apart."""
-    own = [name for name in findings.factors if name not in ("quantity", "real")]
-    return [*own, "quantity", "real"]
+    factors = [name for name in findings.factors if name not in ("quantity", "real")]
+    return [*factors, "quantity", "real"]
 
 
 def _score(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> ConditionScore:
@@ -236,12 +236,12 @@ def _score(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Condition
     )
 
 
-def _mean_took(all_of_it: Sequence[Expense]) -> Expense:
-    costs = [one.cost for one in all_of_it if one.cost is not None]
-    count = len(all_of_it)
+def _mean_took(expenses: Sequence[Expense]) -> Expense:
+    costs = [expense.cost for expense in expenses if expense.cost is not None]
+    count = len(expenses)
     return Expense(
-        sum(one.tokens for one in all_of_it) / count,
-        sum(one.engine_s for one in all_of_it) / count,
+        sum(expense.tokens for expense in expenses) / count,
+        sum(expense.engine_s for expense in expenses) / count,
         sum(costs) / count if costs else None,
     )
 
@@ -255,7 +255,7 @@ def draws(rows: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     by_replicate: dict[int, dict[str, float]] = {}
     for row in rows:
         by_replicate.setdefault(row["replicate"], {})[row["run"]] = row[metric]
-    distinct = {frozenset(own): list(own.values()) for own in by_replicate.values()}
+    distinct = {frozenset(runs): list(runs.values()) for runs in by_replicate.values()}
     if len(distinct) == 1:
         return next(iter(distinct.values()))
-    return [sum(own) / len(own) for own in distinct.values()]
+    return [sum(values) / len(values) for values in distinct.values()]

@@ -48,24 +48,24 @@ def gather(now: Survey, failures: Mapping[str, str], troubles: Sequence[str]) ->
     study = plan.file.study
     names = {view.fingerprint: view_name(plan, view) for view in plan.views}
     baselines = baseline_results(plan.baselines, plan.gold, store)
-    made = made_runs(now)
-    unasked = [*_unasked(plan, store), *_unanswerable(baselines)]
+    outcomes = made_runs(now)
+    problems = [
+        *_unlisted(now),
+        *_problems(now, failures),
+        *_unexamined(now, failures, names),
+        *_unasked(plan, store),
+        *_unanswerable(baselines),
+    ]
     return Findings(
         name=study.name,
         tasks={name: _facts(plan, task) for name, task in plan.file.tasks.items()},
         factors=study.varied,
-        results=list(results(now, made)),
+        results=list(results(now, outcomes)),
         sources=[_source(now, view) for view in plan.views],
         repeats=max(plan.repeats(cell) for cell in plan.cells),
         replicates=study.replicates,
         runs=sum(plan.repeats(cell) for cell in plan.cells),
-        problems=[
-            *troubles,
-            *_unlisted(now),
-            *_problems(now, failures),
-            *_unexamined(now, failures, names),
-            *unasked,
-        ],
+        problems=[*troubles, *problems],
         settings=_settings(plan),
         recipe=_recipe(plan),
         caveat=caveat(plan),
@@ -76,7 +76,7 @@ def gather(now: Survey, failures: Mapping[str, str], troubles: Sequence[str]) ->
         encoder=_without_place(study.diagnose.model) if study.diagnose else "",
         metric=study.metric,
         gold={name: gold_numbers(plan, task) for name, task in plan.file.tasks.items()},
-        predicted=predictions(made),
+        predicted=predictions(outcomes),
         annotation=study.annotation,
         is_replayed=any(pool.config.engine == "recorded" for pool in plan.pools),
     )
@@ -84,7 +84,7 @@ def gather(now: Survey, failures: Mapping[str, str], troubles: Sequence[str]) ->
 
 def _facts(plan: Plan, task: Task) -> TaskFacts:
     gold = plan.gold[task.name]
-    return TaskFacts(list(task.labels), {name: own.table.num_rows for name, own in gold.items()})
+    return TaskFacts(list(task.labels), {name: rows.table.num_rows for name, rows in gold.items()})
 
 
 def _source(now: Survey, view: View) -> Source:
@@ -120,11 +120,11 @@ def _unlisted(now: Survey) -> Iterator[str]:
 
 
 def _unasked(plan: Plan, store: Store) -> Iterator[str]:
-    for one in plan.baselines:
-        if lacking := one.lacking(store):
-            rows = sum(one.limits.values())
+    for baseline in plan.baselines:
+        if lacking := baseline.lacking(store):
+            rows = sum(baseline.limits.values())
             yield (
-                f"Not done yet: {pool_name(plan, one)}: {lacking} of {rows} "
+                f"Not done yet: {pool_name(plan, baseline)}: {lacking} of {rows} "
                 "validation and test rows are still to be asked."
             )
 
@@ -161,10 +161,11 @@ def _problems(now: Survey, failures: Mapping[str, str]) -> Iterator[str]:
 def _unexamined(
     now: Survey, failures: Mapping[str, str], names: Mapping[str, str]
 ) -> Iterator[str]:
-    for one in now.examinations:
-        if one.name not in now.finished:
-            why = failures.get(one.name, "not looked at yet")
-            yield f"Missing: how alike the rows of {names[one.view.fingerprint]} are: {why}."
+    for examination in now.examinations:
+        if examination.name not in now.finished:
+            why = failures.get(examination.name, "not looked at yet")
+            view = names[examination.view.fingerprint]
+            yield f"Missing: how alike the rows of {view} are: {why}."
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -183,13 +184,13 @@ def _recipe(plan: Plan) -> dict[str, Any]:
 
 
 def _shared(settings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[str, list[Any]] = {}
-    for own in settings:
-        for name, value in own.items():
-            found.setdefault(name, []).append(value)
+    values_by_name: dict[str, list[Any]] = {}
+    for config in settings:
+        for name, value in config.items():
+            values_by_name.setdefault(name, []).append(value)
     shared = {
         name: values[0]
-        for name, values in found.items()
+        for name, values in values_by_name.items()
         if name != "revision"
         and values[0] not in ([], {})
         and all(value == values[0] for value in values)
@@ -206,14 +207,14 @@ def _without_place(model: str) -> str:
 
 def caveat(plan: Plan) -> str:
     """Return what a reader must know before any number of a plan's, or ""."""
-    told = [CAVEAT] if _asks_the_toy(view.pool for view in plan.views) else []
-    told += [LLM_CAVEAT] if _asks_the_toy(plan.baselines) else []
-    return " ".join(told)
+    caveats = [CAVEAT] if _asks_the_toy(view.pool for view in plan.views) else []
+    caveats += [LLM_CAVEAT] if _asks_the_toy(plan.baselines) else []
+    return " ".join(caveats)
 
 
 def _asks_the_toy(pools: Iterable[Pool]) -> bool:
     models = [pool.model for pool in pools if pool.model]
-    return any(load_scope(Path(one.place)) for one in models if one.revision is None)
+    return any(load_scope(Path(model.place)) for model in models if model.revision is None)
 
 
 def _drawless(plan: Plan) -> set[str]:

@@ -31,6 +31,22 @@ class Cost(NamedTuple):
     took: Expense
 
 
+class _Trained(NamedTuple):
+    """A run that is there, as what one repeat of a cell came to.
+
+    Attributes:
+        ready: The cell.
+        repeat: Number of the repeat, from 0.
+        run: The run's file.
+        body: What the file says.
+    """
+
+    ready: Ready
+    repeat: int
+    run: str
+    body: Mapping[str, Any]
+
+
 def gold_numbers(plan: Plan, task: Task) -> list[int]:
     """Return the label numbers of a task's test rows."""
     numbers = {label: number for number, label in enumerate(task.labels)}
@@ -47,15 +63,15 @@ def made_runs(now: Survey) -> dict[str, dict[str, Any]]:
     return {name: now.seen.document(name) for name in names if name in now.finished}
 
 
-def predictions(made: Mapping[str, Mapping[str, Any]]) -> dict[str, Numbers]:
+def predictions(outcomes: Mapping[str, Mapping[str, Any]]) -> dict[str, Numbers]:
     """Return the label numbers that runs predicted for the test rows."""
     return {
         run: np.asarray(body["splits"]["test"]["predictions"], np.int16)
-        for run, body in made.items()
+        for run, body in outcomes.items()
     }
 
 
-def results(now: Survey, made: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def results(now: Survey, outcomes: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row for each repeat of each condition and split, as ``Findings`` has them.
 
     Raises:
@@ -66,14 +82,13 @@ def results(now: Survey, made: Mapping[str, Mapping[str, Any]]) -> Iterator[dict
     for ready in now.ready:
         # a trainer that draws nothing has one run, which stands for every repeat
         for repeat, run in zip(range(plan.file.study.repeats), cycle(ready.runs), strict=False):
-            if run.name in made:
-                body = made[run.name]
+            if run.name in outcomes:
+                body = outcomes[run.name]
                 if body["fingerprint"] != run.fingerprint:
                     raise DamagedError(run.name, "it belongs to another run")
+                trained = _Trained(ready, repeat, run.name, body)
                 for split in SCORED:
-                    yield _result(plan, ready, repeat, run.name, split, body) | {
-                        "took": _took(ready, costs)
-                    }
+                    yield _result(plan, trained, split) | {"took": _took(ready, costs)}
 
 
 def _cost(now: Survey, view: View) -> Cost:
@@ -97,14 +112,13 @@ def _took(ready: Ready, costs: Mapping[str, Cost]) -> Expense:
     return Expense(share * whole.tokens, share * whole.engine_s, cost)
 
 
-def _result(  # noqa: PLR0913 - a row has these sources
-    plan: Plan, ready: Ready, repeat: int, run: str, split: str, body: Mapping[str, Any]
-) -> dict[str, Any]:
+def _result(plan: Plan, trained: _Trained, split: str) -> dict[str, Any]:
+    ready, repeat, run, body = trained
     cell, scored = ready.cell, body["splits"][split]
-    own = {name: cell.condition.levels[name] for name in plan.file.study.varied}
+    levels = {name: cell.condition.levels[name] for name in plan.file.study.varied}
     config = cell.condition.generate
     return {
-        **own,
+        **levels,
         "task": cell.condition.task,
         "method": method_of(config),
         "is_rephrased": bool(config and cell.mix.view and cell.mix.view.pool.call == "rephrase"),

@@ -47,11 +47,11 @@ class Bill:
         return False if self.at_most is not None and self.at_most < self.affords else None
 
 
-def bill(one: Worth, annotation: Annotation) -> Bill:
+def bill(worth: Worth, annotation: Annotation) -> Bill:
     """Set what a condition's synthetic rows took against labelling."""
-    took, further = one.condition.took, one.further
+    took, further = worth.condition.took, worth.further
     rows = further.rows if further.rows > 0 and not isinf(further.rows) else None
-    most, fewest = (limit - one.condition.rows_real for limit in (one.most, one.fewest))
+    most, fewest = (limit - worth.condition.rows_real for limit in (worth.most, worth.fewest))
     priced, timed = annotation.price_row, annotation.seconds_row
     return Bill(
         took=took,

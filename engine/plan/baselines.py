@@ -6,6 +6,7 @@ set against. There the best was the best on the test rows; here it is chosen on 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from engine.errors import ConfigError, InputError
 from engine.fingerprint import Plain, canonical, content_hash
@@ -19,6 +20,20 @@ from engine.study.config import BaselineConfig, GenerateConfig, Structured
 from engine.study.study import StudyFile
 from engine.tasks.gold import Rows
 from engine.tasks.task import Split, Task
+
+
+class _Asking(NamedTuple):
+    """One way in which an LLM is asked for labels.
+
+    Attributes:
+        config: The LLM, and how it is called.
+        shots: How many labelled real rows each prompt shows.
+        replicate: Number of the draw of these, from 0.
+    """
+
+    config: GenerateConfig
+    shots: int
+    replicate: int
 
 
 def plan_baselines(
@@ -45,42 +60,46 @@ def plan_baselines(
         raise ConfigError(
             f"{file.source}: baseline.shots has {most}, but the train split has only {have} rows."
         )
-    found: dict[str, Baseline] = {}
+    baselines: dict[str, Baseline] = {}
     for config in _asked(file, task, wanted, pools):
         for shots in wanted.shots:
             for replicate in range(file.study.replicates if shots else 1):
-                one = _baseline(file.source, task, config, gold, shots, replicate)
-                found.setdefault(one.fingerprint, one)
-    return list(found.values())
+                baseline = _baseline(file, task, gold, _Asking(config, shots, replicate))
+                baselines.setdefault(baseline.fingerprint, baseline)
+    return list(baselines.values())
 
 
 def _asked(
     file: StudyFile, task: Task, wanted: BaselineConfig, pools: Iterable[Pool]
 ) -> Iterator[GenerateConfig]:
     """Yield how each LLM is asked, once."""
-    own = [pool.config for pool in pools if pool.model and engine_class(pool.config.engine).asks]
-    if not own and not (wanted.engine or wanted.model):
+    configs = [
+        pool.config for pool in pools if pool.model and engine_class(pool.config.engine).asks
+    ]
+    if not configs and not (wanted.engine or wanted.model):
         raise ConfigError(
             f"{file.source}: [baseline] asks the LLM that writes a study's rows, but none of this "
             "study's recipes asks one. Say which to ask, with engine and model in [baseline], or "
             "take the section out."
         )
     labels = list(task.labels)
-    asked = [_instead(wanted, config, labels) for config in own or [GenerateConfig()]]
+    asked = [_labelling_config(wanted, config, labels) for config in configs or [GenerateConfig()]]
     yield from {canonical(config.model_dump()): config for config in asked}.values()
 
 
-def _instead(wanted: BaselineConfig, own: GenerateConfig, labels: list[str]) -> GenerateConfig:
+def _labelling_config(
+    wanted: BaselineConfig, recipe: GenerateConfig, labels: list[str]
+) -> GenerateConfig:
     """Return how a recipe's LLM is asked for labels."""
-    engine, model = wanted.engine or own.engine, wanted.model or own.model
-    is_same = model == own.model
-    engine_args = own.engine_args if engine == own.engine else {}
+    engine, model = wanted.engine or recipe.engine, wanted.model or recipe.model
+    is_same = model == recipe.model
+    engine_args = recipe.engine_args if engine == recipe.engine else {}
     is_held = wanted.constrained and "structured" in engine_class(engine).reads
     return GenerateConfig(
         engine=engine,
         model=model,
-        revision=wanted.revision or (own.revision if is_same else "main"),
-        adapter=own.adapter if is_same else None,
+        revision=wanted.revision or (recipe.revision if is_same else "main"),
+        adapter=recipe.adapter if is_same else None,
         engine_args=engine_args if wanted.engine_args is None else wanted.engine_args,
         temperature=0,
         max_tokens=wanted.max_tokens,
@@ -88,32 +107,26 @@ def _instead(wanted: BaselineConfig, own: GenerateConfig, labels: list[str]) -> 
     )
 
 
-def _baseline(  # noqa: PLR0913 - it is made of these
-    where: str,
-    task: Task,
-    config: GenerateConfig,
-    gold: Mapping[Split, Rows],
-    shots: int,
-    replicate: int,
-) -> Baseline:
+def _baseline(file: StudyFile, task: Task, gold: Mapping[Split, Rows], asking: _Asking) -> Baseline:
+    config, shots, replicate = asking
     engine = engine_class(config.engine)
     try:
         model = engine.model(task, config)
         has_adapter = config.adapter and "adapter" in engine.reads
         adapter = resolve_adapter(config.adapter) if config.adapter and has_adapter else None
     except InputError as error:  # which speaks of [generate]
-        raise ConfigError(f"{where}, [baseline]: {error}") from error
+        raise ConfigError(f"{file.source}, [baseline]: {error}") from error
     if model is None or not engine.asks:
         raise ConfigError(
-            f"{where}: baseline.engine is {config.engine!r}, which asks no LLM; name one that "
-            "does, such as 'vllm', 'openai' or 'transformers'."
+            f"{file.source}: baseline.engine is {config.engine!r}, which asks no LLM; name one "
+            "that does, such as 'vllm', 'openai' or 'transformers'."
         )
     inputs: dict[str, Plain] = {str(split): gold[split].content for split in SCORED}
     files = {str(split): gold[split].name for split in SCORED}
     inputs["model"] = model.identity
     if adapter:
         inputs["adapter"] = adapter.identity
-    if shots:
+    if shots:  # without any, the prompts are the same under every replicate, and so is the pool
         shown = shot_rows(gold["train"].table, replicate, shots)
         inputs["shots"] = content_hash([(row.label, row.text, row.text_pair) for row in shown])
         files["shots"] = gold["train"].name

@@ -1,9 +1,9 @@
 """The graph of pools and views: each recipe's calls, and what they are made from."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.curate.filter import filter_class
 from engine.errors import ConfigError
@@ -102,11 +102,11 @@ class Graph:
 
     def roles(self, view: View) -> set[str]:
         """Return the roles of all that a view comes from: "shots", "records" and the like."""
-        found: set[str] = set()
+        roles: set[str] = set()
         while True:
-            found |= set(view.pool.inputs)
+            roles |= set(view.pool.inputs)
             if view.pool.parent is None:
-                return found
+                return roles
             view = self.ancestors[view.pool.parent.fingerprint]
 
     def _pool(
@@ -114,21 +114,15 @@ class Graph:
     ) -> Pool:
         engine = engine_class(config.engine)
         is_free = "labelling" in recipe_fields(config) and config.labelling == "left_to_right"
-        parts, fields = self._asked(task, config), recipe_fields(config) - {"rephrase"}
+        parts = self._asked(task, config)
         parent = _parent(before, task, is_free, call) if before else None
         if parent:
             parts.inputs["parent"] = parent.fingerprint
-            of_strategy = {"strategy", *strategy_class(config.strategy).reads} - {"labelling"}
-            fields -= of_strategy - engine.reads  # the parent has been made by them
         elif engine.asks:
             self._add_shown(parts, task, config, replicate)
-        asked = as_asked(task, call, is_free=is_free and call != "rephrase")
-        if call == "first" and not strategy_class(config.strategy).uses_shots:
-            fields -= {"labelling"}  # its prompts show no label, whoever will choose one
-            asked = asked.model_copy(update={"labels": {}})
-        words = words_of(strategy_class(config.strategy)) if not parent else {"request", "row"}
+        asked, fields, words = _READ_BY[call](task, config, is_free)
         reads = pool_reads(asked, config, fields, replicate, words=words if engine.asks else None)
-        if call != "whole":
+        if call != "whole":  # a recipe of one call says nothing of it
             reads["call"] = call
         pool = Pool(
             fingerprint=pool_fingerprint(reads, parts.inputs),
@@ -265,6 +259,66 @@ def _check_calls(task: Task, config: GenerateConfig) -> None:
             "generate.structured holds every answer to one form, but the rows of this recipe take "
             f"several calls ({', '.join(calls)}{', topics' if is_listed else ''}); take it out."
         )
+
+
+class _Read(NamedTuple):
+    """What a call reads of its task and its recipe: what its pool is identified by.
+
+    Attributes:
+        asked: The task as the call sees it.
+        fields: The fields of the recipe.
+        words: The fields of the task's wording that prompts are made of.
+    """
+
+    asked: Task
+    fields: set[str]
+    words: Collection[str]
+
+
+def _read_whole(task: Task, config: GenerateConfig, is_free: bool) -> _Read:
+    """Return what the only call of a row reads: its whole recipe."""
+    asked = as_asked(task, "whole", is_free=is_free)
+    fields = recipe_fields(config) - {"rephrase"}
+    return _Read(asked, fields, words_of(strategy_class(config.strategy)))
+
+
+def _read_first(task: Task, config: GenerateConfig, is_free: bool) -> _Read:
+    """Return what the first of two calls reads: labels only if shots show them."""
+    asked, fields = as_asked(task, "first", is_free=is_free), recipe_fields(config) - {"rephrase"}
+    strategy = strategy_class(config.strategy)
+    if not strategy.uses_shots:  # its prompts show no label, whoever will choose one
+        asked, fields = asked.model_copy(update={"labels": {}}), fields - {"labelling"}
+    return _Read(asked, fields, words_of(strategy))
+
+
+def _read_second(task: Task, config: GenerateConfig, is_free: bool) -> _Read:
+    """Return what the second of two calls reads, beside its parent."""
+    asked = as_asked(task, "second", is_free=is_free)
+    return _Read(asked, _further_fields(config), {"request", "row"})
+
+
+def _read_rephrase(task: Task, config: GenerateConfig, is_free: bool) -> _Read:
+    """Return what a call reads that words a row anew: its parent has the label already."""
+    asked = as_asked(task, "rephrase", is_free=False)
+    return _Read(asked, _further_fields(config), {"request", "row"})
+
+
+_READ_BY: Mapping[Call, Callable[[Task, GenerateConfig, bool], _Read]] = {
+    "whole": _read_whole,
+    "first": _read_first,
+    "second": _read_second,
+    "rephrase": _read_rephrase,
+}
+
+
+def _further_fields(config: GenerateConfig) -> set[str]:
+    """Return the fields of a recipe that a call with a parent reads.
+
+    The strategy's own are not among them: the parent was made by these, and its fingerprint holds
+    them. Who chooses the label still matters.
+    """
+    of_strategy = {"strategy", *strategy_class(config.strategy).reads} - {"labelling"}
+    return recipe_fields(config) - {"rephrase"} - (of_strategy - engine_class(config.engine).reads)
 
 
 def _parent(before: View, task: Task, is_free: bool, call: Call) -> Parent:

@@ -67,18 +67,18 @@ def baseline_names(baselines: Sequence[Baseline]) -> dict[str, str]:
     """Return what tells a study's baselines apart, by fingerprint: LLM, shots, replicate."""
     llms = llm_names(baselines)
     is_one = len(set(llms.values())) == 1
-    has_draws = len({one.replicate for one in baselines}) > 1
-    has_tasks = len({one.task.name for one in baselines}) > 1
+    has_draws = len({baseline.replicate for baseline in baselines}) > 1
+    has_tasks = len({baseline.task.name for baseline in baselines}) > 1
     return {
-        one.fingerprint: ", ".join(
+        baseline.fingerprint: ", ".join(
             [
-                *([one.task.name] if has_tasks else []),
-                *([] if is_one else [llms[one.fingerprint]]),
-                f"{one.shots} shot{'' if one.shots == 1 else 's'}",
-                *([f"replicate {one.replicate}"] if has_draws and one.shots else []),
+                *([baseline.task.name] if has_tasks else []),
+                *([] if is_one else [llms[baseline.fingerprint]]),
+                f"{baseline.shots} shot{'' if baseline.shots == 1 else 's'}",
+                *([f"replicate {baseline.replicate}"] if has_draws and baseline.shots else []),
             ]
         )
-        for one in baselines
+        for baseline in baselines
     }
 
 
@@ -87,41 +87,45 @@ def llm_names(baselines: Sequence[Baseline]) -> dict[str, str]:
 
     Models in folders are called by the folder's name alone: a report says nothing of its machine.
     """
-    asked = {one.fingerprint: _identified(one) for one in baselines}
-    varied = [name for name in ASKED if len({canonical(own[name]) for own in asked.values()}) > 1]
+    asked = {baseline.fingerprint: _identified(baseline) for baseline in baselines}
+    varied = [
+        name
+        for name in ASKED
+        if len({canonical(identity[name]) for identity in asked.values()}) > 1
+    ]
     names = {
         fingerprint: ", ".join(
             [
-                str(own["model"] or own["engine"]),
-                *(f"{name} {_brief(own[name])}" for name in varied if name != "model"),
+                str(identity["model"] or identity["engine"]),
+                *(f"{name} {_brief(identity[name])}" for name in varied if name != "model"),
             ]
         )
-        for fingerprint, own in asked.items()
+        for fingerprint, identity in asked.items()
     }
-    contents = {one.fingerprint: _content(one) for one in baselines}
-    known = {(names[one], content) for one, content in contents.items()}
+    contents = {baseline.fingerprint: _content(baseline) for baseline in baselines}
+    known = {(names[fingerprint], content) for fingerprint, content in contents.items()}
     shared = Counter(name for name, _ in known)
     return {
-        one: f"{name} {contents[one][:6]}" if shared[name] > 1 else name
-        for one, name in names.items()
+        fingerprint: f"{name} {contents[fingerprint][:6]}" if shared[name] > 1 else name
+        for fingerprint, name in names.items()
     }
 
 
-def _content(one: Baseline) -> str:
+def _content(baseline: Baseline) -> str:
     """Return a digest of the model and adapter themselves: folders may be called alike."""
-    return digest([one.inputs["model"], one.inputs.get("adapter")])
+    return digest([baseline.inputs["model"], baseline.inputs.get("adapter")])
 
 
-def _identified(one: Baseline) -> dict[str, Any]:
+def _identified(baseline: Baseline) -> dict[str, Any]:
     """Return what an LLM is known by; what its engine does not read is None."""
-    reads = {"engine", *engine_class(one.config.engine).reads}
-    own: dict[str, Any] = {
-        name: value if name in reads else None for name, value in one.config if name in ASKED
+    reads = {"engine", *engine_class(baseline.config.engine).reads}
+    identity: dict[str, Any] = {
+        name: value if name in reads else None for name, value in baseline.config if name in ASKED
     }
     for name in ("model", "adapter"):
-        if own[name] and Path(own[name]).is_absolute():
-            own[name] = Path(own[name]).name
-    return own
+        if identity[name] and Path(identity[name]).is_absolute():
+            identity[name] = Path(identity[name]).name
+    return identity
 
 
 def _brief(value: Plain) -> str:

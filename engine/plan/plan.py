@@ -68,11 +68,11 @@ class Plan:
     @cached_property
     def views(self) -> list[View]:
         """Every view that a cell draws on, once; behind those that its pool is made from."""
-        found: dict[str, View] = {}
+        views: dict[str, View] = {}
         for cell in self.cells:
             for view in reversed(self.lineage(cell.mix.view)):
-                found.setdefault(view.fingerprint, view)
-        return list(found.values())
+                views.setdefault(view.fingerprint, view)
+        return list(views.values())
 
     @cached_property
     def pools(self) -> list[Pool]:
@@ -83,35 +83,35 @@ class Plan:
     @cached_property
     def cells_of(self) -> Mapping[str, list[Cell]]:
         """The cells that draw on a view, or on one that is made from it, by its fingerprint."""
-        found: dict[str, list[Cell]] = {}
+        cells_by_view: dict[str, list[Cell]] = {}
         for cell in self.cells:
             for view in self.lineage(cell.mix.view):
-                found.setdefault(view.fingerprint, []).append(cell)
-        return found
+                cells_by_view.setdefault(view.fingerprint, []).append(cell)
+        return cells_by_view
 
     def lineage(self, view: View | None) -> list[View]:
         """Return a view, and those that its pool is made from, the nearest first."""
-        found = []
+        views = []
         while view:
-            found.append(view)
+            views.append(view)
             view = self.ancestors[view.pool.parent.fingerprint] if view.pool.parent else None
-        return found
+        return views
 
     def topic_pool(self, pool: Pool) -> TopicPool | None:
         """Return the pool of the topics that a pool's prompts draw on, if an LLM lists them."""
         file = pool.files.get("topics")
-        return next((one for one in self.topic_pools if one.file == file), None)
+        return next((topics for topics in self.topic_pools if topics.file == file), None)
 
     def with_sources(self, pools: Iterable[Pool]) -> list[Pool]:
         """Return pools, with all that they are made from: more may come to be wanted of those."""
-        found: dict[str, Pool] = {}
+        by_fingerprint: dict[str, Pool] = {}
         for pool in pools:
             above = self.ancestors[pool.parent.fingerprint] if pool.parent else None
-            for own in [pool, *(view.pool for view in self.lineage(above))]:
-                listed = self.topic_pool(own)
-                for one in (own, *([listed] if listed else [])):
-                    found[one.fingerprint] = one
-        return list(found.values())
+            for source in [pool, *(view.pool for view in self.lineage(above))]:
+                by_fingerprint[source.fingerprint] = source
+                if topics := self.topic_pool(source):
+                    by_fingerprint[topics.fingerprint] = topics
+        return list(by_fingerprint.values())
 
     def demand(self, view: View) -> dict[str, int]:
         """Return how many accepted rows of each label the cells want of a view, at most."""
@@ -119,13 +119,15 @@ class Plan:
 
     @cached_property
     def _demands(self) -> dict[str, dict[str, int]]:
-        found: dict[str, dict[str, int]] = {}
+        demands: dict[str, dict[str, int]] = {}
         for cell in self.cells:
             if cell.mix.view:
-                own = found.setdefault(cell.mix.view.fingerprint, dict.fromkeys(cell.quotas, 0))
+                demand = demands.setdefault(
+                    cell.mix.view.fingerprint, dict.fromkeys(cell.quotas, 0)
+                )
                 for label, wanted in cell.quotas.items():
-                    own[label] = max(own[label], wanted)
-        return found
+                    demand[label] = max(demand[label], wanted)
+        return demands
 
     def inputs(self) -> Iterator[Rows]:
         """Yield all rows that workers read from the store."""
@@ -165,7 +167,7 @@ def make_plan(file: StudyFile, some: list[Condition] | None = None) -> Plan:
             strategy_class(condition.generate.strategy)
     models = {
         (config.model, config.revision): resolve_model(config.model, config.revision, "train.model")
-        for config in {_model_key(one.train): one.train for one in grid}.values()
+        for config in {_model_key(condition.train): condition.train for condition in grid}.values()
     }
     published = _published(file)
     gold = {name: load_gold(task) for name, task in file.tasks.items()}
@@ -177,11 +179,13 @@ def make_plan(file: StudyFile, some: list[Condition] | None = None) -> Plan:
         for replicate in range(file.study.replicates)
     ]
     _check_amounts(file, cells, gold)
-    own = {name: [one for one in graph.pools if one.task.name == name] for name in file.tasks}
+    pools_by_task = {
+        name: [pool for pool in graph.pools if pool.task.name == name] for name in file.tasks
+    }
     baselines = [
-        one
+        baseline
         for name, task in file.tasks.items()
-        for one in plan_baselines(file, task, own[name], gold[name])
+        for baseline in plan_baselines(file, task, pools_by_task[name], gold[name])
     ]
     return Plan(
         file=file,
@@ -260,7 +264,7 @@ def _model_key(config: TrainConfig) -> tuple[str, str]:
 
 def _records(file: StudyFile, grid: list[Condition]) -> dict[tuple[str, str], Rows]:
     """Read the records of every recipe that replays some."""
-    found: dict[tuple[str, str], Rows] = {}
+    records: dict[tuple[str, str], Rows] = {}
     for condition in grid:
         config = condition.generate
         if config is None or "records" not in engine_class(config.engine).reads:
@@ -271,6 +275,6 @@ def _records(file: StudyFile, grid: list[Condition]) -> dict[tuple[str, str], Ro
                 'generate.records = "rows.jsonl".'
             )
         key = (condition.task, source_key(config))
-        if key not in found:
-            found[key] = load_records(config.records, file.tasks[condition.task])
-    return found
+        if key not in records:
+            records[key] = load_records(config.records, file.tasks[condition.task])
+    return records

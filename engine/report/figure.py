@@ -39,17 +39,18 @@ def quantity_figure(
     """
     from matplotlib.figure import Figure
 
-    panels = sorted({one.real for one in conditions if one.quantity}) or [0]
-    tasks = list(dict.fromkeys(one.task for one in conditions))
+    panels = sorted({condition.real for condition in conditions if condition.quantity}) or [0]
+    tasks = list(dict.fromkeys(condition.task for condition in conditions))
     size = (PANEL_INCHES[0] * len(panels) + 1.8, PANEL_INCHES[1] * len(tasks))
     figure = Figure(figsize=size, layout="constrained")
     rows = figure.subplots(len(tasks), len(panels), sharey="row", squeeze=False)
     colours = _colours(conditions)
     for axes, task in zip(rows, tasks, strict=True):
-        own = [one for one in conditions if one.task == task]
+        of_task = [condition for condition in conditions if condition.task == task]
         for axis, real in zip(axes, panels, strict=True):
-            _panel(axis, own, metric, real, colours)
-            _knees(axis, own, metric, [one for one in knees if one.levels["real"] == real], colours)
+            _panel(axis, of_task, metric, real, colours)
+            of_panel = [knee for knee in knees if knee.levels["real"] == real]
+            _knees(axis, of_task, metric, of_panel, colours)
             title = f"with {real} real rows" if real else "synthetic rows alone"
             axis.set_title(f"{task}, {title}" if len(tasks) > 1 else title)
             axis.set_xlabel("Synthetic rows")
@@ -70,18 +71,19 @@ def cost_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # no
     """
     from matplotlib.figure import Figure
 
-    kept = [one for one in conditions if one.took.tokens]
-    is_priced = all(one.took.cost for one in kept)
-    tasks = list(dict.fromkeys(one.task for one in kept))
+    kept = [condition for condition in conditions if condition.took.tokens]
+    is_priced = all(condition.took.cost for condition in kept)
+    tasks = list(dict.fromkeys(condition.task for condition in kept))
     colours, markers = _colours(kept), _markers(kept)
     size = (PANEL_INCHES[0] + 2.4, PANEL_INCHES[1] * len(tasks))
     figure = Figure(figsize=size, layout="constrained")
     for axis, task in zip(figure.subplots(len(tasks), squeeze=False).flat, tasks, strict=True):
-        for one in (one for one in kept if one.task == task):
-            score, spent = one.scores[metric], one.took.cost if is_priced else one.took.tokens
-            shown = {"color": colours[_recipe(one)], "marker": markers[one.real]}
-            real = f", with {one.real} real rows" if one.real else ""
-            label = f"{_recipe(one) or 'synthetic'}{real}"
+        for condition in (condition for condition in kept if condition.task == task):
+            score, took = condition.scores[metric], condition.took
+            spent = took.cost if is_priced else took.tokens
+            shown = {"color": colours[_recipe(condition)], "marker": markers[condition.real]}
+            real = f", with {condition.real} real rows" if condition.real else ""
+            label = f"{_recipe(condition) or 'synthetic'}{real}"
             axis.plot([spent], [score.value], ls="", ms=5, label=label, **shown)
             if score.low is not None:
                 low, high = _on_scale(score)
@@ -99,7 +101,7 @@ def cost_figure(conditions: Sequence[ConditionScore], metric: str) -> Any:  # no
 
 
 def _markers(conditions: Sequence[ConditionScore]) -> dict[int, str]:
-    reals = sorted({one.real for one in conditions})
+    reals = sorted({condition.real for condition in conditions})
     return {real: MARKERS[place % len(MARKERS)] for place, real in enumerate(reals)}
 
 
@@ -135,7 +137,9 @@ def _colours(conditions: Sequence[ConditionScore]) -> dict[str, Any]:
     """Give each recipe a colour, which is its own in all panels as far as there are so many."""
     import matplotlib as mpl
 
-    recipes = list(dict.fromkeys(_recipe(one) for one in conditions if one.quantity))
+    recipes = list(
+        dict.fromkeys(_recipe(condition) for condition in conditions if condition.quantity)
+    )
     palette = mpl.color_sequences["tab10" if len(recipes) <= FEW_COLOURS else "tab20"]
     return {recipe: palette[place % len(palette)] for place, recipe in enumerate(recipes)}
 
@@ -148,23 +152,25 @@ def _panel(
     colours: Mapping[str, Any],
 ) -> None:
     lines: dict[str, list[ConditionScore]] = {}
-    for one in conditions:
-        if one.quantity:
-            lines.setdefault(_recipe(one), [])
-            if one.real == real:
-                lines[_recipe(one)].append(one)
-    baselines = [one for one in conditions if not one.quantity]
-    starts = [one for one in baselines if one.real == real and real]
+    for condition in conditions:
+        if condition.quantity:
+            lines.setdefault(_recipe(condition), [])
+            if condition.real == real:
+                lines[_recipe(condition)].append(condition)
+    baselines = [condition for condition in conditions if not condition.quantity]
+    starts = [condition for condition in baselines if condition.real == real and real]
     for recipe, points in lines.items():
-        own = [one for one in starts if points and _agree(one, points[0])]
-        _line(axis, [*own, *points] if len(own) == 1 else points, metric, recipe, colours[recipe])
-    for place, one in enumerate(baselines):
-        score, style = one.scores[metric], BASELINE_STYLES[place % len(BASELINE_STYLES)]
-        label = f"{one.real} real rows alone"
-        extra = _recipe(one)
+        origins = [condition for condition in starts if points and _agree(condition, points[0])]
+        # several of them: which is the curve's own cannot be told
+        joined = [*origins, *points] if len(origins) == 1 else points
+        _line(axis, joined, metric, recipe, colours[recipe])
+    for place, baseline in enumerate(baselines):
+        score, style = baseline.scores[metric], BASELINE_STYLES[place % len(BASELINE_STYLES)]
+        label = f"{baseline.real} real rows alone"
+        extra = _recipe(baseline)
         name = f"{label}, {extra}" if extra else label
         axis.axhline(score.value, color="0.35", ls=style, lw=1.2, label=name)
-    quantities = {one.rows_synthetic for points in lines.values() for one in points}
+    quantities = {point.rows_synthetic for points in lines.values() for point in points}
     axis.set_xticks(sorted(quantities | ({0.0} if starts else set()))[-MOST_TICKS:])
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
@@ -180,14 +186,15 @@ def _knees(
     """Mark the knees of a panel's lines, straight between the points where they lie."""
     for knee in knees:
         points = [
-            one
-            for one in conditions
-            if one.quantity and all(one.levels[name] == own for name, own in knee.levels.items())
+            condition
+            for condition in conditions
+            if condition.quantity
+            and all(condition.levels[name] == level for name, level in knee.levels.items())
         ]
         if points and isfinite(knee.reach.rows):
-            points.sort(key=lambda one: one.quantity)
-            xs = [one.rows_synthetic for one in points]
-            ys = [one.scores[metric].value for one in points]
+            points.sort(key=lambda point: point.quantity)
+            xs = [point.rows_synthetic for point in points]
+            ys = [point.scores[metric].value for point in points]
             score = np.interp(knee.reach.rows, xs, ys)
             colour = colours[_recipe(points[0])]
             axis.plot([knee.reach.rows], [score], "D", ms=8, mfc="none", mec=colour, mew=1.5)
@@ -206,9 +213,9 @@ def _line(
     recipe: str,
     colour: Any,  # noqa: ANN401 - whatever matplotlib takes for one
 ) -> None:
-    points = sorted(points, key=lambda one: one.rows_synthetic)
-    xs = [one.rows_synthetic for one in points]
-    means = [one.scores[metric] for one in points]
+    points = sorted(points, key=lambda point: point.rows_synthetic)
+    xs = [point.rows_synthetic for point in points]
+    means = [point.scores[metric] for point in points]
     label = recipe or "synthetic"
     axis.plot(xs, [mean.value for mean in means], "o-", color=colour, ms=4, label=label)
     if means and all(mean.low is not None for mean in means):
@@ -223,9 +230,9 @@ def _on_scale(mean: Mean) -> tuple[float, float]:
     return max(0.0, mean.low or 0.0), min(1.0, mean.high or 0.0)
 
 
-def _recipe(one: ConditionScore) -> str:
+def _recipe(condition: ConditionScore) -> str:
     return ", ".join(
         str(level) if isinstance(level, str) else f"{name} {level}"
-        for name, level in one.levels.items()
+        for name, level in condition.levels.items()
         if name not in ("task", "quantity", "real") and level is not None
     )

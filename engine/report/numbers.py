@@ -11,16 +11,16 @@ from engine.findings.findings import Findings
 from engine.report.words import about
 
 
-def shots_shown(one: BaselineScore) -> str:
+def shots_shown(baseline: BaselineScore) -> str:
     """Return an LLM and its shots in words."""
-    return f"{one.llm}, {one.shots} shot{'' if one.shots == 1 else 's'}"
+    return f"{baseline.llm}, {baseline.shots} shot{'' if baseline.shots == 1 else 's'}"
 
 
 def show_tested(tested: Tested | None) -> str:
     """Return a difference in points with its interval, such as ``+3.1 [1.2, 5.0]``."""
     if tested is None:
         return "\u2013"
-    value, low, high = (100 * one for one in tested.difference[:3])
+    value, low, high = (100 * fraction for fraction in tested.difference[:3])
     return f"{value:+.1f} [{low:.1f}, {high:.1f}]"
 
 
@@ -39,7 +39,7 @@ def show_reach(reach: Reach, fewest: float, most: float) -> str:
         fewest: What is said for what lies below the numbers that were tried.
         most: What is said for what lies above them.
     """
-    value, low, high = (_end(one, fewest, most) for one in (reach.rows, reach.low, reach.high))
+    value, low, high = (_end(rows, fewest, most) for rows in (reach.rows, reach.low, reach.high))
     return f"{value} [{low}, {high}]"
 
 
@@ -91,6 +91,6 @@ def show_or_dash(value: float | None, form: str) -> str:
     return "\u2013" if value is None else form % value
 
 
-def show_share(found: Importance | None) -> str:
+def show_share(importance: Importance | None) -> str:
     """Return a factor's importance, such as ``61%``."""
-    return "\u2013" if found is None else f"{100 * found.share:.0f}%"
+    return "\u2013" if importance is None else f"{100 * importance.share:.0f}%"

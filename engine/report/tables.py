@@ -1,7 +1,7 @@
 """What a study found, as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -43,33 +43,48 @@ WORTH: Mapping[str, pa.DataType] = {
 }
 
 
+class _Pair(NamedTuple):
+    """Two levels or conditions that are compared, in words.
+
+    Attributes:
+        family: The factor whose levels they are, or "leader".
+        first: The level, or the condition that is best on validation.
+        second: The baseline, or another condition.
+        cells: In how many pairs of conditions they are compared.
+    """
+
+    family: str
+    first: str
+    second: str
+    cells: int
+
+
 def comparisons_table(analyses: Sequence[TaskAnalysis]) -> pa.Table:
     """Return one row per comparison, with the columns of COMPARED."""
-    rows = [row for one in analyses for row in _compared(one)]
+    rows = [row for analysis in analyses for row in _compared(analysis)]
     return pa.Table.from_pylist(rows, schema=pa.schema(COMPARED.items()))
 
 
 def _compared(analysis: TaskAnalysis) -> Iterator[dict[str, Any]]:
-    for found in analysis.factors:
-        for effect in found.effects:
-            one, other = (
-                level_named(found.factor, level) for level in (effect.level, found.baseline)
-            )
-            yield from _row(analysis, found.factor, one, other, effect.cells, effect.tested)
+    for effects in analysis.factors:
+        for effect in effects.effects:
+            level = level_named(effects.factor, effect.level)
+            baseline = level_named(effects.factor, effects.baseline)
+            pair = _Pair(effects.factor, level, baseline, effect.cells)
+            yield from _row(analysis.task, pair, effect.tested)
     for condition, tested in zip(analysis.conditions, analysis.others, strict=True):
-        yield from _row(analysis, "leader", named(analysis.best), named(condition), 1, tested)
+        pair = _Pair("leader", named(analysis.best), named(condition), cells=1)
+        yield from _row(analysis.task, pair, tested)
 
 
-def _row(  # noqa: PLR0913 - what a row has
-    analysis: TaskAnalysis, family: str, one: str, other: str, cells: int, tested: Tested | None
-) -> Iterator[dict[str, Any]]:
+def _row(task: str, pair: _Pair, tested: Tested | None) -> Iterator[dict[str, Any]]:
     if tested:
         yield {
-            "task": analysis.task,
-            "family": family,
-            "one": one,
-            "other": other,
-            "cells": cells,
+            "task": task,
+            "family": pair.family,
+            "one": pair.first,
+            "other": pair.second,
+            "cells": pair.cells,
             "difference": tested.difference.value,
             "low": tested.difference.low,
             "high": tested.difference.high,
@@ -83,8 +98,8 @@ def worth_table(analyses: Sequence[TaskAnalysis], annotation: Annotation) -> pa.
     """Return one row per condition whose worth is known, with the columns of WORTH."""
     rows = []
     for analysis in analyses:
-        for one in analysis.worths:
-            own, condition = bill(one, annotation), one.condition
+        for worth in analysis.worths:
+            billed, condition = bill(worth, annotation), worth.condition
             rows.append(
                 {
                     "task": analysis.task,
@@ -92,12 +107,12 @@ def worth_table(analyses: Sequence[TaskAnalysis], annotation: Annotation) -> pa.
                     "rows_synthetic": condition.rows_synthetic,
                     "rows_real": condition.rows_real,
                     **condition.took._asdict(),
-                    "real_rows": one.reach.rows,
-                    "low": one.reach.low,
-                    "high": one.reach.high,
-                    "further": one.further.rows,
-                    "labelling": own.labelling,
-                    "affords": own.affords,
+                    "real_rows": worth.reach.rows,
+                    "low": worth.reach.low,
+                    "high": worth.reach.high,
+                    "further": worth.further.rows,
+                    "labelling": billed.labelling,
+                    "affords": billed.affords,
                 }
             )
     return pa.Table.from_pylist(rows, schema=pa.schema(WORTH.items()))
@@ -147,21 +162,24 @@ DIAGNOSIS_COLUMNS: Mapping[str, pa.DataType] = {
 def diagnostics_table(findings: Findings) -> pa.Table:
     """Return one row per view, and per replicate's real rows: the columns of DIAGNOSIS_COLUMNS."""
     rows = [
-        {**one._asdict(), "trivial_per_1000": per_thousand(one)} for one in findings.diagnostics
+        {**diagnosis._asdict(), "trivial_per_1000": per_thousand(diagnosis)}
+        for diagnosis in findings.diagnostics
     ]
     return pa.Table.from_pylist(rows, schema=pa.schema(DIAGNOSIS_COLUMNS.items()))
 
 
-def per_thousand(one: Diagnosis) -> float | None:
+def per_thousand(diagnosis: Diagnosis) -> float | None:
     """Return how many of 1,000 rows are trivial; None where that is not known."""
-    return None if one.trivial is None or not one.rows else 1000 * one.trivial / one.rows
+    if diagnosis.trivial is None or not diagnosis.rows:
+        return None
+    return 1000 * diagnosis.trivial / diagnosis.rows
 
 
 def results_table(findings: Findings) -> pa.Table:
     """Return one row per run and split; a column per factor, then those of RESULT_COLUMNS."""
-    own = [name for name in findings.factors if name not in RESULT_COLUMNS]
+    factors = [name for name in findings.factors if name not in RESULT_COLUMNS]
     columns: dict[str, pa.Array] = {}
-    for name in [*own, *RESULT_COLUMNS]:
+    for name in [*factors, *RESULT_COLUMNS]:
         columns[name] = _column([row[name] for row in findings.results], RESULT_TYPES.get(name))
     return pa.table(columns)
 

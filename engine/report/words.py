@@ -22,62 +22,62 @@ ONE_DRAW = (
 def summary(analysis: TaskAnalysis, findings: Findings) -> list[str]:
     """Return what is to be said of a task, most important first: one to a few sentences each."""
     worth = analysis.told_worth
-    told = [_leading(analysis, findings)]
-    told += [_of_factor(one) for one in analysis.factors]
-    told += [_of_knee(one) for one in _told_knees(analysis)]
-    told += [_of_worth(worth), in_money(worth, findings)] if worth else []
-    told.append(_scope(findings))
-    return [one for one in told if one]
+    sentences = [_leading(analysis, findings)]
+    sentences += [_of_factor(effects) for effects in analysis.factors]
+    sentences += [_of_knee(knee) for knee in _leaders_knees(analysis)]
+    sentences += [_of_worth(worth), in_money(worth, findings)] if worth else []
+    sentences.append(_scope(findings))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _leading(analysis: TaskAnalysis, findings: Findings) -> str:
     best, metric = analysis.best, findings.metric
     mean = best.scores[metric]
     interval = "" if mean.low is None else f" ({_interval(mean.low, mean.high or 0.0)})"
-    told = (
+    opening = (
         f"Best on validation is {named(best)}: {METRIC_NAMES[metric]} {100 * mean.value:.1f} on "
         f"test{interval}."
     )
-    tested = [one for one in analysis.others if one]
-    ahead = sum(one.is_shown and one.difference.value > 0 for one in tested)
-    behind = sum(one.is_shown and one.difference.value < 0 for one in tested)
+    tested = [comparison for comparison in analysis.others if comparison]
+    ahead = sum(comparison.is_shown and comparison.difference.value > 0 for comparison in tested)
+    behind = sum(comparison.is_shown and comparison.difference.value < 0 for comparison in tested)
     if not tested:
-        return told
-    if all(one.p is None for one in tested):
-        return f"{told} With one training each, nothing is known of how others would come out."
+        return opening
+    if all(comparison.p is None for comparison in tested):
+        return f"{opening} With one training each, nothing is known of how others would come out."
     even = len(tested) - ahead - behind
     apart = len(analysis.others) - 1 - len(tested)
     rest = f" {apart} more cannot be compared: no training in common." if apart else ""
     if not ahead + behind:
-        return f"{told} On test no difference is shown from any of the {_others(even)}.{rest}"
+        return f"{opening} On test no difference is shown from any of the {_others(even)}.{rest}"
     counts = f"ahead of {ahead}" + (f" and behind {behind}" if behind else "")
-    left = f"; from {even} no difference is shown" if even else ""
-    return f"{told} On test it is {counts} of the {_others(len(tested))}{left}.{rest}"
+    undecided = f"; from {even} no difference is shown" if even else ""
+    return f"{opening} On test it is {counts} of the {_others(len(tested))}{undecided}.{rest}"
 
 
 def _others(count: int) -> str:
     return "1 other condition" if count == 1 else f"{count} other conditions"
 
 
-def _of_factor(found: FactorEffects) -> str:
-    told = [
+def _of_factor(effects: FactorEffects) -> str:
+    sentences = [
         sentence
-        for effect in _strongest(found.effects)
-        if (sentence := _of_effect(found.factor, effect, found.baseline))
+        for effect in _strongest(effects.effects)
+        if (sentence := _of_effect(effects.factor, effect, effects.baseline))
     ]
-    if not told:
+    if not sentences:
         return ""
-    if found.importance:
-        share = f"{100 * found.importance.share:.0f}% of the variance between conditions"
-        told.insert(0, f"{found.factor} accounts for {share}{_among(found)}.")
-    left = len(found.effects) - len(_strongest(found.effects))
-    told += [f"Of {left} more levels the table speaks."] if left else []
-    return " ".join(told)
+    if effects.importance:
+        share = f"{100 * effects.importance.share:.0f}% of the variance between conditions"
+        sentences.insert(0, f"{effects.factor} accounts for {share}{_among(effects)}.")
+    omitted = len(effects.effects) - len(_strongest(effects.effects))
+    sentences += [f"Of {omitted} more levels the table speaks."] if omitted else []
+    return " ".join(sentences)
 
 
-def _among(found: FactorEffects) -> str:
+def _among(effects: FactorEffects) -> str:
     """Say so where the baseline is none of the conditions that the share is of."""
-    is_apart = found.factor == "quantity" and not found.baseline and len(found.effects) > 1
+    is_apart = effects.factor == "quantity" and not effects.baseline and len(effects.effects) > 1
     return " with synthetic rows" if is_apart else ""
 
 
@@ -85,8 +85,8 @@ def _strongest(effects: Sequence[Effect]) -> list[Effect]:
     """Return a few of a factor's levels in their order: those that differ most surely."""
     if len(effects) <= MOST_LEVELS:
         return list(effects)
-    sure = sorted(effects, key=lambda one: _chance(one.tested))[:MOST_LEVELS]
-    return [one for one in effects if one in sure]
+    sure = sorted(effects, key=lambda effect: _chance(effect.tested))[:MOST_LEVELS]
+    return [effect for effect in effects if effect in sure]
 
 
 def _chance(tested: Tested | None) -> float:
@@ -94,41 +94,41 @@ def _chance(tested: Tested | None) -> float:
 
 
 def _of_effect(factor: str, effect: Effect, baseline: Level) -> str:
-    one, other, tested = (
+    level, other, tested = (
         level_named(factor, effect.level),
         level_named(factor, baseline),
         effect.tested,
     )
     if tested is None:
         return ""
-    where = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
-    if effect.left:
-        have = "has" if effect.left == 1 else "have"
-        where += f" ({effect.left} more {have} too few trainings to be compared)"
+    context = f" in {effect.cells} matched cells" if effect.cells > 1 else ""
+    if effect.uncompared:
+        have = "has" if effect.uncompared == 1 else "have"
+        context += f" ({effect.uncompared} more {have} too few trainings to be compared)"
     verbs = ("beat", "lose to") if factor in ("quantity", "real") else ("beats", "loses to")
-    return _compared((one, other), verbs, tested, where + _tokens(effect.tokens))
+    return _compared((level, other), verbs, tested, context + _tokens(effect.tokens))
 
 
-def _compared(names: tuple[str, str], verbs: tuple[str, str], tested: Tested, where: str) -> str:
-    one, other = names
+def _compared(names: tuple[str, str], verbs: tuple[str, str], tested: Tested, context: str) -> str:
+    subject, other = names
     difference = tested.difference
     size = f"{abs(100 * difference.value):.1f} points"
     if tested.p is None:
         side = "above" if difference.value >= 0 else "below"
         return (
-            f"{one} is {size} {side} {other}{where}, with one training each: that says nothing of "
-            "other trainings."
+            f"{subject} is {size} {side} {other}{context}, with one training each: that says "
+            "nothing of other trainings."
         )
     if tested.is_shown and difference.value > 0:
-        return f"{one} {verbs[0]} {other} by {size}, {_interval_of(difference)}{where}."
+        return f"{subject} {verbs[0]} {other} by {size}, {_interval_of(difference)}{context}."
     if tested.is_shown:
         lost = Estimate(-difference.value, -difference.high, -difference.low, None, 0)
-        return f"{one} {verbs[1]} {other} by {size}, {_interval_of(lost)}{where}."
+        return f"{subject} {verbs[1]} {other} by {size}, {_interval_of(lost)}{context}."
     apart = difference.low > 0 or difference.high < 0
     among = ", which is not enough to show one" if apart else ""
     return (
-        f"No difference is shown between {one} and {other}: {100 * difference.value:+.1f} points, "
-        f"{_interval_of(difference)}{among}{where}."
+        f"No difference is shown between {subject} and {other}: "
+        f"{100 * difference.value:+.1f} points, {_interval_of(difference)}{among}{context}."
     )
 
 
@@ -142,36 +142,36 @@ def _tokens(ratio: float | None) -> str:
     )
 
 
-def _interval_of(one: Estimate) -> str:
-    return _interval(one.low, one.high)
+def _interval_of(estimate: Estimate) -> str:
+    return _interval(estimate.low, estimate.high)
 
 
 def _interval(low: float, high: float) -> str:
     return f"95% interval {100 * low:.1f} to {100 * high:.1f}"
 
 
-def _told_knees(analysis: TaskAnalysis) -> list[Knee]:
+def _leaders_knees(analysis: TaskAnalysis) -> list[Knee]:
     """Return the knee of the leader's own curve, if it is on one."""
     best = analysis.best.levels
     return [
-        one
-        for one in analysis.knees
-        if all(best[name] == level for name, level in one.levels.items())
+        knee
+        for knee in analysis.knees
+        if all(best[name] == level for name, level in knee.levels.items())
     ]
 
 
-def _of_knee(one: Knee) -> str:
-    what, cost = curve_named(one), f"{100 * MARGIN:.0f} point"
-    most = f"up to {one.most:,}"
-    if isinf(one.reach.rows):
-        sure = "" if isinf(one.reach.high) else f" (95% interval up to {about(one.reach.high)})"
+def _of_knee(knee: Knee) -> str:
+    what, cost = curve_named(knee), f"{100 * MARGIN:.0f} point"
+    most = f"up to {knee.most:,}"
+    if isinf(knee.reach.rows):
+        sure = "" if isinf(knee.reach.high) else f" (95% interval up to {about(knee.reach.high)})"
         return (
-            f"{what}: beyond {one.fewest:,} synthetic rows, the fewest tried, no more than {cost} "
+            f"{what}: beyond {knee.fewest:,} synthetic rows, the fewest tried, no more than {cost} "
             f"is left to gain{sure}, {most}."
         )
     return (
-        f"{what}: from about {about(one.reach.rows)} synthetic rows on no more than {cost} is "
-        f"left to gain, {most} ({_rows_interval(one.reach)})."
+        f"{what}: from about {about(knee.reach.rows)} synthetic rows on no more than {cost} is "
+        f"left to gain, {most} ({_rows_interval(knee.reach)})."
     )
 
 
@@ -185,29 +185,29 @@ def _kind(reach: Reach) -> str:
     return "95% interval" if reach.is_told else "with other test rows, but the same trainings,"
 
 
-def _of_worth(one: Worth) -> str:
-    condition, reach = one.condition, one.reach
-    own, seen = condition.rows_real, condition.rows_real_seen
+def _of_worth(worth: Worth) -> str:
+    condition, reach = worth.condition, worth.reach
+    real, seen = condition.rows_real, condition.rows_real_seen
     rows = f"{condition.rows_synthetic:,.0f} synthetic rows"
-    beside = f" beside {own:,} real ones" if own else ""
+    beside = f" beside {real:,} real ones" if real else ""
     if reach.rows == float("inf"):
-        said = f"score more than {one.most:,} real rows alone, the most tried"
+        said = f"score more than {worth.most:,} real rows alone, the most tried"
     elif reach.rows == -float("inf"):
-        said = f"score less than {one.fewest:,} real rows alone, the fewest tried"
-    elif own:
+        said = f"score less than {worth.fewest:,} real rows alone, the fewest tried"
+    elif real:
         said = f"score what about {about(reach.rows)} real rows alone do"
     else:
         said = f"are worth about {about(reach.rows)} real ones"
-    low, high = _end(reach.low, one), _end(reach.high, one)
+    low, high = _end(reach.low, worth), _end(reach.high, worth)
     interval = "" if low == high else f" ({_kind(reach)} {low} to {high})"
-    worth = f": they are worth {_further(one.further)}" if own and isfinite(reach.rows) else ""
-    shown = f" Its prompts draw on {seen:,} real rows." if seen > own else ""
-    return f"Worth, {named(condition)}: {rows}{beside} {said}{interval}{worth}.{shown}"
+    further = f": they are worth {_further(worth.further)}" if real and isfinite(reach.rows) else ""
+    shown = f" Its prompts draw on {seen:,} real rows." if seen > real else ""
+    return f"Worth, {named(condition)}: {rows}{beside} {said}{interval}{further}.{shown}"
 
 
-def _end(rows: float, one: Worth) -> str:
+def _end(rows: float, worth: Worth) -> str:
     if isinf(rows):
-        return f"more than {one.most:,}" if rows > 0 else f"fewer than {one.fewest:,}"
+        return f"more than {worth.most:,}" if rows > 0 else f"fewer than {worth.fewest:,}"
     return about(rows)
 
 
@@ -226,26 +226,26 @@ def about(rows: float) -> str:
     return f"{round(rows, digits):,.0f}"
 
 
-def curve_named(one: Knee) -> str:
+def curve_named(knee: Knee) -> str:
     """Return the conditions of a curve over quantity in words."""
-    return levels_named(one.levels) or "synthetic rows alone"
+    return levels_named(knee.levels) or "synthetic rows alone"
 
 
-def named(one: ConditionScore) -> str:
+def named(condition: ConditionScore) -> str:
     """Return a condition in words, without its task."""
-    return levels_named(one.levels)
+    return levels_named(condition.levels)
 
 
 def levels_named(levels: Mapping[str, Level]) -> str:
     """Return levels in words, without the task."""
-    told = [
+    parts = [
         level_named(name, level)
         for name, level in levels.items()
         if level is not None
         and name != "task"
         and (name, level) not in (("real", 0), ("quantity", 0))
     ]
-    return ", ".join(told)
+    return ", ".join(parts)
 
 
 def level_named(factor: str, level: Level) -> str:
@@ -271,13 +271,13 @@ PUBLISHED = (
 )
 
 
-def in_money(one: Worth, findings: Findings) -> str:
+def in_money(worth: Worth, findings: Findings) -> str:
     """Return a sentence or more on whether a condition's synthetic rows pay off."""
-    own = bill(one, findings.annotation)
-    told = [_spent(own.took), _labelling(own), _break_even(own)]
-    if findings.annotation.price_row is None and own.price is not None:
-        told.append(PUBLISHED)
-    return " ".join(sentence for sentence in told if sentence)
+    billed = bill(worth, findings.annotation)
+    sentences = [_spent(billed.took), _labelling(billed), _break_even(billed)]
+    if findings.annotation.price_row is None and billed.price is not None:
+        sentences.append(PUBLISHED)
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _spent(took: Expense) -> str:
@@ -289,21 +289,23 @@ def _spent(took: Expense) -> str:
     return f"Its synthetic rows took {' and '.join(parts)}{cost}."
 
 
-def _labelling(own: Bill) -> str:
-    parts = [] if own.labelling is None else [f"would cost {own.labelling:,.2f}"]
-    parts += [] if own.hours is None else [f"would take {own.hours:,.1f} hours of an annotator"]
+def _labelling(billed: Bill) -> str:
+    parts = [] if billed.labelling is None else [f"would cost {billed.labelling:,.2f}"]
+    parts += (
+        [] if billed.hours is None else [f"would take {billed.hours:,.1f} hours of an annotator"]
+    )
     return f"Labelling as many real rows as they are worth {' and '.join(parts)}." if parts else ""
 
 
-def _break_even(own: Bill) -> str:
-    if own.affords is not None:
+def _break_even(billed: Bill) -> str:
+    if billed.affords is not None:
         verdict = {
             True: "so they pay off",
             False: "so they do not pay off",
             None: "and whether they are worth more is not shown",
-        }[own.pays_off]
-        return f"For what they cost, {own.affords:,.0f} real rows could be labelled, {verdict}."
-    if own.price is not None:
-        least = "at least " if own.further.rows == inf else ""
-        return f"They pay off {least}where labelling a row costs more than {own.price:.2g}."
+        }[billed.pays_off]
+        return f"For what they cost, {billed.affords:,.0f} real rows could be labelled, {verdict}."
+    if billed.price is not None:
+        least = "at least " if billed.further.rows == inf else ""
+        return f"They pay off {least}where labelling a row costs more than {billed.price:.2g}."
     return ""

@@ -76,14 +76,14 @@ def _figures(
 ) -> dict[str, Any]:
     if not conditions:
         return {}
-    knees = [one for analysis in analyses for one in analysis.knees]
-    found: dict[str, Any] = {
+    knees = [knee for analysis in analyses for knee in analysis.knees]
+    figures: dict[str, Any] = {
         metric: quantity_figure(conditions, metric, knees if metric == findings.metric else ())
         for metric in METRICS
     }
-    if any(one.took.tokens for one in conditions):
-        found["cost"] = cost_figure(conditions, findings.metric)
-    return found
+    if any(condition.took.tokens for condition in conditions):
+        figures["cost"] = cost_figure(conditions, findings.metric)
+    return figures
 
 
 def _facts(findings: Findings, analyses: Sequence[TaskAnalysis]) -> dict[str, Any]:
@@ -97,17 +97,19 @@ def _facts(findings: Findings, analyses: Sequence[TaskAnalysis]) -> dict[str, An
         "reasons": reasons,
         "analyses": analyses,
         "metric": METRIC_NAMES[findings.metric],
-        "leaders": [one.best.levels for one in analyses],
-        "has_effects": any(one.factors for one in analyses),
-        "has_p": any(tested and tested.p is not None for one in analyses for tested in one.others),
-        "has_knees": any(one.knees for one in analyses),
-        "has_worths": any(one.worths for one in analyses),
+        "leaders": [analysis.best.levels for analysis in analyses],
+        "has_effects": any(analysis.factors for analysis in analyses),
+        "has_p": any(
+            tested and tested.p is not None for analysis in analyses for tested in analysis.others
+        ),
+        "has_knees": any(analysis.knees for analysis in analyses),
+        "has_worths": any(analysis.worths for analysis in analyses),
         "published_labelling": PUBLISHED,
-        "behind": [tested for one in analyses for tested in one.others],
-        "summaries": {one.task: summary(one, findings) for one in analyses},
+        "behind": [tested for analysis in analyses for tested in analysis.others],
+        "summaries": {analysis.task: summary(analysis, findings) for analysis in analyses},
         "bills": {
-            one.task: [(worth, bill(worth, findings.annotation)) for worth in one.worths]
-            for one in analyses
+            analysis.task: [(worth, bill(worth, findings.annotation)) for worth in analysis.worths]
+            for analysis in analyses
         },
         "few_draws": has_few_draws(findings),
         "scope": scope(findings),
@@ -115,8 +117,8 @@ def _facts(findings: Findings, analyses: Sequence[TaskAnalysis]) -> dict[str, An
         "baselines": baseline_scores(findings),
         "llms": llms,
         "comparison": compare(findings),
-        "counts_trivial": any(one.trivial is not None for one in findings.diagnostics),
-        "has_tasks": len({one.task for one in findings.diagnostics}) > 1,
+        "counts_trivial": any(diagnosis.trivial is not None for diagnosis in findings.diagnostics),
+        "has_tasks": len({diagnosis.task for diagnosis in findings.diagnostics}) > 1,
         "ahead": [ahead(test, llms[test.task]) if test.task in llms else None for test, _ in rows],
     }
 

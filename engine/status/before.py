@@ -28,9 +28,10 @@ class Before:
         if other := self.other(stage, recipe):
             return f"one of VERSION {other.version} is there, and {_written(other)}"
         differences = [
-            _differences(one, recipe)
-            for one in self._there(stage)
-            if one["fingerprint"] != recipe["fingerprint"] and one["kind"] == recipe["kind"]
+            _differences(committed, recipe)
+            for committed in self._recipes_of(stage)
+            if committed["fingerprint"] != recipe["fingerprint"]
+            and committed["kind"] == recipe["kind"]
         ]
         if not differences:
             return "none was made yet"
@@ -38,14 +39,14 @@ class Before:
 
     def other(self, stage: str, recipe: Mapping[str, Any]) -> Other | None:
         """Return what is there of a recipe under another VERSION."""
-        return other_recipe(recipe, self._there(stage))
+        return other_recipe(recipe, self._recipes_of(stage))
 
     def other_run(self, key: str) -> Other | None:
         """Return the same of the run that stood in a run's place."""
         body = self._before(key)
         return other_version(body) if body else None
 
-    def _there(self, stage: str) -> list[dict[str, Any]]:
+    def _recipes_of(self, stage: str) -> list[dict[str, Any]]:
         if stage not in self._recipes:
             self._recipes[stage] = recipes(stage, self._store)
         return self._recipes[stage]

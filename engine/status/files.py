@@ -48,7 +48,7 @@ def _places(plan: Plan) -> list[str]:
 
 
 def _stages(readers: str) -> list[str]:
-    return list(dict.fromkeys(one.value.stage for one in Kind if one.value.readers == readers))
+    return list(dict.fromkeys(kind.value.stage for kind in Kind if kind.value.readers == readers))
 
 
 def _files_in(places: Iterable[str], store: Store) -> list[str]:
@@ -68,5 +68,5 @@ def _files_in(places: Iterable[str], store: Store) -> list[str]:
     for name in [name for name, kind in beside.items() if kind is Kind.MODEL]:
         folder = name.rpartition("/")[0]
         with contextlib.suppress(DamagedError):  # which is told when they are checked
-            beside |= {f"{folder}/{own}": Kind.MODEL for own in model_files(store, folder)}
+            beside |= {f"{folder}/{file}": Kind.MODEL for file in model_files(store, folder)}
     return list(read | beside)

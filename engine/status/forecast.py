@@ -88,7 +88,7 @@ def _prompt_characters(plan: Plan, pool: Pool) -> float:
     """
     gold = plan.gold[pool.task.name]
     if isinstance(pool, Baseline):
-        asker: Asker = pool.strategy_on_splits({name: own.table for name, own in gold.items()})
+        asker: Asker = pool.strategy_on_splits({name: rows.table for name, rows in gold.items()})
     elif isinstance(pool, TopicPool):
         asker = TopicList(pool.task, pool.count)
     elif pool.parent:
@@ -102,4 +102,4 @@ def _prompt_characters(plan: Plan, pool: Pool) -> float:
         for slot in pool.slots
         for index in range(min(SAMPLE, pool.limits.get(slot, SAMPLE)))
     ]
-    return sum(len(one.text) for one in asked) / len(asked)
+    return sum(len(prompt.text) for prompt in asked) / len(asked)

@@ -32,11 +32,11 @@ class Spent(NamedTuple):
 
     def plus(self, other: "Spent") -> "Spent":
         """Return the sum."""
-        return Spent(*(own + more for own, more in zip(self, other, strict=True)))
+        return Spent(*(amount + more for amount, more in zip(self, other, strict=True)))
 
     def times(self, factor: float) -> "Spent":
         """Return so many times as much."""
-        return Spent(*(own * factor for own in self))
+        return Spent(*(amount * factor for amount in self))
 
     def cost(self, prices: Budget) -> float | None:
         """Return what it cost; None where no price is given."""
@@ -50,12 +50,12 @@ class Spent(NamedTuple):
 
     def against(self, budget: Budget) -> dict[str, tuple[float, float]]:
         """Return what was taken of each limit that a budget has, and the limit."""
-        own = {
+        usage = {
             "max_tokens": (self.prompt_tokens + self.tokens, budget.max_tokens),
             "max_hours": (self.engine_s / HOUR_S, budget.max_hours),
             "max_cost": (self.cost(budget) or 0.0, budget.max_cost),
         }
-        return {name: (taken, limit) for name, (taken, limit) in own.items() if limit is not None}
+        return {name: (taken, limit) for name, (taken, limit) in usage.items() if limit is not None}
 
 
 def taken(pools: Iterable[Pool], store: Store, study: str | None = None) -> Spent:

@@ -49,8 +49,8 @@ def _agrees(pool: Pool, segment: Segment, find: Callable[[RowId], Origin], store
 def _goes_on_with(row: Mapping[str, Any], origin: Origin) -> bool:
     """Say whether a row was made from that one: it keeps, or its prompt shows, each text."""
     drawn = json.loads(row["attributes"])
-    given = drawn.get("given", {})
+    kept = drawn.get("given", {})
     return drawn.get("from") == origin.id and all(
-        given[name] == text if name in given else text in row["prompt"]
+        kept[name] == text if name in kept else text in row["prompt"]
         for name, text in origin.texts.items()
     )

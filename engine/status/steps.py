@@ -74,15 +74,15 @@ def steps(now: Survey) -> list[Step]:
     ]
 
 
-def rows_to_make(found: Iterable[Step]) -> int:
+def rows_to_make(planned: Iterable[Step]) -> int:
     """Return how many rows engines are to make, as far as can be told."""
-    return sum(step.to_make for step in found if step.kind in MADE_OF_ROWS)
+    return sum(step.to_make for step in planned if step.kind in MADE_OF_ROWS)
 
 
-def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
+def as_json(plan: Plan, planned: Sequence[Step], ahead: Forecast) -> str:
     """Return a plan's steps and forecast as JSON."""
     counts: dict[str, dict[str, int]] = {}
-    for step in found:
+    for step in planned:
         states = counts.setdefault(step.kind, {})
         states[step.state] = states.get(step.state, 0) + 1
     whole = {
@@ -90,7 +90,7 @@ def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
         "tasks": list(plan.file.tasks),
         "conditions": len(plan.conditions),
         "counts": counts,
-        "rows_to_make": rows_to_make(found),
+        "rows_to_make": rows_to_make(planned),
         "forecast": {
             "rows": ahead.rows,
             "prompt_tokens": round(ahead.more.prompt_tokens),
@@ -104,7 +104,7 @@ def as_json(plan: Plan, found: Sequence[Step], ahead: Forecast) -> str:
                 "completion_tokens": round(ahead.most.tokens),
             },
         },
-        "steps": [asdict(step) for step in found],
+        "steps": [asdict(step) for step in planned],
     }
     return json.dumps(whole, indent=1)
 
@@ -170,12 +170,13 @@ def _view_step(now: Survey, view: View, before: Before) -> Step:
 
 
 def _shortfall(labels: Mapping[str, Standing]) -> str:
-    lacking = {label: one for label, one in labels.items() if one.state != "enough"}
+    lacking = {label: standing for label, standing in labels.items() if standing.state != "enough"}
     if not lacking:
         return "every quota is met"
     return "; ".join(
-        f"{one.state}: {one.tally.accepted} of {one.quota} rows of {label!r} accepted"
-        for label, one in lacking.items()
+        f"{standing.state}: {standing.tally.accepted} of {standing.quota} rows "
+        f"of {label!r} accepted"
+        for label, standing in lacking.items()
     )
 
 

@@ -68,8 +68,8 @@ class Survey:
 
     def unexamined(self) -> list[Examination]:
         """Return the examinations whose files are not there, each once."""
-        known = {one.name: one for one in self.examinations}
-        return [one for name, one in known.items() if name not in self.finished]
+        known = {planned.name: planned for planned in self.examinations}
+        return [planned for name, planned in known.items() if name not in self.finished]
 
     def after_work(self, store: Store) -> "Survey":
         """Return the same, but for the runs and diagnoses that were made meanwhile."""
@@ -132,9 +132,9 @@ def _examinations(plan: Plan, ready: Sequence[Ready], orders: "_Orders") -> list
         return []
     planned = []
     for view in plan.views:
-        cells = [one for one in ready if one.cell.mix.view is view]
+        cells = [ready_cell for ready_cell in ready if ready_cell.cell.mix.view is view]
         if cells:
-            largest = max(cells, key=lambda one: one.cell.condition.mix.quantity)
+            largest = max(cells, key=lambda ready_cell: ready_cell.cell.condition.mix.quantity)
             mix, rows = largest.runs[0].mix, largest.rows
             planned.append(examination(view, mix, rows, orders.of(largest.cell), plan.encoder))
     return planned
@@ -160,20 +160,26 @@ def _lacking(cell: Cell, judged: Standings) -> list[Standing]:
     if cell.mix.view is None:
         return []
     labels = judged[cell.mix.view.fingerprint]
-    return [one for label, one in labels.items() if one.tally.accepted < cell.quotas[label]]
+    return [
+        standing
+        for label, standing in labels.items()
+        if standing.tally.accepted < cell.quotas[label]
+    ]
 
 
 def _pinned(cell: Cell, judged: Standings) -> dict[str, int]:
     if cell.mix.view is None:
         return {}
-    return {label: one.tally.rows for label, one in judged[cell.mix.view.fingerprint].items()}
+    return {
+        label: standing.tally.rows for label, standing in judged[cell.mix.view.fingerprint].items()
+    }
 
 
 def _refusals(plan: Plan, cell: Cell, short: Sequence[Standing], judged: Standings) -> str:
     sentences, view = [], cell.mix.view
     while view:
         is_shared = len(view.pool.slots) < len(view.labels)  # then each label counts the same rows
-        total = sum((one.tally for one in (short[:1] if is_shared else short)), Tally())
+        total = sum((standing.tally for standing in (short[:1] if is_shared else short)), Tally())
         reasons = ", ".join(f"{count} {reason}" for reason, count in total.reasons().items())
         refused = f"{total.rows - total.accepted} were refused" + (
             f" ({reasons})" if reasons else ""

@@ -36,8 +36,8 @@ class Other(NamedTuple):
 
 def recipes(stage: str, store: Store) -> list[dict[str, Any]]:
     """Return what the recipes of "pools" or "views" say, as far as they can be read."""
-    found = (document(f"{stage}/{folder}/recipe.json", store) for folder in store.names(stage))
-    return [one for one in found if one]
+    documents = (document(f"{stage}/{folder}/recipe.json", store) for folder in store.names(stage))
+    return [recipe for recipe in documents if recipe]
 
 
 def document(name: str, store: Store) -> dict[str, Any] | None:
@@ -48,16 +48,16 @@ def document(name: str, store: Store) -> dict[str, Any] | None:
         return None
 
 
-def other_recipe(recipe: Mapping[str, Any], there: Iterable[Mapping[str, Any]]) -> Other | None:
+def other_recipe(recipe: Mapping[str, Any], committed: Iterable[Mapping[str, Any]]) -> Other | None:
     """Return what is there of the same recipe under another VERSION, if there is something.
 
     Args:
         recipe: What the recipe of a pool or a view says.
-        there: What those say that are there.
+        committed: What those say that are there.
     """
-    for one in there:
-        is_same = one["fingerprint"] != recipe["fingerprint"] and _bare(one) == _bare(recipe)
-        if is_same and (other := other_version(one)):
+    for known in committed:
+        is_same = known["fingerprint"] != recipe["fingerprint"] and _bare(known) == _bare(recipe)
+        if is_same and (other := other_version(known)):
             return other
     return None
 
@@ -70,14 +70,14 @@ def other_version(body: Mapping[str, Any]) -> Other | None:
 
 def other_rows(plan: Plan, store: Store) -> list[Other]:
     """Return what is there under other VERSIONs of the pools and views that have no rows yet."""
-    found = [*_others(plan.pools, "pools", store), *_others(plan.views, "views", store)]
-    return [one for one in found if one]
+    others = [*_others(plan.pools, "pools", store), *_others(plan.views, "views", store)]
+    return [other for other in others if other]
 
 
-def _others(made: Iterable[Pool | View], stage: str, store: Store) -> list[Other | None]:
-    without = [one for one in made if not store.names(f"{one.folder}/rows")]
-    there = recipes(stage, store) if without else []
-    return [other_recipe(one.recipe(), there) for one in without]
+def _others(planned: Iterable[Pool | View], stage: str, store: Store) -> list[Other | None]:
+    without = [step for step in planned if not store.names(f"{step.folder}/rows")]
+    committed = recipes(stage, store) if without else []
+    return [other_recipe(step.recipe(), committed) for step in without]
 
 
 def other_runs(now: Survey, before: Mapping[str, str]) -> list[Other]:
@@ -113,5 +113,5 @@ def _sentence(other: Other, count: int) -> str:
 
 
 def _bare(recipe: Mapping[str, Any]) -> bytes:
-    inputs = {name: one for name, one in recipe["inputs"].items() if name not in _OF_STEPS}
+    inputs = {name: value for name, value in recipe["inputs"].items() if name not in _OF_STEPS}
     return canonical([recipe["kind"], recipe["reads"], inputs])

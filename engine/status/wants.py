@@ -31,7 +31,7 @@ def missing_segments(now: Survey, reach: Targets) -> list[Want]:
 
 def lacking(pool: Pool, slot: str, upto: int, committed: Collection[Segment]) -> list[Want]:
     """Return the segments of a pool's slot that are not committed, of its first ``upto`` rows."""
-    return [Want(pool, one) for one in pool.grid(slot, upto) if one not in committed]
+    return [Want(pool, segment) for segment in pool.grid(slot, upto) if segment not in committed]
 
 
 def in_turn(wants: Iterable[Want]) -> list[Want]:

@@ -87,42 +87,48 @@ def compare(findings: Findings) -> Comparison | None:
     published = findings.published
     if published is None:
         return None
-    found = ours(findings)
-    tables = [_table(group, found, findings) for group in published.groups]
+    conditions = ours(findings)
+    tables = [_table(group, conditions, findings) for group in published.groups]
     tables = [table for table in tables if table.lines]
     cells = [line.cell for table in tables for line in table.lines]
     return Comparison(published, tables, notes_for(published.notes, cells))
 
 
-def _table(group: Group, found: Sequence[Ours], findings: Findings) -> Table:
-    lines = [line for cell in group.cells for line in _lines(group, cell, found, findings)]
+def _table(group: Group, conditions: Sequence[Ours], findings: Findings) -> Table:
+    lines = [line for cell in group.cells for line in _lines(group, cell, conditions, findings)]
     return Table(group, lines, notes_for(group.notes, [line.cell for line in lines]))
 
 
-def _lines(group: Group, cell: Cell, found: Sequence[Ours], findings: Findings) -> Iterator[Line]:
+def _lines(
+    group: Group, cell: Cell, conditions: Sequence[Ours], findings: Findings
+) -> Iterator[Line]:
     if group.measure in ("inter", "to_real", "trivial"):
         return _diagnosed(group.measure, cell, findings.diagnostics)
     if cell.reading == "llm":
         return _asked(group.measure, cell, findings)
     if cell.reading == "cell":
-        return _single(group.measure, cell, found)
-    return _over_methods(group, cell, found)
+        return _single(group.measure, cell, conditions)
+    return _over_methods(group, cell, conditions)
 
 
-def _single(measure: Measure, cell: Cell, found: Sequence[Ours]) -> Iterator[Line]:
-    same = [one for one in found if one.key == _key(cell, cell.method, cell.is_rephrased)]
+def _single(measure: Measure, cell: Cell, conditions: Sequence[Ours]) -> Iterator[Line]:
+    same = [
+        condition
+        for condition in conditions
+        if condition.key == _key(cell, cell.method, cell.is_rephrased)
+    ]
     names = apart(same)
-    for one in same:
-        which = [*_levels(one, names), *_shortfall(one)]
-        yield Line(cell, _of(cell), _test(one, measure), ", ".join(which))
+    for condition in same:
+        which = [*_levels(condition, names), *_shortfall(condition)]
+        yield Line(cell, _of(cell), _test(condition, measure), ", ".join(which))
 
 
-def _over_methods(group: Group, cell: Cell, found: Sequence[Ours]) -> Iterator[Line]:
+def _over_methods(group: Group, cell: Cell, conditions: Sequence[Ours]) -> Iterator[Line]:
     keys = {
         _key(cell, method, cell.is_rephrased and method not in group.never_rephrased)
         for method in group.methods
     }
-    for family in families([one for one in found if one.key in keys]):
+    for family in families([condition for condition in conditions if condition.key in keys]):
         read = _best_lines if cell.reading == "best_of" else _mean_lines
         yield from read(group, cell, family)
 
@@ -157,8 +163,8 @@ def _best_of(family: Family, measure: Measure) -> tuple[Ours, Ours]:
     return validated, best(family.members, "test", measure)
 
 
-def _test(one: Ours, measure: Measure) -> Mean:
-    return _points(one.score("test", measure))
+def _test(condition: Ours, measure: Measure) -> Mean:
+    return _points(condition.score("test", measure))
 
 
 def _mean(family: Family, measure: Measure) -> Mean:
@@ -168,42 +174,43 @@ def _mean(family: Family, measure: Measure) -> Mean:
 def _asked(measure: Measure, cell: Cell, findings: Findings) -> Iterator[Line]:
     rows = [row for row in findings.baselines if row["task"] == cell.task]
     scores = baseline_scores(replace(findings, baselines=rows))
-    for llm in dict.fromkeys(one.llm for one in scores):
-        own = [one for one in scores if one.llm == llm]
-        chosen = max(own, key=lambda one: one.validation.scores[measure].value)
-        which = f"{llm}, {_shots(chosen, own)}"
+    for llm in dict.fromkeys(score.llm for score in scores):
+        of_llm = [score for score in scores if score.llm == llm]
+        chosen = max(of_llm, key=lambda score: score.validation.scores[measure].value)
+        which = f"{llm}, {_shots(chosen, of_llm)}"
         yield Line(cell, "the LLM itself", _points(chosen.test.scores[measure]), which)
 
 
-def _shots(chosen: BaselineScore, own: Sequence[BaselineScore]) -> str:
-    tried = " and ".join(str(one.shots) for one in own)
-    return f"shots {chosen.shots}" + (f", best of {tried} on validation" if own[1:] else "")
+def _shots(chosen: BaselineScore, scores: Sequence[BaselineScore]) -> str:
+    tried = " and ".join(str(score.shots) for score in scores)
+    return f"shots {chosen.shots}" + (f", best of {tried} on validation" if scores[1:] else "")
 
 
-def _diagnosed(measure: Measure, cell: Cell, found: Sequence[Diagnosis]) -> Iterator[Line]:
+def _diagnosed(measure: Measure, cell: Cell, diagnoses: Sequence[Diagnosis]) -> Iterator[Line]:
     wanted = (cell.task, cell.method, cell.is_rephrased)
     named: dict[str, list[float]] = {}
     rows: dict[str, int] = {}
-    for one in found:
-        value = _diagnostic(one, measure)
-        if (one.task, one.method, one.is_rephrased) == wanted and value is not None:
-            name = _without_replicate(one)
+    for diagnosis in diagnoses:
+        value = _diagnostic(diagnosis, measure)
+        is_of_cell = (diagnosis.task, diagnosis.method, diagnosis.is_rephrased) == wanted
+        if is_of_cell and value is not None:
+            name = _without_replicate(diagnosis)
             named.setdefault(name, []).append(value)
-            rows[name] = max(rows.get(name, 0), one.rows)
+            rows[name] = max(rows.get(name, 0), diagnosis.rows)
     for name, values in named.items():
         which = f"{rows[name]} rows" + (f", {name}" if len(named) > 1 else "")
         yield Line(cell, _of(cell), mean_interval(values), which)
 
 
-def _diagnostic(one: Diagnosis, measure: Measure) -> float | None:
+def _diagnostic(diagnosis: Diagnosis, measure: Measure) -> float | None:
     if measure == "trivial":
-        return None if one.trivial is None else 1000 * one.trivial / one.rows
-    return one.inter if measure == "inter" else one.to_real
+        return None if diagnosis.trivial is None else 1000 * diagnosis.trivial / diagnosis.rows
+    return diagnosis.inter if measure == "inter" else diagnosis.to_real
 
 
-def _without_replicate(one: Diagnosis) -> str:
+def _without_replicate(diagnosis: Diagnosis) -> str:
     """Return what a diagnosis is of, its replicate aside: replicates are one mean."""
-    return one.name.removesuffix(f"replicate {one.replicate}").rstrip(", ")
+    return diagnosis.name.removesuffix(f"replicate {diagnosis.replicate}").rstrip(", ")
 
 
 def _key(cell: Cell, method: str | None, is_rephrased: bool) -> Key:
@@ -230,8 +237,10 @@ def _share(group: Group, family: Family) -> str:
     return f"{have} of {all_} methods" if have < all_ else f"all {all_} methods"
 
 
-def _levels(one: Ours, names: Sequence[str]) -> list[str]:
-    return [f"{name} {one.levels[name]}" for name in names if one.levels[name] is not None]
+def _levels(condition: Ours, names: Sequence[str]) -> list[str]:
+    return [
+        f"{name} {condition.levels[name]}" for name in names if condition.levels[name] is not None
+    ]
 
 
 def _levels_of(family: Family) -> str:
@@ -239,9 +248,9 @@ def _levels_of(family: Family) -> str:
     return f"{', '.join(words)}: " if words else ""
 
 
-def _shortfall(one: Ours) -> list[str]:
-    is_short = one.synthetic < one.key.quantity
-    return [f"{one.synthetic:.0f} of {one.key.quantity} synthetic rows"] if is_short else []
+def _shortfall(condition: Ours) -> list[str]:
+    rows, wanted = condition.synthetic, condition.key.quantity
+    return [f"{rows:.0f} of {wanted} synthetic rows"] if rows < wanted else []
 
 
 def shown(mean: Mean, measure: Measure) -> str:

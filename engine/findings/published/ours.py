@@ -59,19 +59,19 @@ def ours(findings: Findings) -> list[Ours]:
     grouped: dict[tuple[Key, tuple[Level, ...]], dict[str, list[Row]]] = {}
     for row in findings.results:
         key = Key(*(row[name] for name in Key._fields))
-        own = grouped.setdefault((key, tuple(row[name] for name in names)), {})
-        own.setdefault(row["split"], []).append(row)
+        by_split = grouped.setdefault((key, tuple(row[name] for name in names)), {})
+        by_split.setdefault(row["split"], []).append(row)
     return [
-        Ours(key, dict(zip(names, levels, strict=True)), own)
-        for (key, levels), own in grouped.items()
-        if {"test", "validation"} <= set(own)
+        Ours(key, dict(zip(names, levels, strict=True)), by_split)
+        for (key, levels), by_split in grouped.items()
+        if {"test", "validation"} <= set(by_split)
     ]
 
 
-def apart(found: Sequence[Ours]) -> list[str]:
+def apart(conditions: Sequence[Ours]) -> list[str]:
     """Return the names of the levels in which conditions differ."""
-    names = found[0].levels if found else ()
-    return [name for name in names if len({one.levels[name] for one in found}) > 1]
+    names = conditions[0].levels if conditions else ()
+    return [name for name in names if len({condition.levels[name] for condition in conditions}) > 1]
 
 
 class Family(NamedTuple):
@@ -86,35 +86,52 @@ class Family(NamedTuple):
     members: Sequence[Ours]
 
 
-def families(found: Sequence[Ours]) -> list[Family]:
+def families(conditions: Sequence[Ours]) -> list[Family]:
     """Sort conditions of several methods into families.
 
     A factor in which two conditions of one method differ, such as a learning rate, is no matter of
     the method, and sets families apart. A condition to which it does not apply is in all of them.
     """
-    methods = dict.fromkeys(one.key.method for one in found)
+    methods = dict.fromkeys(condition.key.method for condition in conditions)
     names = {
         name: None
         for method in methods
-        for name in apart([one for one in found if one.key.method == method])
+        for name in apart([condition for condition in conditions if condition.key.method == method])
     }
-    settings = dict.fromkeys(tuple(one.levels[name] for name in names) for one in found)
-    whole = [own for own in settings if not any(_is_part(own, other) for other in settings)]
-    return [_family(dict(zip(names, own, strict=True)), found) for own in whole]
+    settings = dict.fromkeys(
+        tuple(condition.levels[name] for name in names) for condition in conditions
+    )
+    whole = [
+        setting for setting in settings if not any(_is_part(setting, other) for other in settings)
+    ]
+    return [_family(dict(zip(names, setting, strict=True)), conditions) for setting in whole]
 
 
-def _is_part(one: tuple[Level, ...], other: tuple[Level, ...]) -> bool:
+def _is_part(setting: tuple[Level, ...], other: tuple[Level, ...]) -> bool:
     """Tell whether one setting is like the other, but that some factors do not apply in it."""
-    return one != other and all(a is None or a == b for a, b in zip(one, other, strict=True))
+    return setting != other and all(
+        a is None or a == b for a, b in zip(setting, other, strict=True)
+    )
 
 
-def _family(levels: Mapping[str, Level], found: Sequence[Ours]) -> Family:
+def _family(levels: Mapping[str, Level], conditions: Sequence[Ours]) -> Family:
     whole = tuple(levels.values())
-    settings = [tuple(one.levels[name] for name in levels) for one in found]
-    exact = [one for one, own in zip(found, settings, strict=True) if own == whole]
-    parts = [one for one, own in zip(found, settings, strict=True) if _is_part(own, whole)]
-    members = {one.key.method: one for one in reversed([*exact, *parts])}
-    return Family(levels, [one for one in found if members[one.key.method] is one])
+    settings = [tuple(condition.levels[name] for name in levels) for condition in conditions]
+    exact = [
+        condition
+        for condition, setting in zip(conditions, settings, strict=True)
+        if setting == whole
+    ]
+    parts = [
+        condition
+        for condition, setting in zip(conditions, settings, strict=True)
+        if _is_part(setting, whole)
+    ]
+    members = {condition.key.method: condition for condition in reversed([*exact, *parts])}
+    return Family(
+        levels,
+        [condition for condition in conditions if members[condition.key.method] is condition],
+    )
 
 
 def mean_over(members: Sequence[Ours], split: str, metric: str) -> Mean:
@@ -125,13 +142,13 @@ def mean_over(members: Sequence[Ours], split: str, metric: str) -> Mean:
     have the same draws there is no interval.
     """
     for number in ("replicate", "repeat"):
-        taken = [_by_number(one.rows[split], number, metric) for one in members]
-        if any(set(own) != set(taken[0]) for own in taken):
+        taken = [_by_number(member.rows[split], number, metric) for member in members]
+        if any(set(by_draw) != set(taken[0]) for by_draw in taken):
             break
         values = _together(taken)
         if len(values) > 1 or number == "repeat":
             return mean_interval(values)
-    means = [one.score(split, metric).value for one in members]
+    means = [member.score(split, metric).value for member in members]
     return Mean(sum(means) / len(means), None, None, 1)
 
 
@@ -144,18 +161,21 @@ class _Draw(NamedTuple):
 
 def _by_number(rows: Sequence[Row], number: str, metric: str) -> dict[int, _Draw]:
     """Return a condition's draws; a run counts once, however many repeats it stands for."""
-    found: dict[int, dict[str, float]] = {}
+    by_draw: dict[int, dict[str, float]] = {}
     for row in rows:
-        found.setdefault(row[number], {})[row["run"]] = row[metric]
+        by_draw.setdefault(row[number], {})[row["run"]] = row[metric]
     return {
-        one: _Draw(sum(runs.values()) / len(runs), frozenset(runs)) for one, runs in found.items()
+        draw: _Draw(sum(runs.values()) / len(runs), frozenset(runs))
+        for draw, runs in by_draw.items()
     }
 
 
 def _together(taken: Sequence[Mapping[int, _Draw]]) -> list[float]:
     """Return the mean over conditions in each draw; draws that are the very same runs are one."""
     distinct = {
-        tuple(own[number].runs for own in taken): sum(own[number].value for own in taken)
+        tuple(by_draw[number].runs for by_draw in taken): sum(
+            by_draw[number].value for by_draw in taken
+        )
         for number in taken[0]
     }
     return [total / len(taken) for total in distinct.values()]
@@ -163,4 +183,4 @@ def _together(taken: Sequence[Mapping[int, _Draw]]) -> list[float]:
 
 def best(members: Sequence[Ours], split: str, metric: str) -> Ours:
     """Return the condition with the best mean of a metric on a split."""
-    return max(members, key=lambda one: one.score(split, metric).value)
+    return max(members, key=lambda member: member.score(split, metric).value)
