@@ -28,7 +28,7 @@ def baseline_results(
     wrong, and is counted as unanswered.
 
     Returns:
-        A row for each baseline and split: the columns of ``engine.report.baseline.COLUMNS``.
+        A row for each baseline and split: the columns of ``engine.report.tables.BASELINE_COLUMNS``.
 
     Raises:
         DamagedError: A segment is damaged.

@@ -119,7 +119,7 @@ class Findings:
         caveat: What a reader must know before any number, or "".
         drawless: The trainers among them that draw nothing, so that their repeats are one run.
         baselines: What the LLM itself scored, one row per baseline and split: the columns of
-            ``engine.report.baseline.COLUMNS``.
+            ``engine.report.tables.BASELINE_COLUMNS``.
         published: Numbers that the report sets beside the study's own.
         diagnostics: How alike the views' rows are, and the real rows that they were set beside.
         encoder: What told that, or "".
