@@ -67,8 +67,8 @@ class Embeddings:
         keys = [_key(text) for text in texts]
         text_of = dict(zip(keys, texts, strict=True))
         for part in _parts(self._look_up(text_of)):
-            left = self._look_up(text_of)  # again: other workers may have made it meanwhile
-            if some := {key: text_of[key] for key in part if key in left}:
+            remaining = self._look_up(text_of)  # again: other workers may have made it meanwhile
+            if some := {key: text_of[key] for key in part if key in remaining}:
                 self._make(some)
         return np.stack([self._kept[key] for key in keys])
 
@@ -100,17 +100,17 @@ class Embeddings:
 
     def _make(self, missing: dict[bytes, str]) -> None:
         encoder = self._encoder = self._encoder or load_encoder(self._model, self._max_length)
-        made: NDArray[np.float32] = encoder.encode(
+        vectors: NDArray[np.float32] = encoder.encode(
             list(missing.values()),
             batch_size=EMBEDDED_AT_ONCE,
             normalize_embeddings=True,
             show_progress_bar=False,
         )
-        self._kept.update(zip(missing, made, strict=True))
+        self._kept.update(zip(missing, vectors, strict=True))
         table = pa.table(
             {
                 "key": pa.array(list(missing), pa.binary(32)),
-                "vector": pa.array(list(made), pa.list_(pa.float32())),
+                "vector": pa.array(list(vectors), pa.list_(pa.float32())),
             }
         )
         name = f"{digest(sorted(key.hex() for key in missing))}.parquet"
@@ -164,9 +164,9 @@ def _parts(missing: Iterable[bytes]) -> list[list[bytes]]:
     the same gold rows, share them out.
     """
     keys = sorted(missing)
-    found = [keys[at : at + COMMITTED_AT_ONCE] for at in range(0, len(keys), COMMITTED_AT_ONCE)]
-    random.Random(os.getpid()).shuffle(found)
-    return found
+    parts = [keys[at : at + COMMITTED_AT_ONCE] for at in range(0, len(keys), COMMITTED_AT_ONCE)]
+    random.Random(os.getpid()).shuffle(parts)
+    return parts
 
 
 def _key(text: str) -> bytes:

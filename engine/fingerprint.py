@@ -84,25 +84,25 @@ def _is_plain(value: Plain) -> bool:
         return math.isfinite(value)
     if kind is dict:
         inside = cast(dict[str, Plain], value)
-        return all(type(key) is str and _is_plain(one) for key, one in inside.items())
+        return all(type(key) is str and _is_plain(inner) for key, inner in inside.items())
     if kind is list or kind is tuple:
         return all(map(_is_plain, cast(list[Plain], value)))
     return False
 
 
-def _check(value: Plain, where: str) -> None:
+def _check(value: Plain, place: str) -> None:
     if value is None or isinstance(value, bool | int | str):
         return
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise TypeError(f"{where} is {value}, which has no stable form")
+            raise TypeError(f"{place} is {value}, which has no stable form")
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"{where} has the key {key!r}, which is not a string")
-            _check(inner, f"{where}.{key}")
+                raise TypeError(f"{place} has the key {key!r}, which is not a string")
+            _check(inner, f"{place}.{key}")
     elif isinstance(value, list | tuple):
         for position, inner in enumerate(value):
-            _check(inner, f"{where}[{position}]")
+            _check(inner, f"{place}[{position}]")
     else:
-        raise TypeError(f"{where} is a {type(value).__name__}, which has no stable form")
+        raise TypeError(f"{place} is a {type(value).__name__}, which has no stable form")

@@ -158,8 +158,8 @@ def _files_of_modules(folder: Path, name: str, field: str) -> list[Path]:
         places = [str(module["path"]) for module in json.loads(modules.read_bytes())]
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{field} is {name!r}, but its modules.json cannot be read.") from error
-    own = [folder / place for place in places if place]
-    return sorted(path for place in own for path in place.rglob("*") if path.is_file())
+    module_folders = [folder / place for place in places if place]
+    return sorted(path for place in module_folders for path in place.rglob("*") if path.is_file())
 
 
 def _is_read(path: Path) -> bool:

@@ -65,13 +65,13 @@ def load(
         ) from error
     if not hasattr(imported, attribute):
         raise PluginError(f"The {kind} {name!r} was not found: {module} has no {attribute!r}.")
-    found = getattr(imported, attribute)
-    lacking = [need for need in needs if not hasattr(found, need)]
+    plugin = getattr(imported, attribute)
+    lacking = [need for need in needs if not hasattr(plugin, need)]
     if lacking:
         raise PluginError(f"{name!r} is no {kind}: it has no {lacking[0]!r}.")
-    if unknown := sorted(set(found.reads) - set(fields)):
+    if unknown := sorted(set(plugin.reads) - set(fields)):
         raise PluginError(
             f"The {kind} {name!r} reads {unknown[0]!r}, which is no field."
             f"{did_you_mean(unknown[0], fields)}"
         )
-    return found
+    return plugin

@@ -112,8 +112,8 @@ class Draws:
 
     def sample(self, items: Sequence[Item], count: int) -> list[Item]:
         """Return ``count`` different places' items, in drawn order."""
-        left = list(range(len(items)))
-        return [items[left.pop(self.below(len(left)))] for _ in range(count)]
+        remaining = list(range(len(items)))
+        return [items[remaining.pop(self.below(len(remaining)))] for _ in range(count)]
 
     def shuffled(self, items: Sequence[Item]) -> list[Item]:
         """Return all items in drawn order."""

@@ -53,10 +53,10 @@ class NamedPath(NamedTuple):
 @contextlib.contextmanager
 def named_paths() -> Iterator[list[NamedPath]]:
     """Lend a list that fills with what the TOML files name that are read meanwhile."""
-    found: list[NamedPath] = []
-    token = _named.set(found)
+    paths: list[NamedPath] = []
+    token = _named.set(paths)
     try:
-        yield found
+        yield paths
     finally:
         _named.reset(token)
 
@@ -88,19 +88,19 @@ def resolve(text: str, folder: Path) -> Path:
     """
     base = Path() if text.startswith("${") else folder
     try:
-        own = Path(expand(text)).expanduser()
+        written = Path(expand(text)).expanduser()
     except RuntimeError as error:
         raise ValueError("there is no such user, whose home it could be in") from error
-    found = Path(os.path.abspath(base / own))  # noqa: PTH100 - no ".."
+    resolved = Path(os.path.abspath(base / written))  # noqa: PTH100 - no ".."
     try:
-        found.lstat()  # a ValueError of its own, where there is a NUL in it
+        resolved.lstat()  # a ValueError of its own, where there is a NUL in it
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise ValueError("that is too long for the name of a file") from error
     listening = _named.get()
     if listening is not None:
-        listening.append(NamedPath(text, found))
-    return found
+        listening.append(NamedPath(text, resolved))
+    return resolved
 
 
 def _absolute(text: str, info: ValidationInfo) -> str:
@@ -158,27 +158,27 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def validate(
-    kind: type[Document], document: Mapping[str, Any], where: str, folder: Path
+    kind: type[Document], document: Mapping[str, Any], source: str, folder: Path
 ) -> Document:
     """Make a ``kind`` of what a TOML file says.
 
     Args:
         kind: The model to make.
         document: The parsed file.
-        where: What to call the file in messages.
+        source: What to call the file in messages.
         folder: What relative paths are relative to.
 
     Raises:
         ConfigError: Anything in it is unknown or wrong; every complaint is listed.
     """
     for place, value in _infinite(document, ""):  # also where a field takes any value
-        raise ConfigError(f"{where}: {place} is {value}: it must be a finite number.")
+        raise ConfigError(f"{source}: {place} is {value}: it must be a finite number.")
     try:  # by way of JSON: its strict mode takes a list where a tuple is meant
         text = json.dumps(document, default=str)
         return kind.model_validate_json(text, context={"folder": str(folder)})
     except ValidationError as error:
         complaints = [_complaint(kind, problem) for problem in error.errors()]
-        raise ConfigError("\n".join(f"{where}: {line}" for line in complaints)) from error
+        raise ConfigError("\n".join(f"{source}: {line}" for line in complaints)) from error
 
 
 def _infinite(value: Any, place: str) -> Iterator[tuple[str, float]]:  # noqa: ANN401 - as written
@@ -223,5 +223,5 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401 - any 
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation):
-        return [found for part in typing.get_args(annotation) for found in _models_in(part)]
+        return [model for part in typing.get_args(annotation) for model in _models_in(part)]
     return []

@@ -92,5 +92,5 @@ def filter_class(name: str) -> type[RowFilter]:
         PluginError: There is none.
     """
     fields = CurateConfig.model_fields
-    found: type[RowFilter] = load("row filter", FILTERS, name, needs=NEEDS, fields=fields)
-    return found
+    row_filter: type[RowFilter] = load("row filter", FILTERS, name, needs=NEEDS, fields=fields)
+    return row_filter

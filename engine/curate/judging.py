@@ -82,12 +82,12 @@ class Judging:
         ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if ready else ([], [])
         self._busy -= set(ready)
         try:
-            found: list[Curated] = ray.get(ready)
+            curated: list[Curated] = ray.get(ready)
         except ray.exceptions.RayTaskError as error:
             if isinstance(error.cause, TextmillError):  # such as a root that is full
                 raise error.cause from None
             raise
-        return found
+        return curated
 
 
 def curate_slot(store: Store, view: View, slot: str) -> Curated:
@@ -97,7 +97,7 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
     agrees, because a damaged pool segment was made again, it is retired and made anew.
     """
     pool_segments = view.pool.segments(store)[slot]
-    there = set(view.segments(store)[slot])
+    committed = set(view.segments(store)[slot])
     judge: _Judge | None = None
     kept: list[Segment] = []
     rows, chain = 0, ""
@@ -105,24 +105,24 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
         source, target = f"{view.pool.folder}/{segment.name}", f"{view.folder}/{segment.name}"
         try:
             chain = _chained(chain, store, source)
-            if segment in there and _agrees(store, target, chain):
+            if segment in committed and _agrees(store, target, chain):
                 kept.append(segment)
                 judge = None  # it has not seen these rows; another will be resumed if need be
                 continue
             judge = judge or _Judge.resumed(store, view, slot, kept)
-            table, found = judge.judge(store.table(source).table)
+            table, tally = judge.judge(store.table(source).table)
         except DamagedError as damage:
             store.set_aside(damage.name)
             return Curated(view, slot, rows, tally_of(store, view, slot), [damage.name])
         notes: dict[str, Plain] = {
             "chain": chain,
-            "rows": found.rows,
-            "labels": dict(found.labels),
-            "refused": dict(found.refused),
+            "rows": tally.rows,
+            "labels": dict(tally.labels),
+            "refused": dict(tally.refused),
         }
         store.commit(target, seal_table(table, notes))
         kept.append(segment)
-        rows += found.rows
+        rows += tally.rows
     return Curated(view, slot, rows, tally_of(store, view, slot), [])
 
 
@@ -158,13 +158,15 @@ class _Judge:
     def resumed(cls, store: Store, view: View, slot: str, kept: Sequence[Segment]) -> "_Judge":
         """Return a judge that remembers the rows of the segments that are kept."""
         judge = cls(store, view)
-        remembering = [(name, one) for name, one in judge._filters if one.remembers]
+        remembering = [
+            (name, row_filter) for name, row_filter in judge._filters if row_filter.remembers
+        ]
         for segment in kept if remembering else ():
             for row in store.table(f"{view.folder}/{segment.name}").table.to_pylist():
                 if row["text"] is not None or row["text_pair"] is not None:
                     whole = Parsed(row["text"], row["text_pair"], row["label"])
-                    for name, one in remembering:
-                        _verdict(name, one, _candidate(row, whole))
+                    for name, row_filter in remembering:
+                        _verdict(name, row_filter, _candidate(row, whole))
         return judge
 
     def judge(self, pool_rows: pa.Table) -> tuple[pa.Table, Tally]:
@@ -189,17 +191,17 @@ class _Judge:
             parsed = _tried("the parser", parse, row["completion"], self._layout)
         if isinstance(parsed, Unparsed):
             return Parsed(None, label=asked), parsed.reason
-        given = given_in(row["attributes"]) if self._has_parent else {}
-        whole = parsed._replace(label=parsed.label or asked, **given)
+        inherited = given_in(row["attributes"]) if self._has_parent else {}
+        whole = parsed._replace(label=parsed.label or asked, **inherited)
         candidate = _candidate(row, whole)
         # all: some remember what they saw
-        reasons = [_verdict(name, one, candidate) for name, one in self._filters]
+        reasons = [_verdict(name, row_filter, candidate) for name, row_filter in self._filters]
         return whole, next((why for why in reasons if why), None)
 
 
-def _verdict(name: str, one: RowFilter, candidate: Candidate) -> str | None:
+def _verdict(name: str, row_filter: RowFilter, candidate: Candidate) -> str | None:
     """Return why a filter refuses a row: also that it failed at it, for no row ends a study."""
-    reason = _tried(f"the row filter {name}", one, candidate)
+    reason = _tried(f"the row filter {name}", row_filter, candidate)
     if isinstance(reason, Unparsed):
         return reason.reason
     if not reason:

@@ -90,26 +90,26 @@ def parse(completion: str, form: Layout) -> Parsed | Unparsed:
         form: How answers of the task may be laid out.
     """
     text = completion.strip()
-    found = _from_json(text, form.fields)  # with nothing taken off: its texts may hold fences
-    if found is None:
+    fields = _from_json(text, form.fields)  # with nothing taken off: its texts may hold fences
+    if fields is None:
         text = _unfenced(text).strip()
         if not text:
             return Unparsed("empty")
-        found = _from_json(text, form.fields)
-    if found is None:
+        fields = _from_json(text, form.fields)
+    if fields is None:
         text = _without_lead_in(text)
         text = _bare(text if "label" in form.fields else form.label_line.sub("", text))
-        found = _from_names(text, form.fields)
-    if found is None and len(form.fields) == 1:
-        found = {next(iter(form.fields)): text}
-    if found is None:
+        fields = _from_names(text, form.fields)
+    if fields is None and len(form.fields) == 1:
+        fields = {next(iter(form.fields)): text}
+    if fields is None:
         return Unparsed("unparsed")
-    if not all(found.values()):
+    if not all(fields.values()):
         return Unparsed("empty")
-    label = _known(found["label"], form.labels) if "label" in found else None
-    if "label" in found and label is None:
+    label = _known(fields["label"], form.labels) if "label" in fields else None
+    if "label" in fields and label is None:
         return Unparsed("unknown_label")
-    return Parsed(found.get("text"), found.get("text_pair"), label)
+    return Parsed(fields.get("text"), fields.get("text_pair"), label)
 
 
 def _known(written: str, labels: Sequence[str]) -> str | None:
@@ -135,15 +135,15 @@ def _from_json(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     except (ValueError, RecursionError):
         return None
     keys = {str(key).casefold(): value for key, value in whole.items()}
-    found = {}
+    texts = {}
     for field, name in fields.items():
         value = keys.get(field, keys.get(name.casefold()))
         if field == "label" and isinstance(value, bool | int):
             value = str(value)  # true, or a number of stars
         if not isinstance(value, str):
             return None
-        found[field] = storable(value).strip()
-    return found
+        texts[field] = storable(value).strip()
+    return texts
 
 
 def _from_names(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
@@ -153,11 +153,11 @@ def _from_names(text: str, fields: Mapping[str, str]) -> dict[str, str] | None:
     alternatives = "|".join(f"(?P<{field}>{re.escape(fields[field])})" for field in longest_first)
     mark = rf"^[^\w\n]*(?:\d{{1,3}}[.)][^\w\n]*)?(?:{alternatives})[^\w\n]*:[ \t*]*"
     marks = list(re.finditer(mark, text, re.IGNORECASE | re.MULTILINE))
-    ends = [*(one.start() for one in marks[1:]), len(text)]
-    found: dict[str, str] = {}
-    for one, end in zip(marks, ends, strict=False):
-        found.setdefault(str(one.lastgroup), _bare(text[one.end() : end]))
-    return found if set(found) == set(fields) else None
+    ends = [*(match.start() for match in marks[1:]), len(text)]
+    texts: dict[str, str] = {}
+    for match, end in zip(marks, ends, strict=False):
+        texts.setdefault(str(match.lastgroup), _bare(text[match.end() : end]))
+    return texts if set(texts) == set(fields) else None
 
 
 def _bare(text: str) -> str:

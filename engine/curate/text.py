@@ -11,8 +11,8 @@ def normalised(text: str, text_pair: str | None = None) -> str:
     Letters, marks, digits and symbols, emoji among them, stay. A text of nothing but punctuation
     keeps it, so that two such texts stay different.
     """
-    one = _normalised(text)
-    return one if text_pair is None else f"{one}\n{_normalised(text_pair)}"
+    first = _normalised(text)
+    return first if text_pair is None else f"{first}\n{_normalised(text_pair)}"
 
 
 def _normalised(text: str) -> str:

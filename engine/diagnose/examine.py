@@ -55,42 +55,42 @@ def examine_all(store: Store, examinations: Sequence[Examination]) -> Iterator[E
     """
     gpus = 1 if Room().has_gpu else 0
     look = task(examine, num_cpus=1, num_gpus=gpus, max_retries=3)
-    waiting = {look.remote(store, one): one for one in examinations}
+    waiting = {look.remote(store, examination): examination for examination in examinations}
     while waiting:
         (done,), _ = ray.wait(list(waiting), num_returns=1)
-        one = waiting.pop(done)
+        examination = waiting.pop(done)
         try:
-            found: Examined = ray.get(done)
+            examined: Examined = ray.get(done)
         except RayError as error:  # such as a worker that dies again and again for want of memory
-            found = Examined(one, failure=str(error).strip().partition("\n")[0])
-        yield found
+            examined = Examined(examination, failure=str(error).strip().partition("\n")[0])
+        yield examined
 
 
-def examine(store: Store, one: Examination) -> Examined:
+def examine(store: Store, examination: Examination) -> Examined:
     """Examine one view, and commit what was found."""
     try:
-        rows = _rows(store, one)
+        rows = _rows(store, examination)
         synthetic, real = rows.examples[: rows.synthetic], rows.examples[rows.synthetic :]
-        store.commit_document(one.name, _body(store, one, synthetic, real))
+        store.commit_document(examination.name, _body(store, examination, synthetic, real))
     except DamagedError as damage:
-        return Examined(one, str(damage), damage)
+        return Examined(examination, str(damage), damage)
     except TextmillError as error:  # such as a root that is full
-        return Examined(one, str(error))
+        return Examined(examination, str(error))
     except Exception as error:  # the other views, and the study, can do without this one
-        logging.getLogger(__name__).exception("%s failed", one.name)
-        return Examined(one, failure=f"{type(error).__name__}: {error}")
-    return Examined(one)
+        logging.getLogger(__name__).exception("%s failed", examination.name)
+        return Examined(examination, failure=f"{type(error).__name__}: {error}")
+    return Examined(examination)
 
 
-def _rows(store: Store, one: Examination) -> TrainingSet:
-    train = load_rows(store, one.mix.train_file)
-    rows = training_set(store, one.mix, ordered_rows(train, one.mix.replicate))
-    found = {
+def _rows(store: Store, examination: Examination) -> TrainingSet:
+    train = load_rows(store, examination.mix.train_file)
+    rows = training_set(store, examination.mix, ordered_rows(train, examination.mix.replicate))
+    inputs = {
         "synthetic": content_hash(rows.examples[: rows.synthetic]),
         "real": content_hash(rows.examples[rows.synthetic :]),
     }
-    if found != one.inputs:
-        raise DamagedError(one.name, "its rows changed while it waited")
+    if inputs != examination.inputs:
+        raise DamagedError(examination.name, "its rows changed while it waited")
     return rows
 
 
@@ -103,27 +103,28 @@ def _embeddings(
 
 
 def _body(
-    store: Store, one: Examination, synthetic: Sequence[Example], real: Sequence[Example]
+    store: Store, examination: Examination, synthetic: Sequence[Example], real: Sequence[Example]
 ) -> dict[str, Plain]:
-    identity = canonical(one.model.identity).decode()
-    asked = (store.root, one.model.place, one.model.revision, identity, one.max_length)
+    model, max_length = examination.model, examination.max_length
+    identity = canonical(model.identity).decode()
+    asked = (store.root, model.place, model.revision, identity, max_length)
     vectors = _embeddings(*asked).vectors(as_texts([*synthetic, *real]))
-    own, others = vectors[: len(synthetic)], vectors[len(synthetic) :]
+    synthetic_vectors, real_vectors = vectors[: len(synthetic)], vectors[len(synthetic) :]
     return {
         "kind": "diagnosis",
-        "fingerprint": one.fingerprint,
-        "reads": dict(one.reads),
-        "inputs": dict(one.inputs),
+        "fingerprint": examination.fingerprint,
+        "reads": dict(examination.reads),
+        "inputs": dict(examination.inputs),
         "synthetic": {
             "rows": len(synthetic),
-            "inter": inter_similarity(own),
-            "to_real": cross_similarity(own, others),
-            "trivial": trivial_rows(synthetic, one.words),
+            "inter": inter_similarity(synthetic_vectors),
+            "to_real": cross_similarity(synthetic_vectors, real_vectors),
+            "trivial": trivial_rows(synthetic, examination.words),
         },
         "real": {
             "rows": len(real),
-            "inter": inter_similarity(others),
+            "inter": inter_similarity(real_vectors),
             "to_real": None,
-            "trivial": trivial_rows(real, one.words),
+            "trivial": trivial_rows(real, examination.words),
         },
     }

@@ -15,7 +15,8 @@ from engine.steps.mix import Example
 def as_texts(examples: Sequence[Example]) -> list[str]:
     """Return what an encoder is given of rows: the text, and of a pair both, a line each."""
     return [
-        one.text if one.text_pair is None else f"{one.text}\n{one.text_pair}" for one in examples
+        example.text if example.text_pair is None else f"{example.text}\n{example.text_pair}"
+        for example in examples
     ]
 
 

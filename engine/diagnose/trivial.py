@@ -26,4 +26,4 @@ def trivial_rows(examples: Iterable[Example], words: Sequence[str]) -> int | Non
     if not words:
         return None
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
-    return sum(pattern.search(one.text) is not None for one in examples)
+    return sum(pattern.search(example.text) is not None for example in examples)

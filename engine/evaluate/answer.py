@@ -33,8 +33,8 @@ def named_label(answer: str, labels: Sequence[str]) -> str | None:
     text = answer.casefold()
     whole = text.strip(_AROUND)
     named = {whole} if whole in by_name else set(_pattern(by_name).findall(text))
-    found = [label for name in named for label in by_name[name]]
-    return found[0] if len(found) == 1 else None
+    matches = [label for name in named for label in by_name[name]]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:

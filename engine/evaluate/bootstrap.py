@@ -60,16 +60,16 @@ def _scores(
     gold: Numbers, predicted: Numbers, labels: int, metric: Metric, counts: Floats
 ) -> Floats:
     if metric == "accuracy":
-        found = counts @ _ones(predicted == gold) / counts.sum(axis=1, keepdims=True)
-        return np.asarray(found, np.float64)
+        accuracy = counts @ _ones(predicted == gold) / counts.sum(axis=1, keepdims=True)
+        return np.asarray(accuracy, np.float64)
     total = np.zeros((len(counts), len(predicted)))
     occurring = np.zeros_like(total)
     for label in range(labels):
         is_gold, is_said = gold == label, predicted == label
         hits = counts @ _ones(is_said & is_gold)
-        there = counts @ _ones(is_said) + (counts @ is_gold.astype(np.float32))[:, None]
-        total += np.divide(2 * hits, there, out=np.zeros_like(total), where=there > 0)
-        occurring += there > 0
+        denominator = counts @ _ones(is_said) + (counts @ is_gold.astype(np.float32))[:, None]
+        total += np.divide(2 * hits, denominator, out=np.zeros_like(total), where=denominator > 0)
+        occurring += denominator > 0
     return total / occurring
 
 

@@ -95,10 +95,10 @@ def _reach(trials: Trials, curve: Curve, target: int, shift: float) -> Reach | N
         return None
     ahead, reach = spread.values, spread.reach
     kept = places[np.abs(ahead) <= reach]
-    found = _crossing(places, _falling(ahead))
-    low = -np.inf if ahead[0] <= reach[0] else min(kept, default=found)
-    high = np.inf if ahead[-1] >= -reach[-1] else max(kept, default=found)
-    return Reach(found, float(min(low, found)), float(max(high, found)), spread.is_told)
+    crossing = _crossing(places, _falling(ahead))
+    low = -np.inf if ahead[0] <= reach[0] else min(kept, default=crossing)
+    high = np.inf if ahead[-1] >= -reach[-1] else max(kept, default=crossing)
+    return Reach(crossing, float(min(low, crossing)), float(max(high, crossing)), spread.is_told)
 
 
 def _between(rows: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -45,11 +45,14 @@ def holm(differences: Sequence[Estimate], chosen_from: int | None = None) -> lis
     Returns:
         The comparisons in the given order.
     """
-    known = [one.p for one in differences if one.p is not None]
+    known = [difference.p for difference in differences if difference.p is not None]
     factor = (chosen_from or 2) / 2
     raw = [min(1.0, p * factor) for p in known]
     adjusted = iter(multipletests(raw, ALARM, method="holm")[1] if raw else [])
-    return [Tested(one, None if one.p is None else float(next(adjusted))) for one in differences]
+    return [
+        Tested(difference, None if difference.p is None else float(next(adjusted)))
+        for difference in differences
+    ]
 
 
 def against(trials: Trials, leader: int, others: Sequence[int]) -> list[Tested | None]:
@@ -63,6 +66,6 @@ def against(trials: Trials, leader: int, others: Sequence[int]) -> list[Tested |
     Returns:
         By how much the leader is above each; None where they have no draw in common.
     """
-    found = [trials.contrast({leader: 1.0, other: -1.0}) for other in others]
-    tested = iter(holm([one for one in found if one], len(others) + 1))
-    return [next(tested) if one else None for one in found]
+    contrasts = [trials.contrast({leader: 1.0, other: -1.0}) for other in others]
+    tested = iter(holm([contrast for contrast in contrasts if contrast], len(others) + 1))
+    return [next(tested) if contrast else None for contrast in contrasts]

@@ -45,12 +45,15 @@ def importance(
     Returns:
         None where it varies in no two conditions.
     """
-    kept = [place for place, own in enumerate(levels) if own[factor] is not None]
+    kept = [place for place, condition in enumerate(levels) if condition[factor] is not None]
     columns = {name: [levels[place][name] for place in kept] for name in levels[0]}
-    varied = [name for name, own in columns.items() if len(set(own)) > 1 and None not in own]
+    varied = [
+        name for name, column in columns.items() if len(set(column)) > 1 and None not in column
+    ]
     if factor not in varied:
         return None
     score = np.array([means[place] for place in kept])
+    # type II: what is left without the factor, less what is left with it, after all the others
     whole, ranks = _residual([columns[name] for name in varied], score)
     less, fewer = _residual([columns[name] for name in varied if name != factor], score)
     total, explained = _residual([], score)[0], less - whole
@@ -66,5 +69,5 @@ def _residual(columns: Sequence[Sequence[Level]], score: NDArray[np.float64]) ->
         words = [[str(level) for level in column] for column in columns]
         shown = OneHotEncoder(sparse_output=False).fit_transform(list(zip(*words, strict=True)))
         design = np.hstack([design, shown])
-    found, _, rank, _ = np.linalg.lstsq(design, score)
-    return float(np.sum((score - design @ found) ** 2)), int(rank)
+    coefficients, _, rank, _ = np.linalg.lstsq(design, score)
+    return float(np.sum((score - design @ coefficients) ** 2)), int(rank)

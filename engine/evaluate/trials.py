@@ -127,16 +127,16 @@ class _Draws(NamedTuple):
         scores: On the test rows, shape (arms, draws).
         rows: Covariances of the arms' means that are due to rows, shape (arms, arms).
         are_paired: Whether arms share what a draw is.
-        own: Variances of arms that are the same in all draws, which do not show there.
-        own_freedom: Degrees of freedom of these.
+        fixed: Variances of arms that are the same in all draws, which do not show there.
+        fixed_freedom: Degrees of freedom of these.
         is_told: As in ``Spread``.
     """
 
     scores: Array
     rows: Array
     are_paired: bool
-    own: Array
-    own_freedom: Array
+    fixed: Array
+    fixed_freedom: Array
     is_told: bool
 
 
@@ -182,9 +182,9 @@ class Trials:
 
     def are_comparable(self, arms: Sequence[int]) -> bool:
         """Tell whether conditions share draws enough to tell of others: several, if any matter."""
-        own = [self.arms[arm] for arm in arms]
-        draws = len(_common(own)[0])
-        return draws > 1 or (draws == 1 and not any(arm.is_random for arm in own))
+        compared = [self.arms[arm] for arm in arms]
+        draws = len(_common(compared)[0])
+        return draws > 1 or (draws == 1 and not any(arm.is_random for arm in compared))
 
     def values(self, arm: int) -> list[float]:
         """Return the scores of a condition's different runs."""
@@ -195,7 +195,7 @@ class Trials:
         return self._moved[self._runs(arm)]
 
     def _runs(self, arm: int) -> list[int]:
-        repeats = [run for own in self.arms[arm].runs.values() for run in own.values()]
+        repeats = [run for by_repeat in self.arms[arm].runs.values() for run in by_repeat.values()]
         return [self._places[run] for run in dict.fromkeys(repeats)]
 
     def spread(self, arms: Sequence[int], weights: Array, shift: float = 0.0) -> Spread | None:
@@ -209,12 +209,12 @@ class Trials:
         Returns:
             None where the arms have no draw in common.
         """
-        found = self._gathered([self.arms[arm] for arm in arms])
-        if found is None:
+        draws = self._gathered([self.arms[arm] for arm in arms])
+        if draws is None:
             return None
-        sums = weights @ found.scores
-        by_rows = np.einsum("ka,ab,kb->k", weights, found.rows, weights).clip(min=0)
-        by_draws, freedom = _together([*_of_draws(weights, found), *_of_fixed(weights, found)])
+        sums = weights @ draws.scores
+        by_rows = np.einsum("ka,ab,kb->k", weights, draws.rows, weights).clip(min=0)
+        by_draws, freedom = _together([*_of_draws(weights, draws), *_of_fixed(weights, draws)])
         return Spread(
             sums.mean(axis=1) + shift,
             by_rows,
@@ -222,7 +222,7 @@ class Trials:
             freedom,
             self._rows,
             sums.shape[1],
-            found.is_told,
+            draws.is_told,
         )
 
     def _gathered(self, arms: Sequence[Arm]) -> _Draws | None:
@@ -230,15 +230,17 @@ class Trials:
         if not draws:
             return None
         scores, moved = self._means(self._scores, draws), self._means(self._moved, draws)
-        own, own_freedom = np.zeros(len(arms)), np.ones(len(arms))
+        fixed, fixed_freedom = np.zeros(len(arms)), np.ones(len(arms))
         is_told = len(draws) > 1 or not any(arm.is_random for arm in arms)
         for arm, runs in enumerate(zip(*draws, strict=True)):
             if are_replicates and len(set(runs)) == 1 and len(runs[0]) > 1:
                 values = self._scores[[self._places[run] for run in runs[0]]]
-                own[arm], own_freedom[arm] = values.var(ddof=1) / len(values), len(values) - 1
+                fixed[arm], fixed_freedom[arm] = values.var(ddof=1) / len(values), len(values) - 1
             elif are_replicates and len(set(runs)) == 1:  # one training serves all replicates
                 is_told = is_told and not arms[arm].is_random
-        return _Draws(scores.T, _row_covariance(moved), are_replicates, own, own_freedom, is_told)
+        return _Draws(
+            scores.T, _row_covariance(moved), are_replicates, fixed, fixed_freedom, is_told
+        )
 
     def _means(self, values: Array, draws: Sequence[Sequence[Sequence[str]]]) -> Array:
         """Return the mean over each arm's runs of each draw, shape (draws, arms, ...)."""
@@ -251,18 +253,18 @@ class Trials:
 Part = tuple[Array, float]  # variances, shape (k,), and their degrees of freedom
 
 
-def _of_draws(weights: Array, found: _Draws) -> Iterator[Part]:
+def _of_draws(weights: Array, draws: _Draws) -> Iterator[Part]:
     """Yield what draws do to sums, or to each of their sides."""
-    draws = found.scores.shape[1]
-    if draws > 1:
-        sides = [weights] if found.are_paired else [weights.clip(min=0), weights.clip(max=0)]
+    count = draws.scores.shape[1]
+    if count > 1:
+        sides = [weights] if draws.are_paired else [weights.clip(min=0), weights.clip(max=0)]
         for side in sides:
-            yield (side @ found.scores).var(axis=1, ddof=1) / draws, draws - 1
+            yield (side @ draws.scores).var(axis=1, ddof=1) / count, count - 1
 
 
-def _of_fixed(weights: Array, found: _Draws) -> Iterator[Part]:
-    for arm in np.flatnonzero(found.own):
-        yield weights[:, arm] ** 2 * found.own[arm], float(found.own_freedom[arm])
+def _of_fixed(weights: Array, draws: _Draws) -> Iterator[Part]:
+    for arm in np.flatnonzero(draws.fixed):
+        yield weights[:, arm] ** 2 * draws.fixed[arm], float(draws.fixed_freedom[arm])
 
 
 def _together(parts: Sequence[Part]) -> tuple[Array, Array]:
@@ -300,6 +302,6 @@ def _common(arms: Sequence[Arm]) -> tuple[list[list[tuple[str, ...]]], bool]:
         return distinct, True
     if not shared:
         return [], False
-    own = [arm.runs[min(shared)] for arm in arms]
-    repeats = sorted(set.intersection(*(set(runs) for runs in own)))
-    return [[(runs[repeat],) for runs in own] for repeat in repeats], False
+    by_arm = [arm.runs[min(shared)] for arm in arms]
+    repeats = sorted(set.intersection(*(set(runs) for runs in by_arm)))
+    return [[(runs[repeat],) for runs in by_arm] for repeat in repeats], False

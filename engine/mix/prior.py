@@ -29,11 +29,11 @@ def _weights(labels: Sequence[str], prior: Mapping[str, float]) -> list[float]:
 
 def _places(weights: Sequence[float], taken: Sequence[int], count: int) -> Iterator[int]:
     """Yield whose turn each of ``count`` rows is, by place, where some were taken before."""
-    waiting = [((own + 0.5) / weights[place], place, own) for place, own in enumerate(taken)]
+    waiting = [((turns + 0.5) / weights[place], place, turns) for place, turns in enumerate(taken)]
     heapq.heapify(waiting)
     for _ in range(count):
-        _, place, own = waiting[0]
-        heapq.heapreplace(waiting, ((own + 1.5) / weights[place], place, own + 1))
+        _, place, turns = waiting[0]
+        heapq.heapreplace(waiting, ((turns + 1.5) / weights[place], place, turns + 1))
         yield place
 
 
@@ -50,9 +50,9 @@ def _quotas(
     # no label is ever further behind its share than half of the labels and a half; so the last few
     # turns alone need be taken, and a plan of a billion rows is no slower than one of ten
     behind, total = len(weights), sum(weights)
-    taken = [max(0, math.floor(quantity * (own / total)) - behind) for own in weights]
+    taken = [max(0, math.floor(quantity * (weight / total)) - behind) for weight in weights]
     counts = Counter(_places(weights, taken, quantity - sum(taken)))
     return {
-        label: own + counts[place]
-        for place, (label, own) in enumerate(zip(labels, taken, strict=True))
+        label: turns + counts[place]
+        for place, (label, turns) in enumerate(zip(labels, taken, strict=True))
     }

@@ -38,9 +38,9 @@ class TrainingSet:
     @property
     def outline(self) -> Outline:
         """What is known of it without its rows."""
-        own = content_hash(self.examples[: self.synthetic])
+        synthetic = content_hash(self.examples[: self.synthetic])
         real = len(self.examples) - self.synthetic
-        return Outline(self.content, self.synthetic, real, self.short, own)
+        return Outline(self.content, self.synthetic, real, self.short, synthetic)
 
 
 def training_set(store: Store, mix: Mix, real: Sequence[Example]) -> TrainingSet:
@@ -81,12 +81,12 @@ def outlines(store: Store, mixes: Sequence[Mix], real: Sequence[Example]) -> lis
     alike: dict[str, list[Mix]] = {}
     for mix in mixes:
         alike.setdefault(_source(mix), []).append(mix)
-    found: dict[tuple[str, int, int], Outline] = {}
-    for source, own in alike.items():
-        amounts = sorted({(mix.config.quantity, mix.config.real) for mix in own})
-        for at, outline in zip(amounts, _outlined(store, own, amounts, real), strict=True):
-            found[source, *at] = outline
-    return [found[_source(mix), mix.config.quantity, mix.config.real] for mix in mixes]
+    outline_of: dict[tuple[str, int, int], Outline] = {}
+    for source, group in alike.items():
+        amounts = sorted({(mix.config.quantity, mix.config.real) for mix in group})
+        for at, outline in zip(amounts, _outlined(store, group, amounts, real), strict=True):
+            outline_of[source, *at] = outline
+    return [outline_of[_source(mix), mix.config.quantity, mix.config.real] for mix in mixes]
 
 
 def _source(mix: Mix) -> str:
@@ -145,6 +145,6 @@ def accepted(store: Store, view: View, label: str, judged: int | None = None) ->
         judged: How many judged rows of its slot to look at, whole segments; all if None.
     """
     segments = view.segments(store)[view.slot_of(label)]
-    pinned = [one for one in segments if judged is None or one.stop <= judged]
+    pinned = [segment for segment in segments if judged is None or segment.stop <= judged]
     for row in accepted_rows(store, view.folder, pinned, label):
         yield Example(label, row["text"], row["text_pair"])

@@ -87,16 +87,16 @@ class Room:
         Args:
             parts: A node's id, what one actor needs, and how many there are.
         """
-        own = copy.copy(self)
-        own._free = [{} for _ in self._ids]
+        reserved = copy.copy(self)
+        reserved._free = [{} for _ in self._ids]
         for node, needs, count in parts:
             place = self._ids.index(node)
             for name, amount in needs.items():
                 taken = amount * count
-                own._free[place][name] = own._free[place].get(name, 0) + taken
+                reserved._free[place][name] = reserved._free[place].get(name, 0) + taken
                 self._free[place][name] = self._free[place].get(name, 0) - taken
-        own.has_gpu = own.gpus > 0
-        return own
+        reserved.has_gpu = reserved.gpus > 0
+        return reserved
 
     def take(self, needs: Mapping[str, float], count: int) -> list[int]:
         """Take what so many actors need; return the nodes, or none if they do not all fit."""
@@ -118,8 +118,8 @@ class Room:
 
 
 def _nodes() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return found
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return nodes
 
 
 def alive_nodes() -> set[str]:

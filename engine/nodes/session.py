@@ -93,10 +93,10 @@ def _start() -> None:
         raise ConfigError(  # Ray would try for minutes
             f"RAY_ADDRESS is {address!r}, and no Ray answers there: is the cluster up?"
         )
-    own = {} if address else local
-    for left in reversed(range(1 if address else STARTS)):
+    options = {} if address else local
+    for remaining in reversed(range(1 if address else STARTS)):
         try:
-            ray.init(logging_level=logging.WARNING, log_to_driver=False, **own)
+            ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)
         except Exception as error:  # Ray raises bare ones; it gives its processes half a minute
             ray.shutdown()
             why = str(error).strip().partition("\n")[0]
@@ -104,7 +104,7 @@ def _start() -> None:
                 raise ConfigError(
                     f"RAY_ADDRESS is {address!r}, and no Ray can be joined there: {why}"
                 ) from error
-            if not left:
+            if not remaining:
                 raise TextmillError(
                     f"Ray did not start, {STARTS} times over: {why} If the machine is busy, run "
                     "the same command later."

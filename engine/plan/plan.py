@@ -20,7 +20,7 @@ from engine.plan.graph import Graph, source_key
 from engine.prompts.strategy import strategy_class
 from engine.steps.baseline import Baseline
 from engine.steps.examination import Encoder
-from engine.steps.identity import run_fingerprint, run_reads
+from engine.steps.identity import ResolvedTraining, run_fingerprint, run_reads
 from engine.steps.mix import Mix, Outline
 from engine.steps.pool import Pool
 from engine.steps.run import SCORED, Run
@@ -228,9 +228,8 @@ def _run(plan: Plan, cell: Cell, mix: Mix, rows: Outline, repeat: int) -> Run:
     model = plan.models[_model_key(config)]
     fields, draws = training_fields(config), trainer_class(config.trainer).draws
     precision = resolve_precision(config.precision) if "precision" in fields else "float32"
-    reads = run_reads(
-        list(task.labels), config, fields, model.identity, precision, repeat if draws else None
-    )
+    training = ResolvedTraining(config, fields, model.identity, precision)
+    reads = run_reads(list(task.labels), training, repeat if draws else None)
     inputs: dict[str, Plain] = {"training_set": rows.content, "synthetic": rows.synthetic}
     inputs |= {str(split): gold[split].content for split in SCORED}
     return Run(

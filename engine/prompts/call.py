@@ -34,14 +34,14 @@ def as_asked(task: Task, call: Call, *, is_free: bool) -> Task:
     if call == "rephrase":
         return _worded(task, {"text": task.fields["text"]}, wording.rephrase or _reworded(task))
     if call == "whole" or calls is None:
-        whole = _there(task, wording.free if is_free else wording.request, "free")
+        whole = _required(task, wording.free if is_free else wording.request, "free")
         similar = wording.similar_free if is_free else wording.similar
         return _worded(task, task.fields, whole, is_free=is_free, similar=similar)
     first = {calls.field: task.fields[calls.field]}
     if call == "first":
         return _worded(task, first, calls.first, topic=calls.topic, similar=calls.similar)
     rest = {field: called for field, called in task.fields.items() if field not in first}
-    second = _there(task, calls.second_free if is_free else calls.second, "calls.second_free")
+    second = _required(task, calls.second_free if is_free else calls.second, "calls.second_free")
     return _worded(task, rest, second, is_free=is_free)
 
 
@@ -53,7 +53,7 @@ def _worded(
     return task.model_copy(update={"fields": asked, "wording": wording})
 
 
-def _there(task: Task, request: str | None, field: str) -> str:
+def _required(task: Task, request: str | None, field: str) -> str:
     if request is None:
         raise ConfigError(
             f'generate.labelling is "left_to_right", but the task {task.name!r} does not say what '

@@ -28,6 +28,6 @@ class Rephrase:
         """Word one row's prompt; its label is not shown."""
         before = self._find(row)
         text = self._asked.wording.request.format(text=before.texts["text"])
-        kept = {name: own for name, own in before.texts.items() if name != "text"}
+        kept = {name: value for name, value in before.texts.items() if name != "text"}
         prompt = "\n".join([text, answer_form(self._asked)])
         return Asked(prompt, {**before.attributes, "from": before.id, "given": kept})

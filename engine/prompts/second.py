@@ -28,7 +28,9 @@ class Second:
         """Word one row's prompt."""
         before = self._find(row)
         fields = self._task.fields.items()
-        there = [(called, before.texts[name]) for name, called in fields if name in before.texts]
-        shown = "\n".join(f"{called}: {text}" for called, text in there)
+        named_texts = [
+            (called, before.texts[name]) for name, called in fields if name in before.texts
+        ]
+        shown = "\n".join(f"{called}: {text}" for called, text in named_texts)
         prompt = "\n\n".join([shown, request(self._asked, row.slot)])
         return Asked(prompt, {**before.attributes, "from": before.id, "given": dict(before.texts)})

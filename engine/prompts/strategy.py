@@ -104,5 +104,5 @@ def strategy_class(name: str) -> type[Strategy]:
         PluginError: There is none.
     """
     fields = GenerateConfig.model_fields
-    found: type[Strategy] = load("strategy", STRATEGIES, name, needs=NEEDS, fields=fields)
-    return found
+    strategy: type[Strategy] = load("strategy", STRATEGIES, name, needs=NEEDS, fields=fields)
+    return strategy

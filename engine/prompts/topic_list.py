@@ -45,13 +45,13 @@ def topics_in(answers: Iterable[str]) -> list[str]:
     that end with a colon, such as "Here are some topics:", whole sentences, and what is too long.
     Topics that differ in case, or in punctuation around them, are one.
     """
-    found: dict[str, str] = {}
+    topics: dict[str, str] = {}
     for answer in answers:
         for line in answer.splitlines():
             topic = _MARK.sub("", line).strip().strip("*_\"'.,;").strip()
             if topic and len(topic) <= LONGEST and not _is_talk(line):
-                found.setdefault(topic.casefold(), topic)
-    return list(found.values())
+                topics.setdefault(topic.casefold(), topic)
+    return list(topics.values())
 
 
 def _is_talk(line: str) -> bool:

@@ -42,8 +42,10 @@ class Baseline(Pool):
 
     def lacking(self, store: Store) -> int:
         """Return how many rows of the splits are not there yet."""
-        there = [one for own in self.segments(store).values() for one in own]
-        return sum(self.limits.values()) - sum(one.stop - one.start for one in there)
+        committed = [segment for segments in self.segments(store).values() for segment in segments]
+        return sum(self.limits.values()) - sum(
+            segment.stop - segment.start for segment in committed
+        )
 
     def recipe(self) -> dict[str, Any]:
         """Return what the pool's recipe file says."""
@@ -64,7 +66,7 @@ class Baseline(Pool):
         shown = shot_rows(rows["train"], self.replicate, self.shots) if self.shots else []
 
         def find(row: RowId) -> Shot:
-            found = rows[row.slot].slice(row.index, 1).to_pylist()[0]
-            return Shot(found["id"], found["label"], found["text"], found["text_pair"])
+            record = rows[row.slot].slice(row.index, 1).to_pylist()[0]
+            return Shot(record["id"], record["label"], record["text"], record["text_pair"])
 
         return Classify(self.task, shown, find)

@@ -67,6 +67,7 @@ def examination(
         how: The encoder, and how many real rows.
     """
     task, config = view.pool.task, how.config
+    # as many real rows as the config asks for: views of all training sets are set beside the same
     mix = replace(mix, config=mix.config.model_copy(update={"real": config.real}))
     reads = diagnosis_reads(task, how.model.identity, config.max_length)
     inputs: dict[str, Plain] = {

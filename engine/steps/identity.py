@@ -4,7 +4,7 @@ A VERSION is raised by hand when the code of its stage would make something else
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.fingerprint import Plain, fingerprint
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
@@ -122,28 +122,35 @@ def view_reads(task: Task, config: CurateConfig, fields: set[str]) -> Reads:
     }
 
 
-def run_reads(  # noqa: PLR0913 - a run is made of these
-    labels: list[str],
-    config: TrainConfig,
-    fields: set[str],
-    model: Plain,
-    precision: str,
-    repeat: int | None,
-) -> Reads:
-    """Return what a run is made of besides its training set and the gold rows it is scored on.
+class ResolvedTraining(NamedTuple):
+    """A training recipe, and what is resolved of it.
 
-    Args:
-        labels: The task's labels in order: a label's number is its place.
+    Attributes:
         config: The recipe; the model counts by content and precision as resolved.
         fields: The fields of ``config`` that its trainer reads; ``epochs`` have become steps.
         model: The model's identity, such as the hash of its files.
         precision: "float32", "bfloat16" or "float16".
+    """
+
+    config: TrainConfig
+    fields: set[str]
+    model: Plain
+    precision: str
+
+
+def run_reads(labels: list[str], training: ResolvedTraining, repeat: int | None) -> Reads:
+    """Return what a run is made of besides its training set and the gold rows it is scored on.
+
+    Args:
+        labels: The task's labels in order: a label's number is its place.
+        training: The recipe as resolved.
         repeat: Number of the training, from 0; None for a trainer that draws nothing.
     """
-    settings = config.model_dump(include=fields - {"model", "revision", "precision", "epochs"})
-    reads: Reads = {"labels": labels, "train": settings, "precision": precision}
-    if "model" in fields:
-        reads["model"] = model
+    counted = training.fields - {"model", "revision", "precision", "epochs"}
+    settings = training.config.model_dump(include=counted)
+    reads: Reads = {"labels": labels, "train": settings, "precision": training.precision}
+    if "model" in training.fields:
+        reads["model"] = training.model
     if repeat is not None:
         reads["repeat"] = repeat
     return reads
@@ -201,8 +208,8 @@ def version_of(body: Mapping[str, Any]) -> int | None:
     It is not written down: it is the one with which what stands there has its fingerprint.
     """
     kind = str(body["kind"])
-    own = VERSIONS[kind]
-    candidates: list[int] = [own, *range(1, own), *range(own + 1, own + 1 + BEYOND)]
+    current = VERSIONS[kind]
+    candidates: list[int] = [current, *range(1, current), *range(current + 1, current + 1 + BEYOND)]
     for version in candidates:
         if fingerprint(kind, version, body["reads"], body["inputs"]) == body["fingerprint"]:
             return version

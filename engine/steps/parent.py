@@ -58,10 +58,12 @@ class Parent:
         rows = AcceptedRows(store, self.folder, self.slots)
 
         def find(row: RowId) -> Origin:
-            found = rows.row(*self.place(row.slot, row.index))
-            texts = {name: found[name] for name in ("text", "text_pair") if found[name] is not None}
-            drawn: dict[str, Any] = json.loads(found["attributes"])
+            record = rows.row(*self.place(row.slot, row.index))
+            texts = {
+                name: record[name] for name in ("text", "text_pair") if record[name] is not None
+            }
+            drawn: dict[str, Any] = json.loads(record["attributes"])
             kept = {name: value for name, value in drawn.items() if name not in ("from", "given")}
-            return Origin(found["id"], texts, kept)
+            return Origin(record["id"], texts, kept)
 
         return find

@@ -44,20 +44,20 @@ class TopicPool(Pool):
         """Build what words this pool's prompts."""
         return TopicList(self.task, self.count)
 
-    def upto(self, there: Sequence[Segment], store: Store) -> int:
+    def upto(self, segments: Sequence[Segment], store: Store) -> int:
         """Return how many answers the list takes, as far as can be told; 0 once it is there.
 
         Args:
-            there: The segments that are there.
+            segments: The segments that are there.
             store: Where the list is, or will be.
         """
         if store.has(self.file):
             return 0
         least = grid(NONE, max(SMALLEST, -(-self.count // AT_ONCE)))
-        rows = _rows(there)
+        rows = _rows(segments)
         return least[-1].stop if rows < least[-1].stop else grid(NONE, rows + 1)[-1].stop
 
-    def settle(self, there: Sequence[Segment], store: Store) -> bool:
+    def settle(self, segments: Sequence[Segment], store: Store) -> bool:
         """Commit the list if the answers suffice, or if enough were asked for; say if it is there.
 
         A list without any topic is never committed.
@@ -67,8 +67,8 @@ class TopicPool(Pool):
         """
         if store.has(self.file):
             return True
-        topics = topics_in(self._answers(there, store))[: self.count]
-        is_over = _rows(there) * min(self.count, AT_ONCE) >= ATTEMPTS * self.count
+        topics = topics_in(self._answers(segments, store))[: self.count]
+        is_over = _rows(segments) * min(self.count, AT_ONCE) >= ATTEMPTS * self.count
         if len(topics) < self.count and not (is_over and topics):
             return False
         body: dict[str, Plain] = {
@@ -79,17 +79,19 @@ class TopicPool(Pool):
         store.commit_document(self.file, body)
         return True
 
-    def is_hopeless(self, there: Sequence[Segment], store: Store) -> bool:
+    def is_hopeless(self, segments: Sequence[Segment], store: Store) -> bool:
         """Say whether enough was asked for, and no topic found."""
-        is_over = _rows(there) * min(self.count, AT_ONCE) >= ATTEMPTS * self.count
-        return is_over and not store.has(self.file) and not topics_in(self._answers(there, store))
+        is_over = _rows(segments) * min(self.count, AT_ONCE) >= ATTEMPTS * self.count
+        return (
+            is_over and not store.has(self.file) and not topics_in(self._answers(segments, store))
+        )
 
     def topics(self, store: Store) -> list[str]:
         """Return the list, empty as long as it is not there."""
         return list(store.document(self.file)["topics"]) if store.has(self.file) else []
 
-    def _answers(self, there: Sequence[Segment], store: Store) -> Iterable[str]:
-        for segment in unbroken(there):
+    def _answers(self, segments: Sequence[Segment], store: Store) -> Iterable[str]:
+        for segment in unbroken(segments):
             columns = ["completion", "finish_reason"]
             for answer in store.columns(f"{self.folder}/{segment.name}", columns).to_pylist():
                 is_cut = answer["finish_reason"] == "length"  # in the middle of its last line
@@ -97,6 +99,6 @@ class TopicPool(Pool):
                 yield whole.rpartition("\n")[0] if is_cut else whole
 
 
-def _rows(there: Sequence[Segment]) -> int:
-    whole = unbroken(there)
+def _rows(segments: Sequence[Segment]) -> int:
+    whole = unbroken(segments)
     return whole[-1].stop if whole else 0

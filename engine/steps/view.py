@@ -85,9 +85,9 @@ class Tally:
 
     def of(self, label: str) -> "Tally":
         """Return what is there of one label; rows of others count as refused for being such."""
-        own = self.labels.get(label, 0)
-        others = {"other_label": self.accepted - own} if own < self.accepted else {}
-        return Tally(self.rows, {label: own} if own else {}, {**self.refused, **others})
+        accepted = self.labels.get(label, 0)
+        others = {"other_label": self.accepted - accepted} if accepted < self.accepted else {}
+        return Tally(self.rows, {label: accepted} if accepted else {}, {**self.refused, **others})
 
     def reasons(self) -> dict[str, int]:
         """Return how many were refused by reason, the most frequent first."""
@@ -114,12 +114,12 @@ def tally_of(store: Store, view: View, slot: str) -> Tally:
 
 def is_current(store: Store, view: View, slot: str) -> bool:
     """Say whether a view has judged every row of a label that its pool has, as it is now."""
-    there, chain = set(view.segments(store)[slot]), ""
+    committed, chain = set(view.segments(store)[slot]), ""
     for segment in unbroken(view.pool.segments(store)[slot]):
         try:
             chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
             judged = f"{view.folder}/{segment.name}"
-            if segment not in there or store.notes(judged)[0]["chain"] != chain:
+            if segment not in committed or store.notes(judged)[0]["chain"] != chain:
                 return False
         except DamagedError:
             return False

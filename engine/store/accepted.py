@@ -41,8 +41,8 @@ class AcceptedRows:
 
     def __init__(self, store: Store, folder: str, slots: Sequence[str]) -> None:
         self._store, self._folder = store, folder
-        found = store.segments(folder, slots)
-        self._segments = {slot: unbroken(own) for slot, own in found.items()}
+        by_slot = store.segments(folder, slots)
+        self._segments = {slot: unbroken(segments) for slot, segments in by_slot.items()}
         self._at: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # the last segment looked at
         self._starts: dict[str, list[tuple[int, Segment]]] = {}
 
@@ -64,10 +64,10 @@ class AcceptedRows:
         """Find the segment by what the footers say: reading all rows would cost as pools grow."""
         if label not in self._starts:
             self._starts[label] = list(self._counted(label))
-        found = [own for own in self._starts[label] if own[0] <= number]
-        if not found:
+        starts = [start for start in self._starts[label] if start[0] <= number]
+        if not starts:
             raise IndexError(f"{self._folder} has no accepted row of {label!r}")
-        return found[-1]
+        return starts[-1]
 
     def _counted(self, label: str) -> Iterator[tuple[int, Segment]]:
         """Yield the segments that have rows of a label, each with the number of its first."""

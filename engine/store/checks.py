@@ -66,7 +66,7 @@ def _check_rows(name: str, table: pa.Table) -> str:
     said = named_range(name)
     if said is None:
         raise DamagedError(name, "its name tells no range of rows")
-    own, indices = said
+    named_slot, indices = said
     if table["index"].to_pylist() != list(indices):
         raise DamagedError(
             name,
@@ -76,7 +76,7 @@ def _check_rows(name: str, table: pa.Table) -> str:
     ids = table["id"].to_pylist()
     pool, slot = str(ids[0]).partition("/")[0], str(table["slot"][0].as_py())
     expected = [str(RowId(pool, slot, index)) for index in indices]
-    if slot_name(slot) != own or ids != expected:
+    if slot_name(slot) != named_slot or ids != expected:
         raise DamagedError(name, "its rows belong to another slot")
     return pool
 
@@ -97,14 +97,14 @@ def check_embeddings(store: Readable, name: str) -> None:
 
 def check_model(store: Readable, name: str) -> None:
     """Check a classifier's file by its checksum, or the file of those checksums itself."""
-    folder, _, own = name.rpartition("/")
+    folder, _, basename = name.rpartition("/")
     files: Mapping[str, str] = {}
-    if own == CHECKSUMS:
+    if basename == CHECKSUMS:
         store.document(name)
     else:
         with contextlib.suppress(DamagedError):  # which is told once, of the checksums themselves
             files = model_files(store, folder)
-    if own in files and store.sha256(name) != files[own]:
+    if basename in files and store.sha256(name) != files[basename]:
         raise DamagedError(name, "its bytes do not agree with its checksum")
 
 
@@ -124,5 +124,5 @@ def check_document(store: Readable, name: str) -> None:
 
 def _short(name: str) -> str:
     """Return the hash at the end of a name, before what tells the kind of file."""
-    own = name.rpartition("/")[2]
-    return own.removesuffix(".parquet").removesuffix(".json").rpartition("-")[2]
+    basename = name.rpartition("/")[2]
+    return basename.removesuffix(".parquet").removesuffix(".json").rpartition("-")[2]

@@ -147,8 +147,8 @@ class FolderFiles:
         for path in (top, *sorted(top.rglob("*"))):
             with contextlib.suppress(FileNotFoundError):  # another process may have removed it
                 stat, is_file = path.stat(), path.is_file()
-                own = path.relative_to(self._root).as_posix()
-                yield Entry(own, stat.st_size if is_file else 0, stat.st_mtime, is_file)
+                relative = path.relative_to(self._root).as_posix()
+                yield Entry(relative, stat.st_size if is_file else 0, stat.st_mtime, is_file)
 
     def move(self, name: str, to: str) -> None:
         """See ``Files``."""

@@ -82,22 +82,22 @@ class ObjectFiles:
 
     def names(self, folder: str) -> list[str]:
         """See ``Files``."""
-        own = self._at(folder)
+        prefix = self._at(folder)
         try:
             with _asking():
-                found = self._fs.ls(own, detail=False, refresh=True)
+                keys = self._fs.ls(prefix, detail=False, refresh=True)
         except FileNotFoundError:
             return []
-        names = (str(one).rstrip("/") for one in found)
-        return [one.rpartition("/")[2] for one in names if one != own]
+        names = (str(key).rstrip("/") for key in keys)
+        return [name.rpartition("/")[2] for name in names if name != prefix]
 
     def entries(self, name: str) -> Iterator[Entry]:
         """See ``Files``."""
         with _asking():
-            found = self._fs.find(self._at(name), detail=True)
-        for path, info in found.items():
-            own = str(path).removeprefix(self._root).strip("/")
-            yield Entry(own, int(info.get("size") or 0), _modified(info), is_file=True)
+            infos = self._fs.find(self._at(name), detail=True)
+        for path, info in infos.items():
+            relative = str(path).removeprefix(self._root).strip("/")
+            yield Entry(relative, int(info.get("size") or 0), _modified(info), is_file=True)
 
     def move(self, name: str, to: str) -> None:
         """See ``Files``; a copy, and then the name goes if it is still what was copied.

@@ -37,11 +37,11 @@ def orphans(store: Store) -> list[Orphan]:
         DamagedError: What a study refers to cannot be read, so that nothing is safe to remove.
     """
     referred = set(_referred(store))
-    found: dict[str, list[Entry]] = {}
+    entries_by_orphan: dict[str, list[Entry]] = {}
     for entry in store.entries("."):
         if orphan := _belongs(entry, referred):
-            found.setdefault(orphan, []).append(entry)
-    return [_orphan(name, entries) for name, entries in found.items()]
+            entries_by_orphan.setdefault(orphan, []).append(entry)
+    return [_orphan(name, entries) for name, entries in entries_by_orphan.items()]
 
 
 def remove(store: Store, orphan: Orphan) -> None:

@@ -79,7 +79,7 @@ class Store:
             _ = store._files
             return store
         path = Path(root.removeprefix("file://")).expanduser().absolute()
-        nearest = next(one for one in (path, *path.parents) if one.exists())
+        nearest = next(ancestor for ancestor in (path, *path.parents) if ancestor.exists())
         if not nearest.is_dir():
             raise RootError(
                 f"The root cannot be {path}: {nearest} is a file. Name a folder: --root."
@@ -291,8 +291,8 @@ class Store:
         Another process may have mended it since it was read, so what was moved is looked at again,
         and put back if it is whole.
         """
-        folder, _, own = name.rpartition("/")
-        aside = f"{folder}/{ASIDE}{uuid.uuid4().hex[:8]}-{own}".removeprefix("/")
+        folder, _, basename = name.rpartition("/")
+        aside = f"{folder}/{ASIDE}{uuid.uuid4().hex[:8]}-{basename}".removeprefix("/")
         try:
             with self._writing():
                 self._files.move(name, aside)
@@ -306,10 +306,10 @@ class Store:
 
     def retire(self, name: str) -> None:
         """Move a sound file out of the way that was made from something no longer there."""
-        folder, _, own = name.rpartition("/")
+        folder, _, basename = name.rpartition("/")
         with contextlib.suppress(FileNotFoundError), self._writing():
             self._files.move(
-                name, f"{folder}/{STALE}{uuid.uuid4().hex[:8]}-{own}".removeprefix("/")
+                name, f"{folder}/{STALE}{uuid.uuid4().hex[:8]}-{basename}".removeprefix("/")
             )
 
     def entries(self, name: str) -> Iterator[Entry]:
@@ -351,8 +351,8 @@ def probe_name() -> str:
 
 def is_leftover(name: str) -> bool:
     """Say whether a file is what a killed writer left behind, or was set aside as damaged."""
-    own = name.rpartition("/")[2]
-    return is_temporary(own) or own.startswith((ASIDE, STALE, PROBE))
+    basename = name.rpartition("/")[2]
+    return is_temporary(basename) or basename.startswith((ASIDE, STALE, PROBE))
 
 
 def is_scratch(name: str) -> bool:

@@ -44,8 +44,8 @@ class Structured(Written):
 
     @model_validator(mode="after")
     def _is_one(self) -> "Structured":
-        given = [name for name in ("choice", "json_schema", "regex") if getattr(self, name)]
-        if len(given) != 1:
+        constraints = [name for name in ("choice", "json_schema", "regex") if getattr(self, name)]
+        if len(constraints) != 1:
             raise ValueError("give one of choice, json_schema and regex")
         return self
 

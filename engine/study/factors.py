@@ -48,7 +48,7 @@ class Condition:
     train: TrainConfig
 
 
-def field_of(name: str, where: str) -> str:
+def field_of(name: str, source: str) -> str:
     """Return the ``section.field`` that a factor's or flag's name stands for.
 
     Raises:
@@ -60,52 +60,54 @@ def field_of(name: str, where: str) -> str:
             return name
         if section in SECTIONS:
             known = [f"{section}.{known}" for known in SECTIONS[section].model_fields]
-            raise ConfigError(f"{where}: unknown field {name!r}.{did_you_mean(name, known)}")
-    found = [f"{section}.{name}" for section, kind in SECTIONS.items() if name in kind.model_fields]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise ConfigError(f"{where}: {name!r} is ambiguous: write {' or '.join(found)}.")
+            raise ConfigError(f"{source}: unknown field {name!r}.{did_you_mean(name, known)}")
+    matches = [
+        f"{section}.{name}" for section, kind in SECTIONS.items() if name in kind.model_fields
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise ConfigError(f"{source}: {name!r} is ambiguous: write {' or '.join(matches)}.")
     if name == "task":
-        raise ConfigError(f"{where}: several tasks are named with task = [...] at the top.")
+        raise ConfigError(f"{source}: several tasks are named with task = [...] at the top.")
     fields = {field for kind in SECTIONS.values() for field in kind.model_fields}
-    raise ConfigError(f"{where}: unknown field or factor {name!r}.{did_you_mean(name, fields)}")
+    raise ConfigError(f"{source}: unknown field or factor {name!r}.{did_you_mean(name, fields)}")
 
 
-def choices(study: Study, where: str) -> dict[str, list[Choice]]:
+def choices(study: Study, source: str) -> dict[str, list[Choice]]:
     """Return every factor's levels.
 
     Raises:
         ConfigError: A name is unknown, reserved or taken, or a level is wrong.
     """
-    made: dict[str, list[Choice]] = {}
+    choices_by_factor: dict[str, list[Choice]] = {}
     for name, levels in study.factors.items():
         if isinstance(levels, Range):
             raise ConfigError(
-                f"{where}: the factor {name!r} is a range, which only `textmill search` can try; "
+                f"{source}: the factor {name!r} is a range, which only `textmill search` can try; "
                 "give a list of levels."
             )
-        made[name] = level_choices(name, levels, where)
-    check_apart({name: _fields_of(levels) for name, levels in made.items()}, where)
-    return made
+        choices_by_factor[name] = level_choices(name, levels, source)
+    check_apart({name: _fields_of(levels) for name, levels in choices_by_factor.items()}, source)
+    return choices_by_factor
 
 
-def check_apart(fields: Mapping[str, set[str]], where: str) -> None:
+def check_apart(fields: Mapping[str, set[str]], source: str) -> None:
     """Make sure that no two factors set the same field.
 
     Args:
         fields: What each factor sets.
-        where: What to call the file in messages.
+        source: What to call the file in messages.
 
     Raises:
         ConfigError: Two do.
     """
     setters: dict[str, str] = {}
-    for name, own in fields.items():
-        for field in sorted(own):
+    for name, factor_fields in fields.items():
+        for field in sorted(factor_fields):
             if field in setters:
                 raise ConfigError(
-                    f"{where}: the factors {setters[field]!r} and {name!r} both set {field}."
+                    f"{source}: the factors {setters[field]!r} and {name!r} both set {field}."
                 )
             setters[field] = name
 
@@ -139,10 +141,10 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
     Raises:
         ConfigError: A factor or an exclusion is wrong.
     """
-    study, where = file.study, file.source
-    made = choices(study, where)
-    named = {"task": [Choice(name, {}) for name in file.tasks], **made}
-    check_exclusions(study, named, where)
+    study, source = file.study, file.source
+    choices_by_factor = choices(study, source)
+    named = {"task": [Choice(name, {}) for name in file.tasks], **choices_by_factor}
+    check_exclusions(study, named, source)
     unique: dict[bytes, Condition] = {}
     for cell in _cells(named):
         if is_excluded(cell, study):
@@ -151,44 +153,46 @@ def conditions(file: StudyFile, reads: Readers) -> list[Condition]:
         if condition.mix.quantity or condition.mix.real:
             unique.setdefault(_key(condition, reads.train(condition.train)), condition)
     if not unique:
-        raise ConfigError(f"{where}: no condition is left; every cell is excluded or has no rows.")
+        raise ConfigError(f"{source}: no condition is left; every cell is excluded or has no rows.")
     return list(unique.values())
 
 
-def level_choices(name: str, levels: list[Any], where: str) -> list[Choice]:
+def level_choices(name: str, levels: list[Any], source: str) -> list[Choice]:
     """Return a factor's levels.
 
     Raises:
         ConfigError: There are none, its name is unknown, reserved or taken, or a level is wrong.
     """
     if not levels:
-        raise ConfigError(f"{where}: the factor {name!r} has no levels.")
+        raise ConfigError(f"{source}: the factor {name!r} has no levels.")
     if any(isinstance(level, dict) for level in levels) and not _are_values(name, levels):
-        made = [_bundle(name, level, where) for level in levels]
+        options = [_bundle(name, level, source) for level in levels]
     else:
-        field = field_of(name, f"{where}, [factors]")
-        made = [Choice(_readable(level), {field: level}) for level in levels]
+        field = field_of(name, f"{source}, [factors]")
+        options = [Choice(_readable(level), {field: level}) for level in levels]
     seen: set[Level] = set()
-    for choice in made:
+    for choice in options:
         if choice.level in seen:
-            raise ConfigError(f"{where}: the factor {name!r} has the level {choice.level!r} twice.")
+            raise ConfigError(
+                f"{source}: the factor {name!r} has the level {choice.level!r} twice."
+            )
         seen.add(choice.level)
-    return made
+    return options
 
 
 def _are_values(name: str, levels: list[Any]) -> bool:
     """Say whether levels that are tables are values of a field, such as those of ``topics``."""
     fields = {field for kind in SECTIONS.values() for field in kind.model_fields}
     is_field = name.rpartition(".")[2] in fields
-    return is_field and not any(isinstance(one, dict) and "name" in one for one in levels)
+    return is_field and not any(isinstance(level, dict) and "name" in level for level in levels)
 
 
 def _readable(level: Any) -> Level:  # noqa: ANN401 - whatever stood in the file
     return level if isinstance(level, str | int | float | bool) else canonical(level).decode()
 
 
-def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as above
-    here = f"{where}, [[factors.{name}]]"
+def _bundle(name: str, level: Any, source: str) -> Choice:  # noqa: ANN401 - as above
+    here = f"{source}, [[factors.{name}]]"
     taken = {field for kind in SECTIONS.values() for field in kind.model_fields}
     results = (*KNOWN_BY, *RESULT_COLUMNS)
     if name in results or name in taken:
@@ -204,36 +208,37 @@ def _bundle(name: str, level: Any, where: str) -> Choice:  # noqa: ANN401 - as a
     return Choice(level["name"], settings)
 
 
-def _cells(made: Mapping[str, list[Choice]]) -> Iterator[dict[str, Choice]]:
-    for cell in product(*made.values()):
-        yield dict(zip(made, cell, strict=True))
+def _cells(choices_by_factor: Mapping[str, list[Choice]]) -> Iterator[dict[str, Choice]]:
+    for cell in product(*choices_by_factor.values()):
+        yield dict(zip(choices_by_factor, cell, strict=True))
 
 
-def check_exclusions(study: Study, made: Mapping[str, list[Choice]], where: str) -> None:
+def check_exclusions(
+    study: Study, choices_by_factor: Mapping[str, list[Choice]], source: str
+) -> None:
     """Make sure that what is to be left out is there.
 
     Args:
         study: The study.
-        made: The levels of each factor that something can be said of.
-        where: What to call the file in messages.
+        choices_by_factor: The levels of each factor that something can be said of.
+        source: What to call the file in messages.
 
     Raises:
         ConfigError: A factor or level is not.
     """
     for exclusion in study.exclude:
         for name, levels in exclusion.items():
-            if name not in made:
-                raise ConfigError(
-                    f"{where}, [[exclude]]: no factor {name!r}.{did_you_mean(name, made)}"
-                )
-            known = [choice.level for choice in made[name]]
+            if name not in choices_by_factor:
+                hint = did_you_mean(name, choices_by_factor)
+                raise ConfigError(f"{source}, [[exclude]]: no factor {name!r}.{hint}")
+            known = [choice.level for choice in choices_by_factor[name]]
             if name == "task":  # so that a study can be done for some of its tasks
                 known += builtin_tasks()
             for level in levels if isinstance(levels, list) else [levels]:
                 if level not in known:
                     hint = did_you_mean(str(level), map(str, known))
                     raise ConfigError(
-                        f"{where}, [[exclude]]: {name} has no level {level!r}.{hint} Take it "
+                        f"{source}, [[exclude]]: {name} has no level {level!r}.{hint} Take it "
                         "out of the exclusion, or the exclusion out of the study."
                     )
 
@@ -255,20 +260,21 @@ def condition_of(file: StudyFile, cell: Mapping[str, Choice], reads: Readers) ->
     Raises:
         ConfigError: A level is wrong, or does not go with another.
     """
-    study, folder, where = file.study, file.folder, file.source
+    study, folder, source = file.study, file.folder, file.source
     settings = {
         field: value for choice in cell.values() for field, value in choice.settings.items()
     }
-    generate = _configured(study.generate, "generate", settings, where, folder)
-    curate = _configured(study.curate, "curate", settings, where, folder)
-    mix = _configured(study.mix, "mix", settings, where, folder)
-    train = _configured(study.train, "train", settings, where, folder)
+    generate = _configured(study.generate, "generate", settings, source, folder)
+    curate = _configured(study.curate, "curate", settings, source, folder)
+    mix = _configured(study.mix, "mix", settings, source, folder)
+    train = _configured(study.train, "train", settings, source, folder)
+    # only fields that are read: a factor over another leaves the condition, and its runs, the same
     applies = {f"mix.{field}" for field in MixConfig.model_fields}
     applies |= {f"train.{field}" for field in reads.train(train)}
     if mix.quantity:
         applies |= {f"generate.{field}" for field in reads.generate(generate)}
         applies |= {f"curate.{field}" for field in CurateConfig.model_fields}
-    else:
+    else:  # the prior is that of synthetic rows
         applies -= {"mix.prior"}
         mix = mix.model_copy(update={"prior": {}})
     task = str(cell["task"].level)
@@ -287,18 +293,18 @@ def _configured(
     base: Any,  # noqa: ANN401 - as below
     section: Section,
     settings: Settings,
-    where: str,
+    source: str,
     folder: Path,
 ) -> Any:  # noqa: ANN401 - a config of any section
-    own = {
+    overrides = {
         field.partition(".")[2]: value
         for field, value in settings.items()
         if field.startswith(f"{section}.")
     }
-    if not own:
+    if not overrides:
         return base
-    whole = {**base.model_dump(exclude_unset=True), **own}
-    return validate(SECTIONS[section], whole, f"{where}, [factors] {section}", folder)
+    whole = {**base.model_dump(exclude_unset=True), **overrides}
+    return validate(SECTIONS[section], whole, f"{source}, [factors] {section}", folder)
 
 
 def _key(condition: Condition, trains_with: set[str]) -> bytes:

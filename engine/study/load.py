@@ -44,37 +44,37 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudyFile:
 
 
 def _tasks(study: Study, path: Path) -> dict[str, Task]:
-    places: dict[str, Any] = {str(name): own for name, own in study.splits.items()}
+    places: dict[str, Any] = {str(name): place for name, place in study.splits.items()}
     by_task = not set(places) <= set(SPLITS)
-    found: dict[str, Task] = {}
+    tasks: dict[str, Task] = {}
     for name in study.task:
         task = load_task(name, path.absolute().parent)
-        if task.name in found:
+        if task.name in tasks:
             raise ConfigError(f"{path.name}: task names {task.name!r} twice.")
-        own: Any = places.get(task.name, {}) if by_task else places
-        found[task.name] = placed(task, own)
-    if by_task and (unknown := next((name for name in places if name not in found), None)):
-        hint = did_you_mean(unknown, [*found, *SPLITS])
+        splits: Any = places.get(task.name, {}) if by_task else places
+        tasks[task.name] = placed(task, splits)
+    if by_task and (unknown := next((name for name in places if name not in tasks), None)):
+        hint = did_you_mean(unknown, [*tasks, *SPLITS])
         raise ConfigError(f"{path.name}: splits has neither a split nor a task {unknown!r}.{hint}")
-    if places and not by_task and len(found) > 1:
-        example = next(iter(found))
+    if places and not by_task and len(tasks) > 1:
+        example = next(iter(tasks))
         raise ConfigError(
             f"{path.name}: splits must say for which of the tasks: [splits.{example}], and so on."
         )
-    return found
+    return tasks
 
 
-def _check_sections(document: dict[str, Any], where: str) -> None:
+def _check_sections(document: dict[str, Any], source: str) -> None:
     for name in (*SECTIONS, "factors", *BESIDE):
         if not isinstance(document.get(name, {}), dict):
-            raise ConfigError(f"{where}: {name} is {document[name]!r}; it is a section: [{name}].")
+            raise ConfigError(f"{source}: {name} is {document[name]!r}; it is a section: [{name}].")
 
 
 def _override(document: dict[str, Any], text: str) -> None:
     key, equals, written = text.partition("=")
-    key, where = key.strip(), f"--set {text}"
+    key, source = key.strip(), f"--set {text}"
     if not equals or not key:
-        raise ConfigError(f"{where}: write --set key=value, such as --set train.steps=50.")
+        raise ConfigError(f"{source}: write --set key=value, such as --set train.steps=50.")
     value = _value(written.strip())
     head, _, rest = key.partition(".")
     if head == "factors" and rest:
@@ -85,20 +85,20 @@ def _override(document: dict[str, Any], text: str) -> None:
         for name in tables:  # such as splits.sst2.train
             table = table.setdefault(name, {})
             if not isinstance(table, dict):
-                raise ConfigError(f"{where}: {head}.{name} is {table!r}, which has no {field!r}.")
+                raise ConfigError(f"{source}: {head}.{name} is {table!r}, which has no {field!r}.")
         table[field] = value
     elif not rest and head in Study.model_fields and head not in SECTIONS:
         document[head] = value
     else:
-        _set_field(document, field_of(key, where), value, where)
+        _set_field(document, field_of(key, source), value, source)
 
 
-def _set_field(document: dict[str, Any], field: str, value: Any, where: str) -> None:  # noqa: ANN401
+def _set_field(document: dict[str, Any], field: str, value: Any, source: str) -> None:  # noqa: ANN401
     factors = document.get("factors", {})
     factor = next((name for name in factors if _stands_for(name, field, factors[name])), None)
     if factor:
         raise ConfigError(
-            f"{where}: {field} is a factor of this study; set its levels: "
+            f"{source}: {field} is a factor of this study; set its levels: "
             f"--set 'factors.{factor}=[...]'."
         )
     section, _, name = field.partition(".")

@@ -104,14 +104,14 @@ _MANY = re.compile(r"^(whole number|number|text|path|list|table|any value)")
 
 def texts(config: Config) -> dict[str, str]:
     """Return what a config's docstring says of each field, those of its bases among them."""
-    found: dict[str, str] = {}
+    texts_by_field: dict[str, str] = {}
     for kind in reversed(config.__mro__):
         _, _, listed = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")
         for entry in re.split(r"\n(?=    \w)", "\n" + listed.partition("\n\n")[0]):
             name, colon, text = entry.strip().partition(":")
             if colon:
-                found[name] = " ".join(text.split())
-    return {name: found[name] for name in config.model_fields if name in found}
+                texts_by_field[name] = " ".join(text.split())
+    return {name: texts_by_field[name] for name in config.model_fields if name in texts_by_field}
 
 
 def summary(config: Config) -> str:

@@ -26,7 +26,7 @@ from engine.toml_files import Written
 
 def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file
     keys = value if isinstance(value, dict) else {}
-    is_by_task = bool(keys) and all(isinstance(one, dict) for one in keys.values())
+    is_by_task = bool(keys) and all(isinstance(entry, dict) for entry in keys.values())
     return "as-tasks" if is_by_task and not set(keys) & set(SPLITS) else "as-splits"
 
 

@@ -92,7 +92,10 @@ def as_rows(rows: list[Row], stem: str) -> Rows:
     """Return rows as a table with its content's hash; ``stem`` begins the file's name."""
     content = content_hash([(row["label"], row["text"], row.get("text_pair")) for row in rows])
     table = pa.Table.from_pylist(
-        [{"text_pair": None, **row, "id": one} for one, row in zip(_ids(rows), rows, strict=True)],
+        [
+            {"text_pair": None, **row, "id": row_id}
+            for row_id, row in zip(_ids(rows), rows, strict=True)
+        ],
         schema=GOLD,
     )
     return Rows(table, content, f"{stem}-{content[:SHORT]}.parquet")
@@ -103,9 +106,9 @@ def _ids(rows: list[Row]) -> list[str]:
     seen: Counter[str] = Counter()
     ids = []
     for row in rows:
-        own = content_hash([(row["label"], row["text"], row.get("text_pair"))])[:SHORT]
-        ids.append(f"{own}-{seen[own]}" if seen[own] else own)
-        seen[own] += 1
+        content = content_hash([(row["label"], row["text"], row.get("text_pair"))])[:SHORT]
+        ids.append(f"{content}-{seen[content]}" if seen[content] else content)
+        seen[content] += 1
     return ids
 
 

@@ -118,28 +118,30 @@ def read_rows(
     """
     rows = []
     for number, raw in enumerate(_raw_rows(source), start=1):
-        where = f"{source}, row {number}"
-        row = Row({column: _value(raw, source, column, where) for column in columns})
-        given = str(row["label"])
-        row["label"] = source.labels.get(given, given)
+        place = f"{source}, row {number}"
+        row = Row({column: _value(raw, source, column, place) for column in columns})
+        raw_label = str(row["label"])
+        row["label"] = source.labels.get(raw_label, raw_label)
         label = str(row["label"])
         if label not in labels:
-            mapped = f", which the labels' map makes of {given!r}," if label != given else ""
+            mapped = (
+                f", which the labels' map makes of {raw_label!r}," if label != raw_label else ""
+            )
             hint = did_you_mean(label, labels)
-            raise DataError(f"{where}: the label {label!r}{mapped} is unknown.{hint}")
+            raise DataError(f"{place}: the label {label!r}{mapped} is unknown.{hint}")
         rows.append(row)
     if not rows:
         raise DataError(f"{source} holds no rows.")
     return rows
 
 
-def _value(raw: dict[str, Any], source: _Mapped, column: Column, where: str) -> str:
+def _value(raw: dict[str, Any], source: _Mapped, column: Column, place: str) -> str:
     name = source.columns.get(column, column)
     if name not in raw:
-        raise DataError(f"{where}: there is no field {name!r}.{did_you_mean(name, raw)}")
+        raise DataError(f"{place}: there is no field {name!r}.{did_you_mean(name, raw)}")
     value = raw[name]
     if value is None or not str(value).strip():
-        raise DataError(f"{where}: the field {name!r} is empty or missing.")
+        raise DataError(f"{place}: the field {name!r} is empty or missing.")
     return str(value)
 
 

@@ -28,8 +28,8 @@ def _has_only(*known: str) -> AfterValidator:
     def check(text: str) -> str:
         unknown = _slots(text) - set(known)
         if unknown:
-            told = f"known: {sorted(known)}" if known else "it can have none"
-            raise ValueError(f"it has the slots {sorted(unknown)}; {told}")
+            hint = f"known: {sorted(known)}" if known else "it can have none"
+            raise ValueError(f"it has the slots {sorted(unknown)}; {hint}")
         return text
 
     return AfterValidator(check)

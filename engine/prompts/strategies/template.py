@@ -39,15 +39,15 @@ class Template:
                 self._check(label, template)
 
     def _check(self, label: str, template: str) -> None:
-        where = f"generate.templates.{label}: {template!r}"
+        place = f"generate.templates.{label}: {template!r}"
         known = {"index", "label", *self._attributes}
         try:
             slots = {name for _, name, _, _ in Formatter().parse(template) if name is not None}
         except ValueError as error:
-            raise ConfigError(f"{where}: {error}; write {{{{ for a brace of its own.") from error
+            raise ConfigError(f"{place}: {error}; write {{{{ for a brace of its own.") from error
         if slots - known:
             raise ConfigError(
-                f"{where}: no values for the slots {sorted(slots - known)}; give them under "
+                f"{place}: no values for the slots {sorted(slots - known)}; give them under "
                 "[generate.attributes]."
             )
 

@@ -26,8 +26,8 @@ class Topic:
 
     def __init__(self, task: Task, config: GenerateConfig, shots: Sequence[Shot]) -> None:
         self._task = task
-        given = config.topics if isinstance(config.topics, list) else None
-        self._topics = given or task.topics or []
+        configured = config.topics if isinstance(config.topics, list) else None
+        self._topics = configured or task.topics or []
         if not self._topics:
             raise ConfigError(
                 f"The strategy 'topic' needs topics, and the task {task.name!r} has none: give "

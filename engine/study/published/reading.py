@@ -124,7 +124,9 @@ class Group(Written):
     def _is_consistent(self) -> "Group":
         for cell in self.cells:
             self._check(cell)
-        twice = [one for one, count in Counter(map(_identity, self.cells)).items() if count > 1]
+        twice = [
+            identity for identity, count in Counter(map(_identity, self.cells)).items() if count > 1
+        ]
         if twice:
             raise ValueError(f"one number of {twice[0][0]!r} is there twice")
         return self
