@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.curate.judging import Curated, Judging
 from engine.errors import DamagedError
 from engine.generate.events import Event, GivenUp, Lost, Made
-from engine.generate.generation import POLL_S, Generation
+from engine.generate.generation import POLL_S, Generation, Lease
 from engine.generate.needs import JUDGING_CPUS
 from engine.make.budget import BudgetGuard
 from engine.make.demand import Demand
@@ -86,7 +86,7 @@ def _own_engines(
     rooms = shares(study.resources, pools) if training else NO_SHARES
     if training:  # what begins after the engines have ended may take what they had
         stack.enter_context(training.beside(rooms.training))
-    return Generation(pools, work.store, study.resources, study.name, rooms.generation)
+    return Generation(pools, work.store, study.resources, study.name, Lease(rooms.generation))
 
 
 class FillLoop:
