@@ -108,7 +108,7 @@ class FillLoop:
         self._demand, self._generation, self._budget = demand, generation, budget
         self._watch, self._training = work.watch, training
         self._judging = Judging(work.store, JUDGING_CPUS)
-        self._made = self._tokens = self._judged = 0
+        self._made_rows = self._tokens = self._judged = 0
         self.troubles: list[str] = []
         self.is_spent = False
 
@@ -156,9 +156,9 @@ class FillLoop:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Made):
-            self._demand.made(event.part)
+            self._demand.arrived(event.part)
             self._budget.count(event)
-            self._made += event.part.rows
+            self._made_rows += event.part.rows
             self._tokens += event.tokens
             self._show()
         if isinstance(event, Lost):
@@ -183,10 +183,10 @@ class FillLoop:
 
     def _show(self, note: str = "") -> None:
         awaited = self._demand.awaited_rows
-        total = self._made + awaited
+        total = self._made_rows + awaited
         if total or note:
             spent = self._spending(awaited)
-            self._watch(Progress("generate", total, self._made, self._tokens, note, spent))
+            self._watch(Progress("generate", total, self._made_rows, self._tokens, note, spent))
 
     def _spending(self, awaited: int) -> str:
         """Say what generation took, and what it will have taken when the awaited rows are there."""
