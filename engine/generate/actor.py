@@ -47,8 +47,8 @@ class EngineActor:
     def __call__(self, calls: pa.Table) -> pa.Table:
         """Answer calls; the table returned says only how many there were."""
         for call in calls.to_pylist():
-            if left := self._work(call["parts"]):
-                self._desk.call("sit_out", left)
+            if unmade := self._work(call["parts"]):
+                self._desk.call("sit_out", unmade)
         return pa.table({"calls": [calls.num_rows]})
 
     def _work(self, parts: list[dict[str, Any]]) -> list[SegmentRef]:
@@ -105,11 +105,11 @@ class EngineActor:
     def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
         filling = CallBuffer(self._setup, self._pools, parts, self._clock)
-        told = [self._tell(part, {"was_there": True}) for part in filling.there]
+        reports = [self._tell(part, {"was_there": True}) for part in filling.committed]
         try:
             for completion in engine.complete(filling.prompts()):
                 if done := filling.add(completion):
-                    told.append(self._tell(*done))
+                    reports.append(self._tell(*done))
             filling.check_complete()
         except EngineLostError as loss:
             if loss.is_for_good:
@@ -119,7 +119,7 @@ class EngineActor:
         except (InputError, UnwritableError) as error:
             self._refuse(error)
             return False
-        ray.get(told)  # a report that dies with this process would be waited for
+        ray.get(reports)  # a report that dies with this process would be waited for
         return True
 
     def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Reference:

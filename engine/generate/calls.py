@@ -98,11 +98,11 @@ def ask(calls: pa.Table, desk: LedgerClient, known: dict[str, Pool], store: Stor
         if pool.fingerprint not in strategies:
             strategies[pool.fingerprint] = pool.strategy(store)
         strategy = strategies[pool.fingerprint]
-        asked = [strategy.ask(pool.row(part["slot"], index)) for index in rows]
+        prompts = [strategy.ask(pool.row(part["slot"], index)) for index in rows]
         return {
             **part,
-            "prompts": [one.text for one in asked],
-            "attributes": [canonical(one.attributes).decode() for one in asked],
+            "prompts": [prompt.text for prompt in prompts],
+            "attributes": [canonical(prompt.attributes).decode() for prompt in prompts],
         }
 
     def place(part: dict[str, Any]) -> tuple[str, str, int]:

@@ -139,8 +139,8 @@ def engine_class(name: str) -> type[TextEngine]:
         PluginError: There is none.
     """
     fields = GenerateConfig.model_fields
-    found: type[TextEngine] = load("engine", ENGINES, name, needs=NEEDS, fields=fields)
-    return found
+    engine: type[TextEngine] = load("engine", ENGINES, name, needs=NEEDS, fields=fields)
+    return engine
 
 
 def recipe_fields(config: GenerateConfig) -> set[str]:

@@ -63,7 +63,7 @@ class CallBuffer:
         clock: What tells the time that each took.
 
     Attributes:
-        there: Those that are there already, made by a try before this one or by another command.
+        committed: Those that are there already, by a try before this one or another command.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class CallBuffer:
         self._pools, self._clock = pools, clock
         self._open: dict[RowId, tuple[SegmentRef, str, str]] = {}
         self._done: dict[SegmentRef, dict[int, tuple[dict[str, Any], Completion]]] = {}
-        self.there: list[SegmentRef] = []
+        self.committed: list[SegmentRef] = []
         for asked in parts:
             part = _part(asked)
             if self._store.has(_file(pools[part.pool], part.segment)):
-                self.there.append(part)
+                self.committed.append(part)
                 continue
             rows = range(part.segment.start, part.segment.stop)
             for index, prompt, drawn in zip(
@@ -116,10 +116,10 @@ class CallBuffer:
         completions = [completion for _, completion in answered]
         table = pa.Table.from_pylist([row for row, _ in answered], schema=POOL)
         counts: dict[str, Plain] = {
-            "errors": sum(one.error is not None for one in completions),
-            "prompt_tokens": sum(one.prompt_tokens or 0 for one in completions),
-            "tokens": sum(one.completion_tokens or 0 for one in completions),
-            "cached_tokens": sum(one.cached_tokens or 0 for one in completions),
+            "errors": sum(completion.error is not None for completion in completions),
+            "prompt_tokens": sum(completion.prompt_tokens or 0 for completion in completions),
+            "tokens": sum(completion.completion_tokens or 0 for completion in completions),
+            "cached_tokens": sum(completion.cached_tokens or 0 for completion in completions),
             **self._clock.lap(),
         }
         notes = {"rows": len(answered), "study": self._made_for, **counts}

@@ -5,10 +5,10 @@ import gc
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import NamedTuple, Self
 
 import ray
-import ray.data
+from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy, from_items
 
 from engine.errors import EngineLostError, InputError
 from engine.fingerprint import digest
@@ -37,7 +37,7 @@ def generate(
     wants: Sequence[Want],
     store: Store,
     resources: Resources,
-    made: Callable[[Made], None],
+    on_made: Callable[[Made], None],
     made_for: str = "",
 ) -> None:
     """Make these segments of pools, and no others.
@@ -46,7 +46,7 @@ def generate(
         wants: The segments, the most urgent first.
         store: Where they are committed.
         resources: Engines' resources.
-        made: Told of each segment that is there.
+        on_made: Told of each segment that is there.
         made_for: The study that they are made for.
 
     Raises:
@@ -58,7 +58,7 @@ def generate(
         while generation.is_waiting:
             for event in generation.hear(POLL_S):
                 if isinstance(event, Made):
-                    made(event)
+                    on_made(event)
                 if isinstance(event, GivenUp):
                     raise EngineLostError(event.cause)
             generation.finish([])  # so that groups that wait for its room begin
@@ -85,8 +85,26 @@ class _Group:
     @property
     def adapters(self) -> list[Model]:
         """The adapters of its pools, each once."""
-        found = {one.adapter.place: one.adapter for one in self.pools.values() if one.adapter}
-        return list(found.values())
+        adapters = {
+            pool.adapter.place: pool.adapter for pool in self.pools.values() if pool.adapter
+        }
+        return list(adapters.values())
+
+
+class Lease(NamedTuple):
+    """What of the cluster engines may take, and for how long.
+
+    Attributes:
+        room: What they may take; all but what judging needs if None.
+        lasts: Whether engines stay up when nothing more is wanted of them, until others need their
+            room, since more may be wanted later.
+    """
+
+    room: Room | None = None
+    lasts: bool = False
+
+
+WHOLE_CLUSTER = Lease()
 
 
 class Generation(contextlib.ExitStack):
@@ -101,28 +119,24 @@ class Generation(contextlib.ExitStack):
         store: Where segments are committed.
         resources: Engines' resources.
         made_for: The study that rows are made for.
-        room: What of the cluster the engines may take; all but what judging needs if None.
-        lasts: Whether engines stay up when nothing more is wanted of them, until others need their
-            room, since more may be wanted later.
+        lease: What of the cluster the engines may take, and for how long.
 
     Raises:
         ConfigError: An engine does not fit into the cluster.
     """
 
-    def __init__(  # noqa: PLR0913 - all that engines need to be told
+    def __init__(
         self,
         pools: Iterable[Pool],
         store: Store,
         resources: Resources,
         made_for: str = "",
-        room: Room | None = None,
-        *,
-        lasts: bool = False,
+        lease: Lease = WHOLE_CLUSTER,
     ) -> None:
         super().__init__()
         self._store, self._resources, self._made_for = store, resources, made_for
-        self._room, self._has_all = room or Room(spared_cpus=JUDGING_CPUS), room is None
-        self._lasts = lasts
+        self._room = lease.room or Room(spared_cpus=JUDGING_CPUS)
+        self._has_all, self._lasts = lease.room is None, lease.lasts
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, str] = {}  # by pool
         self._first = self._take_in(pools)
@@ -146,8 +160,8 @@ class Generation(contextlib.ExitStack):
         """Give each pool its group, and return those that had none."""
         new = []
         for pool in by_fingerprint(pools).values():
-            own = self._group_of.get(pool.fingerprint)
-            if own is None or self._groups[own].is_over:
+            group_name = self._group_of.get(pool.fingerprint)
+            if group_name is None or self._groups[group_name].is_over:
                 self._group_of[pool.fingerprint] = self._find_group(pool).name
                 new.append(pool)
         return new
@@ -168,12 +182,12 @@ class Generation(contextlib.ExitStack):
         by_group: dict[str, dict[str, Pool]] = {}
         for pool in pools:
             self._store.commit_recipe(pool.folder, pool.recipe())
-            own = by_group.setdefault(self._group_of[pool.fingerprint], {})
-            own[pool.fingerprint] = pool
+            members = by_group.setdefault(self._group_of[pool.fingerprint], {})
+            members[pool.fingerprint] = pool
         ray.get(
             [
-                self._ledger.open.remote(name, self._terms(self._groups[name]), own)
-                for name, own in by_group.items()
+                self._ledger.open.remote(name, self._terms(self._groups[name]), members)
+                for name, members in by_group.items()
             ]
         )
 
@@ -211,7 +225,7 @@ class Generation(contextlib.ExitStack):
 
     def finish(self, still_open: Collection[str]) -> None:
         """End the passes of all pools but these (fingerprints), once what they want is there."""
-        is_needed = any(one.wanted and one.thread is None for one in self._groups.values())
+        is_needed = any(group.wanted and group.thread is None for group in self._groups.values())
         for group in self._groups.values():
             is_done = not group.wanted and not group.pools.keys() & set(still_open)
             if is_done and (is_needed or not self._lasts):
@@ -270,7 +284,7 @@ class Generation(contextlib.ExitStack):
 
     def _begin_passes(self) -> None:
         """Begin the passes that there is room for, in order, at their least width, then widen."""
-        idle = [one for one in self._groups.values() if one.wanted and one.thread is None]
+        idle = [group for group in self._groups.values() if group.wanted and group.thread is None]
         for group in idle:
             group.nodes = self._room.take(group.needs, group.least)
         begun = [group for group in idle if group.nodes]
@@ -289,52 +303,56 @@ class Generation(contextlib.ExitStack):
             group.failure = refusal(error) or error
             forget_frames(error)
 
-    def _pass(self, group: _Group) -> Any:  # noqa: ANN401 - a Dataset
-        desk = self._desk(group)
-        first = next(iter(group.pools.values()))
-        setup = Setup(
-            store=self._store,
-            config=first.config,
-            resources=self._resources,
-            model=first.model,
-            adapters=tuple(group.adapters),
-            made_for=self._made_for,
-        )
+    def _pass(self, group: _Group) -> Dataset:
+        """Return a pass: calls are handed out, their prompts are worded, and engines answer."""
+        most = self._replicas if self._may_grow else len(group.nodes)
+        calls = self._handed_out(group)
+        return self._answered(self._worded(calls, group, most), group, most)
+
+    def _handed_out(self, group: _Group) -> Dataset:
+        """Return the source: calls, as the ledger hands them out."""
         in_flight = self._calls_in_flight(group)
-        most = self._asked if self._may_grow else len(group.nodes)
-        begun = ray.data.from_items([0])
+        begun = from_items([0])
         begun.context.target_max_block_size = 1  # else what the source yields waits for company
         begun.context.execution_no_progress_timeout_s = -1  # a call may take hours
         # as many calls as an actor may have are full use of it here, where Ray counts those that
         # wait beyond: its own threshold, of 1.75, would never be reached
         scaling = begun.context.autoscaling_config
         scaling.actor_pool_util_upscaling_threshold = (in_flight + 1) / (in_flight + AHEAD)
-        calls = begun.map_batches(
+        return begun.map_batches(
             hand_out,  # type: ignore[arg-type]  # Ray's type knows no further arguments
-            fn_args=(desk,),
+            fn_args=(self._desk(group),),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=0,
             label_selector=at_home(),
         )
-        asked = calls.map_batches(
+
+    def _worded(self, calls: Dataset, group: _Group, most: int) -> Dataset:
+        """Return the calls with their prompts, which tasks word ahead of the engines."""
+        return calls.map_batches(
             ask,  # type: ignore[arg-type]
-            fn_args=(desk, dict(group.pools), self._store),
+            fn_args=(self._desk(group), dict(group.pools), self._store),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=0,  # Ray gives each of several passes its share of CPUs; engines may fill it
             # one more than engines, while a call passes on; yet more take cores from engines
-            compute=ray.data.TaskPoolStrategy(most + 1),
+            compute=TaskPoolStrategy(most + 1),
         )
-        return asked.map_batches(
+
+    def _answered(self, worded: Dataset, group: _Group, most: int) -> Dataset:
+        """Return how many rows were answered; the engines' actors commit the rows themselves."""
+        in_flight = self._calls_in_flight(group)
+        setup = self._setup(group)
+        return worded.map_batches(
             EngineActor,
-            fn_constructor_args=(desk, dict(group.pools), setup, in_flight),
+            fn_constructor_args=(self._desk(group), dict(group.pools), setup, in_flight),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=group.needs["CPU"],
             num_gpus=group.needs["GPU"],
             resources={name: amount for name, amount in group.needs.items() if name not in OWN},
-            compute=ray.data.ActorPoolStrategy(
+            compute=ActorPoolStrategy(
                 min_size=group.least if self._is_elastic else len(group.nodes),
                 max_size=most,
                 # those that wait have a thread too: an actor that sits out must give all back
@@ -344,12 +362,23 @@ class Generation(contextlib.ExitStack):
             ),
         )
 
+    def _setup(self, group: _Group) -> Setup:
+        first = next(iter(group.pools.values()))  # all of a group start alike
+        return Setup(
+            store=self._store,
+            config=first.config,
+            resources=self._resources,
+            model=first.model,
+            adapters=tuple(group.adapters),
+            made_for=self._made_for,
+        )
+
     @property
     def _is_elastic(self) -> bool:
         return isinstance(self._resources.replicas, list)
 
     @property
-    def _asked(self) -> int:
+    def _replicas(self) -> int:
         """How many engines of a group there are to be, whether or not they fit by now."""
         replicas = self._resources.replicas
         return replicas[1] if isinstance(replicas, list) else replicas
@@ -363,23 +392,23 @@ class Generation(contextlib.ExitStack):
         return self._resources.calls_in_flight if group.is_concurrent else 1
 
     def _group(self, name: str, key: str, pools: dict[str, Pool]) -> _Group:
-        where = self._resources
+        resources = self._resources
         engine = next(iter(pools.values())).config.engine
-        needs = engine_needs(where, engine, self._room)
+        needs = engine_needs(resources, engine, self._room)
         fit = self._room.fit(needs, FIELDS)
-        most = self._asked
-        least = where.replicas[0] if isinstance(where.replicas, list) else most
+        most = self._replicas
+        least = resources.replicas[0] if isinstance(resources.replicas, list) else most
         is_concurrent = engine_class(engine).is_concurrent
         return _Group(name, key, pools, is_concurrent, needs, min(least, fit), min(most, fit))
 
     def _terms(self, group: _Group) -> Terms:
-        where, calls = self._resources, self._calls_in_flight(group)
+        resources, calls = self._resources, self._calls_in_flight(group)
         return Terms(
             replicas=group.most,
-            room=(calls + AHEAD) * where.rows_per_call,
+            room=(calls + AHEAD) * resources.rows_per_call,
             spare=ROOM,
-            least=max(SMALLEST, -(-where.max_num_seqs // calls)),
-            most=where.rows_per_call,
+            least=max(SMALLEST, -(-resources.max_num_seqs // calls)),
+            most=resources.rows_per_call,
             ways=2 * calls,
         )
 

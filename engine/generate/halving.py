@@ -34,19 +34,19 @@ class HalvingEngine:
         """
         groups, failed = [list(prompts)], list[Completion]()
         while groups:
-            left = {prompt.row: prompt for prompt in groups.pop()}
-            is_one = len(left) == 1
+            unanswered = {prompt.row: prompt for prompt in groups.pop()}
+            is_one = len(unanswered) == 1
             try:
-                yield from self._answers(left)
+                yield from self._answers(unanswered)
             except (InputError, EngineLostError):
                 raise
             except Exception as error:
-                if not left:
+                if not unanswered:
                     raise
                 if is_one:
-                    failed += [_failed(row, error) for row in left]
+                    failed += [_failed(row, error) for row in unanswered]
                 else:
-                    groups += _halves(list(left.values()))
+                    groups += _halves(list(unanswered.values()))
         if failed and not self._is_well():
             raise EngineLostError(f"it answers nothing: {failed[-1].error}")
         yield from failed
@@ -55,10 +55,10 @@ class HalvingEngine:
         """Close the engine."""
         self._engine.close()
 
-    def _answers(self, left: dict[RowId, Prompt]) -> Iterator[Completion]:
-        """Ask prompts, and take out of ``left`` those that are answered."""
-        for completion in self._engine.complete(list(left.values())):
-            prompt = left.pop(completion.row, None)
+    def _answers(self, unanswered: dict[RowId, Prompt]) -> Iterator[Completion]:
+        """Ask prompts, and take out of ``unanswered`` those that are answered."""
+        for completion in self._engine.complete(list(unanswered.values())):
+            prompt = unanswered.pop(completion.row, None)
             if prompt and completion.error is None:
                 self._sound = prompt
             yield completion
@@ -68,7 +68,9 @@ class HalvingEngine:
         if self._sound is None:
             return False
         try:
-            return any(one.error is None for one in self._engine.complete([self._sound]))
+            return any(
+                completion.error is None for completion in self._engine.complete([self._sound])
+            )
         except (InputError, EngineLostError):
             raise
         except Exception:  # noqa: BLE001 - which is the answer

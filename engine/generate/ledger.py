@@ -46,7 +46,7 @@ class _Group:
     is_closed: bool = False
     losses: dict[str, int] = field(default_factory=dict)  # in a row, by replica
     starts: dict[str, int] = field(default_factory=dict)
-    told: dict[str, int] = field(default_factory=dict)  # losses that the replica itself told of
+    reported: dict[str, int] = field(default_factory=dict)  # losses that the replica itself told of
     idle: set[str] = field(default_factory=set)  # replicas that are given no more work
 
     @property
@@ -67,7 +67,7 @@ class Ledger:
     """
 
     def __init__(self, terms: dict[str, Terms]) -> None:
-        self._groups = {name: _Group(own) for name, own in terms.items()}
+        self._groups = {name: _Group(group_terms) for name, group_terms in terms.items()}
         self._pools: dict[str, Any] = {}
         self._events: deque[Event] = deque()
         self._changed = asyncio.Condition()
@@ -104,21 +104,21 @@ class Ledger:
         Ray tries a source that was killed again, but passes on only what it yields beyond what the
         first one had: such a pass would wait for ever for calls that nobody makes.
         """
-        own = self._groups[group]
-        if own.has_source:
+        state = self._groups[group]
+        if state.has_source:
             return 0
-        own.has_source = True
-        own.number += 1
-        return own.number
+        state.has_source = True
+        state.number += 1
+        return state.number
 
     async def begin_anew(self, group: str) -> None:
         """Take back what is out with a pass that ended: another will make it, with new replicas."""
-        own = self._groups[group]
-        own.put(own.out)
-        own.out.clear()
-        own.has_source = False
-        own.number += 1  # whoever waits for the pass that ended waits in vain
-        for of_replicas in (own.losses, own.starts, own.told, own.idle):
+        state = self._groups[group]
+        state.put(state.out)
+        state.out.clear()
+        state.has_source = False
+        state.number += 1  # whoever waits for the pass that ended waits in vain
+        for of_replicas in (state.losses, state.starts, state.reported, state.idle):
             of_replicas.clear()
         await self._notify()
 
@@ -129,64 +129,64 @@ class Ledger:
             group: The group.
             number: The pass's number; Ray lets a call go on whose caller was killed.
         """
-        own = self._groups[group]
+        state = self._groups[group]
 
         def is_over() -> bool:
-            return own.is_closed or own.number != number
+            return state.is_closed or state.number != number
 
         async with self._changed:
-            await self._changed.wait_for(lambda: is_over() or _has_room(own))
+            await self._changed.wait_for(lambda: is_over() or _has_room(state))
         if is_over():
             return None
-        call = _packed(own)
-        own.out.update(call)
+        call = _packed(state)
+        state.out.update(call)
         return call
 
     async def take(self, group: str, parts: list[SegmentRef]) -> list[SegmentRef]:
         """Return which of a call's segments are still to be made, as it begins."""
-        own = self._groups[group]
-        return [] if own.is_closed else [part for part in parts if part in own.out]
+        state = self._groups[group]
+        return [] if state.is_closed else [part for part in parts if part in state.out]
 
     async def start(self, group: str, replica: str) -> bool:
         """Say that a replica starts its engine; False if it should not."""
-        own = self._groups[group]
-        starts = own.starts[replica] = own.starts.get(replica, 0) + 1
-        unheard = starts - 1 - own.told.get(replica, 0)
+        state = self._groups[group]
+        starts = state.starts[replica] = state.starts.get(replica, 0) + 1
+        unheard = starts - 1 - state.reported.get(replica, 0)
         if unheard > 0:
-            own.told[replica] = starts - 1
+            state.reported[replica] = starts - 1
             await self._lose(group, replica, "its process was killed, perhaps for want of memory")
-        return replica not in own.idle and not own.is_closed
+        return replica not in state.idle and not state.is_closed
 
     async def leave(self, group: str, replica: str) -> None:
         """Say that a replica is let go: there is less work than engines, or the pass ends."""
-        own = self._groups[group]
-        for of_replicas in (own.losses, own.starts, own.told):
+        state = self._groups[group]
+        for of_replicas in (state.losses, state.starts, state.reported):
             of_replicas.pop(replica, None)
-        own.idle.discard(replica)
-        if own.starts and own.idle >= set(own.starts) and not own.is_closed:
+        state.idle.discard(replica)
+        if state.starts and state.idle >= set(state.starts) and not state.is_closed:
             await self.give_up(group, "those that are left are given no more work")
         await self._notify()
 
     async def tell(self, event: Event) -> None:
         """Report what happened."""
-        own = self._groups[event.group]
+        state = self._groups[event.group]
         if isinstance(event, Lost):
-            own.told[event.replica] = own.told.get(event.replica, 0) + 1
+            state.reported[event.replica] = state.reported.get(event.replica, 0) + 1
             await self._lose(*event)
             return
         if isinstance(event, Made):
-            own.out.discard(event.part)
-            own.losses[event.replica] = 0
+            state.out.discard(event.part)
+            state.losses[event.replica] = 0
         if isinstance(event, Refused):
-            own.is_closed = True
+            state.is_closed = True
         self._events.append(event)
         await self._notify()
 
     async def give_up(self, group: str, cause: str) -> None:
         """End a group: no engine of it can work."""
-        own = self._groups[group]
-        if not own.is_closed:
-            own.is_closed = True
+        state = self._groups[group]
+        if not state.is_closed:
+            state.is_closed = True
             self._events.append(GivenUp(group, cause))
         await self._notify()
 
@@ -195,13 +195,13 @@ class Ledger:
 
         While it waits it holds its calls, and so is given no others.
         """
-        own = self._groups[group]
-        own.put(part for part in parts if part in own.out)
-        own.out.difference_update(parts)
-        number = own.number
+        state = self._groups[group]
+        state.put(part for part in parts if part in state.out)
+        state.out.difference_update(parts)
+        number = state.number
         await self._notify()
         async with self._changed:
-            await self._changed.wait_for(lambda: own.is_closed or own.number != number)
+            await self._changed.wait_for(lambda: state.is_closed or state.number != number)
 
     async def hear(self, seconds: float) -> list[Event]:
         """Return what happened since the last time, after so many seconds at most."""
@@ -215,12 +215,12 @@ class Ledger:
         return events
 
     async def _lose(self, group: str, replica: str, cause: str) -> None:
-        own = self._groups[group]
-        own.losses[replica] = own.losses.get(replica, 0) + 1
+        state = self._groups[group]
+        state.losses[replica] = state.losses.get(replica, 0) + 1
         self._events.append(Lost(group, replica, cause))
-        if own.losses[replica] >= LOSSES:
-            own.idle.add(replica)
-        if replica in own.idle and own.idle >= set(own.starts):
+        if state.losses[replica] >= LOSSES:
+            state.idle.add(replica)
+        if replica in state.idle and state.idle >= set(state.starts):
             await self.give_up(group, cause)
         await self._notify()
 
@@ -229,19 +229,21 @@ class Ledger:
             self._changed.notify_all()
 
 
-def _has_room(own: _Group) -> bool:
-    if not own.waiting:
+def _has_room(group: _Group) -> bool:
+    if not group.waiting:
         return False
-    out = sum(part.rows for part in own.out)
-    room = max(own.terms.spare, own.terms.room * own.width)
-    return out == 0 or out + own.waiting[0].rows <= room
+    out = sum(part.rows for part in group.out)
+    room = max(group.terms.spare, group.terms.room * group.width)
+    return out == 0 or out + group.waiting[0].rows <= room
 
 
-def _packed(own: _Group) -> list[SegmentRef]:
+def _packed(group: _Group) -> list[SegmentRef]:
     """Take the next call's segments from those that wait; smaller ones towards the end."""
-    rows = sum(part.rows for part in own.waiting)
-    upto = min(own.terms.most, max(own.terms.least, -(-rows // (own.terms.ways * own.width))))
-    call = [own.waiting.popleft()]
-    while own.waiting and sum(part.rows for part in call) + own.waiting[0].rows <= upto:
-        call.append(own.waiting.popleft())
+    rows = sum(part.rows for part in group.waiting)
+    upto = min(
+        group.terms.most, max(group.terms.least, -(-rows // (group.terms.ways * group.width)))
+    )
+    call = [group.waiting.popleft()]
+    while group.waiting and sum(part.rows for part in call) + group.waiting[0].rows <= upto:
+        call.append(group.waiting.popleft())
     return call

@@ -11,17 +11,17 @@ from engine.steps.pool import Want
 FIRST = 64  # rows that a budget lets be made before it is known what a row takes
 
 
-def taken_by(made: Made) -> Spent:
+def taken_by(event: Made) -> Spent:
     """Return what a segment took that was just made."""
-    if made.was_there:
+    if event.was_there:
         return Spent()
     return Spent(
-        made.part.rows,
-        made.prompt_tokens,
-        made.tokens,
-        made.cached_tokens,
-        made.seconds + made.start_s,
-        made.start_s,
+        event.part.rows,
+        event.prompt_tokens,
+        event.tokens,
+        event.cached_tokens,
+        event.seconds + event.start_s,
+        event.start_s,
     )
 
 
@@ -46,14 +46,14 @@ class BudgetGuard:
     def spent(self) -> Spent:
         """What was taken so far."""
         total = Spent()
-        for own in self._by_pool.values():
-            total = total.plus(own)
+        for pool_spent in self._by_pool.values():
+            total = total.plus(pool_spent)
         return total
 
-    def count(self, made: Made) -> None:
+    def count(self, event: Made) -> None:
         """Count what a segment took."""
-        before = self._by_pool.get(made.part.pool, Spent())
-        self._by_pool[made.part.pool] = before.plus(taken_by(made))
+        before = self._by_pool.get(event.part.pool, Spent())
+        self._by_pool[event.part.pool] = before.plus(taken_by(event))
 
     def affordable(self, wants: Sequence[Want], awaited_rows: int) -> list[Want]:
         """Return the first of the segments, as many as the budget is likely to bear.
@@ -62,14 +62,14 @@ class BudgetGuard:
         time than were made before; rows that are being made count as spent.
         """
         bears, step = self._bears() - awaited_rows, self._step() - awaited_rows
-        found: list[Want] = []
+        bearable: list[Want] = []
         for want in wants:
             bears, step = bears - want.rows, step - want.rows
-            is_first = not found and not awaited_rows  # however large a segment is
+            is_first = not bearable and not awaited_rows  # however large a segment is
             if bears < 0 or (step < 0 and not is_first):
                 break
-            found.append(want)
-        return found
+            bearable.append(want)
+        return bearable
 
     def _bears(self) -> float:
         """Return how many rows the limits bear, at what those of the dearest pool take.
@@ -79,17 +79,19 @@ class BudgetGuard:
         limits = self.spent.against(self.limits)
         if any(used >= limit for used, limit in limits.values()):
             return 0
-        known = [running(own).times(1 / own.rows) for own in self._by_pool.values() if own.rows]
+        rates = [
+            running(spent).times(1 / spent.rows) for spent in self._by_pool.values() if spent.rows
+        ]
         dearest = {
-            name: max((own.against(self.limits)[name][0] for own in known), default=0.0)
+            name: max((rate.against(self.limits)[name][0] for rate in rates), default=0.0)
             for name in limits
         }
-        left = [
+        bearable = [
             (limit - used) / dearest[name]
             for name, (used, limit) in limits.items()
             if dearest[name]
         ]
-        return min(left, default=math.inf)
+        return min(bearable, default=math.inf)
 
     def _step(self) -> float:
         """Return how many rows are made at a time, before it is looked again what they take."""

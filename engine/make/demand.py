@@ -28,7 +28,7 @@ class _Supply:
     Attributes:
         pool: The pool.
         slot: The slot.
-        there: Its segments.
+        present: Its segments.
         awaited: Those that are being made.
         is_stopped: Whether no more can be made, or may be.
         upto: Rows that are wanted whatever becomes of them: all of a baseline, answers for topics.
@@ -36,7 +36,7 @@ class _Supply:
 
     pool: Pool
     slot: str
-    there: set[Segment]
+    present: set[Segment]
     awaited: set[Segment] = field(default_factory=set)
     is_stopped: bool = False
     upto: int = 0
@@ -48,12 +48,12 @@ class _Supply:
 
     def lacking(self, upto: int) -> list[Want]:
         """Return the segments of the first rows that are neither there nor being made."""
-        return lacking(self.pool, self.slot, upto, self.there | self.awaited)
+        return lacking(self.pool, self.slot, upto, self.present | self.awaited)
 
     @property
     def in_order(self) -> list[Segment]:
         """Its segments, by their rows."""
-        return sorted(self.there, key=lambda segment: segment.start)
+        return sorted(self.present, key=lambda segment: segment.start)
 
     @property
     def rows(self) -> int:
@@ -99,8 +99,8 @@ class Demand:
         self._judged: dict[tuple[str, str], _Judged] = {}
         self._known_standings: Standings | None = None
         for pool in plan.pools:
-            for slot, there in pool.segments(now.seen).items():
-                self._supplies[pool.fingerprint, slot] = _Supply(pool, slot, set(there))
+            for slot, segments in pool.segments(now.seen).items():
+                self._supplies[pool.fingerprint, slot] = _Supply(pool, slot, set(segments))
         for baseline in plan.baselines:
             for split, rows in baseline.limits.items():
                 wanted = rows if most is None else min(rows, most)
@@ -117,35 +117,37 @@ class Demand:
     @property
     def is_settled(self) -> bool:
         """Whether every row is judged, and every quota met or given up."""
-        is_filled = all(self._is_settled(own) for own in self._judged.values())
-        return is_filled and not any(own.is_open for own in self._supplies.values())
+        is_filled = all(self._is_settled(judged) for judged in self._judged.values())
+        return is_filled and not any(supply.is_open for supply in self._supplies.values())
 
     @property
     def open_pools(self) -> list[Pool]:
         """The pools that may be extended yet."""
-        own = [one.supply.pool for one in self._judged.values() if not self._is_settled(one)]
-        own += [supply.pool for supply in self._supplies.values() if supply.is_open]
-        return list({pool.fingerprint: pool for pool in own}.values())
+        pools = [
+            judged.supply.pool for judged in self._judged.values() if not self._is_settled(judged)
+        ]
+        pools += [supply.pool for supply in self._supplies.values() if supply.is_open]
+        return list({pool.fingerprint: pool for pool in pools}.values())
 
     @property
     def awaited_rows(self) -> int:
         """Rows that are being made."""
-        awaited = (segment for own in self._supplies.values() for segment in own.awaited)
+        awaited = (segment for supply in self._supplies.values() for segment in supply.awaited)
         return sum(segment.stop - segment.start for segment in awaited)
 
     @property
     def unjudged_rows(self) -> int:
         """Rows that are there and not judged; those of two views count twice."""
-        return sum(own.unjudged for own in self._judged.values())
+        return sum(judged.unjudged for judged in self._judged.values())
 
     def wants(self) -> list[Want]:
         """Return the segments that are to be made now, the most urgent first; each once."""
-        found = {(want.pool.fingerprint, want.segment): want for want in self._wanted()}
-        for want in found.values():
+        wants = {(want.pool.fingerprint, want.segment): want for want in self._wanted()}
+        for want in wants.values():
             self._supplies[want.pool.fingerprint, want.segment.slot].awaited.add(want.segment)
-        if found:
+        if wants:
             self._known_standings = None
-        return in_turn(found.values())
+        return in_turn(wants.values())
 
     def _wanted(self) -> Iterator[Want]:
         reach = targets(self._plan, self._standings, self, most=self._most)
@@ -163,56 +165,56 @@ class Demand:
         if pool.parent is None:
             return True
         parent = self._plan.ancestors[pool.parent.fingerprint]
-        judged = [self._judged[parent.fingerprint, slot] for slot in parent.pool.slots]
-        if any(one.is_stale or one.is_redone for one in judged):
+        above = [self._judged[parent.fingerprint, slot] for slot in parent.pool.slots]
+        if any(judged.is_stale or judged.is_redone for judged in above):
             return False
-        above = self._standings[pool.parent.fingerprint]
-        accepted = {label: one.tally.accepted for label, one in above.items()}
+        of_parent = self._standings[pool.parent.fingerprint]
+        accepted = {label: standing.tally.accepted for label, standing in of_parent.items()}
         fed = pool.parent.feeds(want.segment.slot, accepted)
         return want.segment.stop <= whole_rows(pool, want.segment.slot, fed)
 
     def to_judge(self) -> list[tuple[View, str]]:
         """Return the slots of views that are to be judged now, each once until it is."""
-        found = []
-        for own in self._judged.values():
-            enough = max(AT_LEAST, own.tally.rows // 4)  # resuming a view costs as it grows
-            is_due = own.unjudged >= (enough if own.supply.awaited else 1)
-            if is_due and not own.is_busy:
-                own.is_busy, own.is_redone, own.is_stale = True, own.is_stale, False
-                found.append((own.view, own.supply.slot))
-        return found
+        due = []
+        for judged in self._judged.values():
+            enough = max(AT_LEAST, judged.tally.rows // 4)  # resuming a view costs as it grows
+            is_due = judged.unjudged >= (enough if judged.supply.awaited else 1)
+            if is_due and not judged.is_busy:
+                judged.is_busy, judged.is_redone, judged.is_stale = True, judged.is_stale, False
+                due.append((judged.view, judged.supply.slot))
+        return due
 
-    def made(self, part: SegmentRef) -> None:
+    def arrived(self, part: SegmentRef) -> None:
         """Hear that a segment is there.
 
         Raises:
             DamagedError: It belongs to a list of topics, and is damaged.
         """
-        own = self._supplies[part.pool, part.segment.slot]
-        own.awaited.discard(part.segment)
-        own.there.add(part.segment)
-        if isinstance(own.pool, TopicPool):
-            self._list(own.pool)
-        for one in self._judged.values():
-            if one.supply is own and part.segment.start < one.tally.rows:
-                one.is_stale = True  # a damaged segment was made again under rows judged before
+        supply = self._supplies[part.pool, part.segment.slot]
+        supply.awaited.discard(part.segment)
+        supply.present.add(part.segment)
+        if isinstance(supply.pool, TopicPool):
+            self._list(supply.pool)
+        for judged in self._judged.values():
+            if judged.supply is supply and part.segment.start < judged.tally.rows:
+                judged.is_stale = True  # a damaged segment was made again under rows judged before
         self._known_standings = None
 
     def judged(self, done: Curated) -> None:
         """Hear what a slot's rows came to."""
-        own = self._judged[done.view.fingerprint, done.slot]
-        own.is_busy = own.is_redone = False
-        own.tally = done.tally
+        judged = self._judged[done.view.fingerprint, done.slot]
+        judged.is_busy = judged.is_redone = False
+        judged.tally = done.tally
         if done.damaged:  # of its pool, or of the view itself
-            own.is_stale = True
-            own.supply.there = set(own.supply.pool.segments(self._store)[done.slot])
+            judged.is_stale = True
+            judged.supply.present = set(judged.supply.pool.segments(self._store)[done.slot])
         self._known_standings = None
 
     def stop(self, pools: Iterable[str]) -> None:
         """Hear that no more rows of pools (fingerprints) will come than are there."""
         for pool in set(pools):
-            for (own, _), supply in self._supplies.items():
-                if own == pool:
+            for (fingerprint, _), supply in self._supplies.items():
+                if fingerprint == pool:
                     supply.is_stopped = True
                     supply.awaited.clear()
         self._known_standings = None
@@ -220,8 +222,8 @@ class Demand:
     def withdrawn(self, wants: Iterable[Want]) -> None:
         """Hear that segments will not be made now."""
         for want in wants:
-            own = self._supplies[want.pool.fingerprint, want.segment.slot]
-            own.awaited.discard(want.segment)
+            supply = self._supplies[want.pool.fingerprint, want.segment.slot]
+            supply.awaited.discard(want.segment)
         self._known_standings = None
 
     def tally(self, view: View, slot: str) -> Tally:
@@ -234,8 +236,8 @@ class Demand:
 
     def can_grow(self, view: View, slot: str) -> bool:
         """Say whether more rows of a slot may be made, or judged."""
-        own = self._judged[view.fingerprint, slot]
-        return own.is_awaiting or not own.supply.is_stopped
+        judged = self._judged[view.fingerprint, slot]
+        return judged.is_awaiting or not judged.supply.is_stopped
 
     def may_be_listed(self, pool: Pool) -> bool:
         """Say whether the topics that a pool draws on are there, or may come yet."""
@@ -250,11 +252,11 @@ class Demand:
 
     def _list(self, listed: TopicPool) -> None:
         """Make the list of topics, if there are answers enough, or else see to more of them."""
-        own = self._supplies[listed.fingerprint, NONE]
-        there = own.in_order
-        if not own.awaited and not listed.settle(there, self._store):
-            hopeless = listed.is_hopeless(there, self._store)
-            own.upto = 0 if hopeless else listed.upto(there, self._store)
+        supply = self._supplies[listed.fingerprint, NONE]
+        segments = supply.in_order
+        if not supply.awaited and not listed.settle(segments, self._store):
+            hopeless = listed.is_hopeless(segments, self._store)
+            supply.upto = 0 if hopeless else listed.upto(segments, self._store)
 
     @property
     def _standings(self) -> Standings:
@@ -263,9 +265,10 @@ class Demand:
             self._known_standings = standings(self._plan, self, most=self._most)
         return self._known_standings
 
-    def _is_settled(self, own: _Judged) -> bool:
-        if own.is_awaiting:
+    def _is_settled(self, judged: _Judged) -> bool:
+        if judged.is_awaiting:
             return False
-        judged, slot = self._standings[own.view.fingerprint], own.supply.slot
-        in_slot = [one for label, one in judged.items() if own.view.slot_of(label) == slot]
-        return own.supply.is_stopped or all(one.state != "wanting" for one in in_slot)
+        view, slot = judged.view, judged.supply.slot
+        of_view = self._standings[view.fingerprint]
+        in_slot = [standing for label, standing in of_view.items() if view.slot_of(label) == slot]
+        return judged.supply.is_stopped or all(standing.state != "wanting" for standing in in_slot)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.curate.judging import Curated, Judging
 from engine.errors import DamagedError
 from engine.generate.events import Event, GivenUp, Lost, Made
-from engine.generate.generation import POLL_S, Generation
+from engine.generate.generation import POLL_S, Generation, Lease
 from engine.generate.needs import JUDGING_CPUS
 from engine.make.budget import BudgetGuard
 from engine.make.demand import Demand
@@ -86,7 +86,7 @@ def _own_engines(
     rooms = shares(study.resources, pools) if training else NO_SHARES
     if training:  # what begins after the engines have ended may take what they had
         stack.enter_context(training.beside(rooms.training))
-    return Generation(pools, work.store, study.resources, study.name, rooms.generation)
+    return Generation(pools, work.store, study.resources, study.name, Lease(rooms.generation))
 
 
 class FillLoop:
@@ -108,7 +108,7 @@ class FillLoop:
         self._demand, self._generation, self._budget = demand, generation, budget
         self._watch, self._training = work.watch, training
         self._judging = Judging(work.store, JUDGING_CPUS)
-        self._made = self._tokens = self._judged = 0
+        self._made_rows = self._tokens = self._judged = 0
         self.troubles: list[str] = []
         self.is_spent = False
 
@@ -156,9 +156,9 @@ class FillLoop:
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Made):
-            self._demand.made(event.part)
+            self._demand.arrived(event.part)
             self._budget.count(event)
-            self._made += event.part.rows
+            self._made_rows += event.part.rows
             self._tokens += event.tokens
             self._show()
         if isinstance(event, Lost):
@@ -183,10 +183,10 @@ class FillLoop:
 
     def _show(self, note: str = "") -> None:
         awaited = self._demand.awaited_rows
-        total = self._made + awaited
+        total = self._made_rows + awaited
         if total or note:
             spent = self._spending(awaited)
-            self._watch(Progress("generate", total, self._made, self._tokens, note, spent))
+            self._watch(Progress("generate", total, self._made_rows, self._tokens, note, spent))
 
     def _spending(self, awaited: int) -> str:
         """Say what generation took, and what it will have taken when the awaited rows are there."""

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from engine.generate.generation import Generation
+from engine.generate.generation import Generation, Lease
 from engine.nodes.room import Room
 from engine.steps.pool import Pool
 from engine.store.store import Store
@@ -31,10 +31,9 @@ class SharedEngines(contextlib.ExitStack):
     def engines(self, pools: Iterable[Pool]) -> Iterator[Generation]:
         """Lend the engines, which start where need be, to the body for these pools."""
         if self._generation is None:
-            own = Generation(
-                pools, self._store, self._resources, self._made_for, self._room, lasts=True
-            )
-            self._generation = self.enter_context(own)
+            lease = Lease(self._room, lasts=True)
+            generation = Generation(pools, self._store, self._resources, self._made_for, lease)
+            self._generation = self.enter_context(generation)
         else:
             self._generation.open(pools)
         yield self._generation

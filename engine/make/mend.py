@@ -21,27 +21,27 @@ def mending(store: Store, watch: Watch, attempt: Callable[[], Result]) -> Result
     while True:
         try:
             return attempt()
-        except DamagedError as found:
-            if found.name in mended:
+        except DamagedError as error:
+            if error.name in mended:
                 raise
-            mended.add(found.name)
-            mend(found, store, watch)
+            mended.add(error.name)
+            mend(error, store, watch)
 
 
-def mend(found: DamagedError, store: Store, watch: Watch) -> None:
+def mend(error: DamagedError, store: Store, watch: Watch) -> None:
     """Set a damaged file aside; whoever needs it finds it missing, and makes it again.
 
     A file whose checksum agrees is retired if it does not hold what its name says. With a
     classifier's file go the others, and its run, since only together they come from one training.
     """
-    name = found.name
+    name = error.name
     # a run that waits is called by its label alone, and has no file
     kind = kind_of(name) if "/" in name else Kind.RUN
     if kind is Kind.MODEL:
         folder = name.rpartition("/")[0]
-        for own in store.names(folder):
-            store.retire(f"{folder}/{own}")
+        for file_name in store.names(folder):
+            store.retire(f"{folder}/{file_name}")
         store.retire(f"runs/{folder.partition('/')[2]}.json")
     elif not store.set_aside(name) and damage(store, name):
         store.retire(name)
-    watch(Progress("mend", 1, 1, note=f"{name} is set aside{kind.value.lost}: {found.why}"))
+    watch(Progress("mend", 1, 1, note=f"{name} is set aside{kind.value.lost}: {error.why}"))

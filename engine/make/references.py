@@ -33,8 +33,12 @@ def write_references(now: Survey, store: Store) -> dict[str, Any]:
         *(listed.file for listed in plan.topic_pools),
         *(view.folder for view in plan.views),
         *runs.values(),
-        *(one.name for one in now.examinations),
-        *(one for one in models if plan.file.study.resources.keep_models or store.names(one)),
+        *(examination.name for examination in now.examinations),
+        *(
+            folder
+            for folder in models
+            if plan.file.study.resources.keep_models or store.names(folder)
+        ),
     }
     kept = sorted(steps | set(before.get("kept", [])))
     name = plan.file.study.name

@@ -41,7 +41,7 @@ def shares(resources: Resources, pools: Iterable[Pool]) -> Shares:
         return NO_SHARES
     room = Room(spared_cpus=JUDGING_CPUS)
     needs = [engine_needs(resources, pool.config.engine, room) for pool in pools]
-    largest = {name: max(own[name] for own in needs) for name in needs[0]}
+    largest = {name: max(engine[name] for engine in needs) for name in needs[0]}
     least, most = _replicas(resources)
     # who asks for both must live with few engines; else they come first
     if not (engines := room.take(largest, least if resources.share == "split" else most)):

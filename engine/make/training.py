@@ -108,12 +108,13 @@ class Training(contextlib.ExitStack):
             self.begin(runs)
 
     def _hear(self, seconds: float) -> None:
-        for one in self._fleet.hear(seconds) if self._fleet else ():
-            if one.failure and one.is_unwritable:  # so would all others be, once they are trained
-                raise UnwritableError(one.failure)
+        for outcome in self._fleet.hear(seconds) if self._fleet else ():
+            # so would all others be, once they are trained
+            if outcome.failure and outcome.is_unwritable:
+                raise UnwritableError(outcome.failure)
             self._finished += 1
-            self._failed += [one] if one.failure else []
-            self._show(f"{one.run.label} failed: {one.failure}" if one.failure else "")
+            self._failed += [outcome] if outcome.failure else []
+            self._show(f"{outcome.run.label} failed: {outcome.failure}" if outcome.failure else "")
 
     def _show(self, note: str = "") -> None:
         self._watch(Progress("train", len(self._wanted), self._finished, note=note))

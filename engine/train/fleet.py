@@ -51,8 +51,8 @@ def train_fleet(
         fleet.want(runs)
         fleet.finish()
         while fleet.is_waiting:
-            for one in fleet.hear(POLL_S):
-                finished(one)
+            for outcome in fleet.hear(POLL_S):
+                finished(outcome)
 
 
 class Fleet(contextlib.ExitStack):
@@ -137,7 +137,7 @@ class Fleet(contextlib.ExitStack):
         tasks = [task for _, task in self._groups.values()]
         ended = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
         news: list[Finished] = ray.get(self._queue.news.remote())
-        self._wanted -= {one.run.name for one in news}
+        self._wanted -= {outcome.run.name for outcome in news}
         self._ends = 0 if news else self._ends
         self._look_after_groups(ended)
         return news
@@ -194,7 +194,7 @@ class Fleet(contextlib.ExitStack):
                 continue
             del self._groups[number]
             ray.get(self._queue.release.remote(number))
-        self._layout = {at: one for at, one in self._layout.items() if one.node in alive}
+        self._layout = {at: group for at, group in self._layout.items() if group.node in alive}
         if self._wanted and self._room is None and (joined := alive - self._nodes):
             self._widen(joined)
         if self._wanted:
@@ -222,7 +222,7 @@ class Fleet(contextlib.ExitStack):
         self._nodes |= joined
         needs = self._needs or {}
         fits = {name: fit for name, fit in Room().fits(needs).items() if name in joined}
-        new = groups_on(fits, needs, self._resources, there=self.workers)
+        new = groups_on(fits, needs, self._resources, elsewhere=self.workers)
         self._layout |= dict(enumerate(new, start=max(self._layout, default=-1) + 1))
         if new:
             self._start(len(self._wanted))

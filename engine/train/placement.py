@@ -55,7 +55,7 @@ def layout(resources: Resources, room: Room, probe: Callable[[], int] = lambda: 
 
 
 def groups_on(
-    fits: Mapping[str, int], needs: Mapping[str, float], resources: Resources, there: int = 0
+    fits: Mapping[str, int], needs: Mapping[str, float], resources: Resources, elsewhere: int = 0
 ) -> list[Group]:
     """Return the groups of workers for some nodes.
 
@@ -63,18 +63,18 @@ def groups_on(
         fits: How many workers fit on each node, by its id.
         needs: Amounts that each of them takes, by resource.
         resources: Workers.
-        there: Those that there are on other nodes.
+        elsewhere: Those that there are on other nodes.
     """
     together = resources.data_parallel
     groups: list[Group] = []
-    left = resources.fleet - there if resources.fleet else math.inf
+    remaining = resources.fleet - elsewhere if resources.fleet else math.inf
     usual = math.inf if resources.fleet or needs["GPU"] else LARGEST_GROUP * together
     for node, fit in fits.items():
-        on_node = min(fit, left, usual)
+        on_node = min(fit, remaining, usual)
         while on_node >= together:
             size = together if together > 1 else int(min(on_node, LARGEST_GROUP))
             groups.append(Group(node, size, dict(needs)))
-            on_node, left = on_node - size, left - size
+            on_node, remaining = on_node - size, remaining - size
     return groups
 
 

@@ -38,10 +38,10 @@ def workers_on_a_gpu(store: Store, resources: Resources, runs: Sequence[Run]) ->
 
 def heaviest(runs: Sequence[Run]) -> list[Run]:
     """Return the run of each model and trainer that computes most at a time."""
-    found: dict[tuple[str, str, int], Run] = {}
+    by_model: dict[tuple[str, str, int], Run] = {}
     for run in sorted(runs, key=_tokens_at_a_time):
-        found[run.config.trainer, run.model.place, run.config.lora_rank] = run
-    return list(found.values())
+        by_model[run.config.trainer, run.model.place, run.config.lora_rank] = run
+    return list(by_model.values())
 
 
 def that_fit(used: int, total: int) -> int:

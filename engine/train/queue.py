@@ -3,7 +3,8 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from enum import Enum, auto
+from typing import NamedTuple
 
 from engine.steps.run import Run
 from engine.train.trainer import trainer_class
@@ -45,6 +46,13 @@ class Assignment(NamedTuple):
     run: Run
     micro_batch: int | None
     has_less: bool = False
+
+
+class NoRun(Enum):
+    """Why a worker is handed no run: there may yet be one, or there will be none."""
+
+    WAIT = auto()
+    END = auto()
 
 
 class Outcome(NamedTuple):
@@ -95,7 +103,9 @@ class RunQueue:
         """Ask for runs."""
         self._waiting += [Assignment(run, self._micro_batch) for run in runs]
         # and those of a model together, which workers then need not load again
-        self._waiting.sort(key=lambda given: (-length(given.run), given.run.model.place))
+        self._waiting.sort(
+            key=lambda assignment: (-length(assignment.run), assignment.run.model.place)
+        )
 
     def close(self) -> None:
         """Say that no more will be wanted: workers end when all are done."""
@@ -108,20 +118,20 @@ class RunQueue:
 
     def join(self, worker: Worker) -> None:
         """Take back what a worker's predecessor was doing when it died."""
-        if (given := self._held.pop(worker, None)) is None:
+        if (assignment := self._held.pop(worker, None)) is None:
             return
         if worker in self._alone:
             self._alone.remove(worker)
-            self._deaths[given.run.name] += 1
-        deaths = self._deaths[given.run.name]
+            self._deaths[assignment.run.name] += 1
+        deaths = self._deaths[assignment.run.name]
         if deaths < DEATHS_ALONE - 1:
-            self._suspects.append(given)
+            self._suspects.append(assignment)
             return
         if deaths < DEATHS_ALONE:  # who kills for want of memory does not say so
-            self._suspects.append(self._with_less(given) or given)
+            self._suspects.append(self._with_less(assignment) or assignment)
             return
         reason = "its worker died again and again; it may need more memory than there is"
-        self._finished.append(Finished(given.run, 0.0, reason))
+        self._finished.append(Finished(assignment.run, 0.0, reason))
 
     def release(self, group: int) -> None:
         """Take back what a group was doing that is no more; its workers may still ask for more."""
@@ -129,21 +139,19 @@ class RunQueue:
         for worker in [worker for worker in self._held if worker.group == group]:
             self.join(worker)
 
-    def take(
-        self, worker: Worker, done: Outcome | None = None
-    ) -> Assignment | Literal["wait", "end"]:
+    def take(self, worker: Worker, done: Outcome | None = None) -> Assignment | NoRun:
         """Hear what became of the last run, and hand out the next.
 
         Returns:
-            A run; "wait" while there may yet be one; "end" when there will be none.
+            A run, or why there is none.
         """
         if done:
             self.finish(worker, done)
         if worker.group in self._gone:
-            return "end"
+            return NoRun.END
         group = {other for other in self._held if other.group == worker.group}
         if group & self._alone:
-            return "wait"
+            return NoRun.WAIT
         if self._waiting:
             self._held[worker] = self._waiting.pop(0)
             return self._held[worker]
@@ -151,27 +159,27 @@ class RunQueue:
             self._held[worker] = self._suspects.pop(0)
             self._alone.add(worker)
             return self._held[worker]
-        return "wait" if self._suspects or not self._is_closed else "end"
+        return NoRun.WAIT if self._suspects or not self._is_closed else NoRun.END
 
     def finish(self, worker: Worker, done: Outcome) -> None:
         """Hear what became of the run that a worker was given."""
-        if (given := self._held.pop(worker, None)) is None:
+        if (assignment := self._held.pop(worker, None)) is None:
             return  # another of those that train it together told before
         self._alone.discard(worker)
-        if done.wants_memory and (less := self._with_less(given)):
+        if done.wants_memory and (less := self._with_less(assignment)):
             self._waiting.append(less)
             return
-        finished = Finished(given.run, done.seconds, done.failure, done.is_unwritable)
+        finished = Finished(assignment.run, done.seconds, done.failure, done.is_unwritable)
         self._finished.append(finished)
 
-    def _with_less(self, given: Assignment) -> Assignment | None:
+    def _with_less(self, assignment: Assignment) -> Assignment | None:
         """Return a run with fewer rows to compute at a time; None if that was tried, or cannot."""
-        whole = math.ceil(given.run.config.batch_size / self._workers)
+        whole = math.ceil(assignment.run.config.batch_size / self._workers)
         usual = min(whole, self._micro_batch or whole)
         less = max(1, usual // LESS)
-        if given.has_less or less == usual:
+        if assignment.has_less or less == usual:
             return None
-        return Assignment(given.run, less, has_less=True)
+        return Assignment(assignment.run, less, has_less=True)
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""

@@ -37,7 +37,7 @@ class RunWorker:
         self._ordered: dict[tuple[str, int], list[Example]] = {}
         self._gold: dict[str, RowSet] = {}
         self._sets: LRUCache[tuple[str, int], RowSet] = LRUCache(
-            KEPT_ROWS, lambda own: min(len(own.examples), KEPT_ROWS)
+            KEPT_ROWS, lambda rows: min(len(rows.examples), KEPT_ROWS)
         )
 
     def do(self, run: Run, how: Hardware | None = None, *, keeps_model: bool = False) -> float:
@@ -125,7 +125,9 @@ def _examples(table: pa.Table) -> list[Example]:
 
 def _longest(rows: RowSet, count: int = LONGEST) -> RowSet:
     """Return the longest rows, so many times over that they are as many as asked for."""
-    by_length = sorted(rows.examples, key=lambda one: -len(one.text) - len(one.text_pair or ""))
+    by_length = sorted(
+        rows.examples, key=lambda example: -len(example.text) - len(example.text_pair or "")
+    )
     longest = list(islice(cycle(by_length[:count]), count))
     return RowSet(f"longest {count} of {rows.content}", longest)
 
@@ -152,8 +154,8 @@ def _body(
         "embed_seconds": None if done.embed_seconds is None else round(done.embed_seconds, 3),
         "last_loss": done.last_loss,
         "splits": {
-            split: _scored(own, done.predictions[split], run.mix.labels)
-            for split, own in scored.items()
+            split: _scored(split_rows, done.predictions[split], run.mix.labels)
+            for split, split_rows in scored.items()
         },
     }
 

@@ -126,8 +126,8 @@ def trainer_class(name: str) -> type[Trainer]:
         PluginError: There is none.
     """
     fields = TrainConfig.model_fields
-    found: type[Trainer] = load("trainer", TRAINERS, name, needs=NEEDS, fields=fields)
-    return found
+    trainer: type[Trainer] = load("trainer", TRAINERS, name, needs=NEEDS, fields=fields)
+    return trainer
 
 
 def training_fields(config: TrainConfig) -> set[str]:

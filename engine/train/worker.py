@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import ray
 import ray.train
@@ -13,7 +12,7 @@ import ray.train
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
 from engine.nodes.actors import Actor
 from engine.store.store import Store
-from engine.train.queue import Assignment, Outcome, Worker
+from engine.train.queue import Assignment, NoRun, Outcome, Worker
 from engine.train.run_worker import RunWorker
 from engine.train.trainer import Hardware
 from engine.train.world import World
@@ -47,37 +46,61 @@ class GroupSpec:
     keeps_models: bool
 
 
+@dataclass(frozen=True)
+class _Context:
+    """What a worker's process works with, from one run to the next.
+
+    Attributes:
+        duty: What its group is there for.
+        me: Who asks the queue.
+        device: Where it computes, as torch names it.
+        world: Its place among those that train a run together.
+        runs: What trains, and keeps what the next run can use.
+    """
+
+    duty: GroupSpec
+    me: Worker
+    device: str
+    world: World
+    runs: RunWorker
+
+
 def work(config: dict[str, GroupSpec]) -> None:
     """Do runs until the queue says that there will be no more."""
     # transformers would tell of the new head; whether it is loaded at all is up to the trainer
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    duty = config["duty"]
-    context = ray.train.get_context()
-    rank = context.get_world_rank()
-    world = World(rank, context.get_world_size()) if duty.trains_together else World()
-    me = Worker(duty.group, 0 if duty.trains_together else rank)
-    device = _device(duty)
-    bench = RunWorker(duty.store)
-
-    def take(done: Outcome | None) -> Any:  # noqa: ANN401 - as the queue's
-        while True:
-            given = ray.get(duty.queue.take.remote(me, done))
-            if isinstance(given, str) or not duty.store.has(given.run.name):
-                return given
-            done = Outcome(0.0)  # another command was quicker
-
+    context = _context(config["duty"])
+    is_first = context.world.rank == 0
     done: Outcome | None = None
-    if world.rank == 0:
-        ray.get(duty.queue.join.remote(me))
+    if is_first:
+        ray.get(context.duty.queue.join.remote(context.me))
     while True:
-        given: Any = world.hear(take(done) if world.rank == 0 else None)
+        # only the first asks the queue: those that train together must all do the same run
+        answer = context.world.hear(_next(context, done) if is_first else None)
         done = None
-        if given == "end":
+        if answer is NoRun.END:
             return
-        if given == "wait":
+        if isinstance(answer, Assignment):
+            done = _attempt(context, answer)
+        else:
             time.sleep(POLL_S)
-            continue
-        done = _attempt(bench, duty, me, given, device, world)
+
+
+def _context(duty: GroupSpec) -> _Context:
+    place = ray.train.get_context()
+    rank = place.get_world_rank()
+    world = World(rank, place.get_world_size()) if duty.trains_together else World()
+    me = Worker(duty.group, 0 if duty.trains_together else rank)
+    return _Context(duty, me, _device(duty), world, RunWorker(duty.store))
+
+
+def _next(context: _Context, done: Outcome | None) -> Assignment | NoRun:
+    """Tell the queue what became of the last run, and return what it hands out next."""
+    while True:
+        answer: Assignment | NoRun = ray.get(context.duty.queue.take.remote(context.me, done))
+        if isinstance(answer, NoRun) or not context.duty.store.has(answer.run.name):
+            return answer
+        done = Outcome(0.0)  # another command was quicker
 
 
 def _device(duty: GroupSpec) -> str:
@@ -95,17 +118,11 @@ def _device(duty: GroupSpec) -> str:
     return str(device)
 
 
-def _attempt(  # noqa: PLR0913 - an attempt has these parts
-    bench: RunWorker,
-    duty: GroupSpec,
-    me: Worker,
-    given: Assignment,
-    device: str,
-    world: World,
-) -> Outcome:
-    how = Hardware(device, given.micro_batch, duty.is_compiled, world)
+def _attempt(context: _Context, assignment: Assignment) -> Outcome:
+    duty, run = context.duty, assignment.run
+    how = Hardware(context.device, assignment.micro_batch, duty.is_compiled, context.world)
     try:
-        return Outcome(bench.do(given.run, how, keeps_model=duty.keeps_models))
+        return Outcome(context.runs.do(run, how, keeps_model=duty.keeps_models))
     except NoMemoryError as error:
         outcome = Outcome(0.0, str(error), wants_memory=True)
     except RunFailedError as error:  # such as a loss that is no number: all workers see the same
@@ -115,11 +132,11 @@ def _attempt(  # noqa: PLR0913 - an attempt has these parts
     except UnwritableError as error:
         outcome = Outcome(0.0, str(error), is_unwritable=True)
     except Exception as error:
-        logging.getLogger(__name__).exception("run %s failed", given.run.name)
+        logging.getLogger(__name__).exception("run %s failed", run.name)
         outcome = Outcome(0.0, f"{type(error).__name__}: {error}")
     # out here the error holds the run's tensors no more
-    if world.size > 1 or not _works(device):
-        _leave(duty, me, outcome)
+    if context.world.size > 1 or not _works(context.device):
+        _leave(context, outcome)
     return outcome
 
 
@@ -137,7 +154,7 @@ def _works(device: str) -> bool:
     return True
 
 
-def _leave(duty: GroupSpec, me: Worker, outcome: Outcome) -> None:
+def _leave(context: _Context, outcome: Outcome) -> None:
     """End the group, which starts anew: others may wait for this worker's part of a sum."""
-    ray.get(duty.queue.finish.remote(me, outcome))
+    ray.get(context.duty.queue.finish.remote(context.me, outcome))
     os._exit(DIED)

@@ -34,8 +34,8 @@ class World:
             import torch.distributed as dist
 
             pending = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
-            for one in pending:
-                one.wait()
+            for reduction in pending:
+                reduction.wait()
 
     def gather(self, value: T) -> list[T]:
         """Return every worker's value, by rank."""

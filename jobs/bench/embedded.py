@@ -27,6 +27,7 @@ from engine.tasks.gold import load_gold
 from engine.tasks.task import Task
 from engine.train.trainer import Hardware, RowSet
 from engine.train.trainers.finetune import Finetune
+from engine.train.trainers.spec import ClassifierSpec
 from jobs.bench.machine import machine
 
 STRATEGIES = ("zero_shot", "topic", "one_shot", "few_shot")
@@ -138,10 +139,8 @@ def _kept(task: Task, written: Sequence[Written]) -> dict[str, dict[str, float]]
     ]
     asked = [Example(row.label, row.text, None) for row in written]
     known, unknown = RowSet("gold", gold), RowSet("asked", asked)
-    precision = resolve_precision("auto")
-    judged = Finetune().fit(
-        known, {"test": unknown}, model, labels, JUDGE, precision, 0, Hardware()
-    )
+    spec = ClassifierSpec(model, labels, JUDGE, resolve_precision("auto"), 0)
+    judged = Finetune().fit(known, {"test": unknown}, spec, Hardware())
     kept: dict[tuple[str, float], list[bool]] = defaultdict(list)
     for predicted, row in zip(judged.predictions["test"], written, strict=True):
         kept[row.strategy, row.temperature].append(labels[predicted] == row.label)

@@ -70,7 +70,7 @@ class OfflineFill:
         table = pa.Table.from_pylist(rows, schema=POOL)
         notes = {"rows": len(rows), "tokens": 9 * len(rows), "seconds": 1.0, "study": "x"}
         self.store.commit(f"{pool.folder}/{want.segment.name}", seal_table(table, notes))
-        self.demand.made(SegmentRef(pool.fingerprint, want.segment))
+        self.demand.arrived(SegmentRef(pool.fingerprint, want.segment))
 
     def engine_of(self, pool):
         return engine_class(pool.config.engine)(SimpleNamespace(store=self.store))

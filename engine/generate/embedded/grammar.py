@@ -39,7 +39,9 @@ class Grammar:
     def category_of(self) -> Mapping[str, str]:
         """Each product's category."""
         return {
-            product: name for name, own in self.categories.items() for product in own["products"]
+            product: name
+            for name, category in self.categories.items()
+            for product in category["products"]
         }
 
     @property
@@ -69,17 +71,23 @@ class Grammar:
         """
         lowered = text.lower()
         named = [product for product in self.products if re.search(rf"\b{product}\b", lowered)]
-        named = [one for one in named if not any(one in other for other in named if other != one)]
+        named = [
+            product
+            for product in named
+            if not any(product in other for other in named if other != product)
+        ]
         if len(named) != 1:
             return True if named else None
         rest = lowered.replace(named[0], " ")
         words = set(re.findall(r"\w+", rest))
-        found = [one["categories"] for one in self.aspects.values() if words & set(one["words"])]
-        for category, own in self.categories.items():
-            found += [[category] for how in own["how_to"] if how.lower() in rest]
-        if not found:
+        allowed = [
+            aspect["categories"] for aspect in self.aspects.values() if words & set(aspect["words"])
+        ]
+        for name, category in self.categories.items():
+            allowed += [[name] for how in category["how_to"] if how.lower() in rest]
+        if not allowed:
             return None
-        return any(self.category_of[named[0]] not in categories for categories in found)
+        return any(self.category_of[named[0]] not in categories for categories in allowed)
 
     def covers(self, text: str) -> bool:
         """Tell whether every sentence of a text is one that the grammar can write."""
@@ -104,12 +112,12 @@ class Grammar:
         return re.compile(rf"(?:(?:{greeted})\s+)?(?:{known})", re.IGNORECASE)
 
     def _pattern(self, frame: str) -> str:
-        made = []
+        patterns = []
         for literal, slot, _, _ in Formatter().parse(frame):
-            made.append(re.escape(literal))
+            patterns.append(re.escape(literal))
             if slot:
-                made.append(f"(?:{'|'.join(map(re.escape, self._all_fillers(slot.lower())))})")
-        return "".join(made)
+                patterns.append(f"(?:{'|'.join(map(re.escape, self._all_fillers(slot.lower())))})")
+        return "".join(patterns)
 
     def _all_fillers(self, slot: str) -> list[str]:
         if slot == "product":
@@ -117,9 +125,9 @@ class Grammar:
         if slot == "a_product":
             return list(map(_with_article, self.products))
         if slot == "how":
-            return [how for own in self.categories.values() for how in own["how_to"]]
+            return [how for category in self.categories.values() for how in category["how_to"]]
         if slot in CLAUSES:
-            return [text for own in self.aspects.values() for text in own[CLAUSES[slot]]]
+            return [text for aspect in self.aspects.values() for text in aspect[CLAUSES[slot]]]
         return list(self.slots[slot])
 
 
@@ -133,34 +141,36 @@ class _Writer:
         shared = {name: part for name, part in parts.items() if isinstance(part, list)}
         self._parts: dict[str, list[str]] = {**shared, **parts[label]}
         self._category = grammar.category_of[product]
-        own = [one for one in grammar.aspects.values() if self._category in one["categories"]]
-        self._aspects = draws.shuffled(own)
+        aspects = [
+            aspect for aspect in grammar.aspects.values() if self._category in aspect["categories"]
+        ]
+        self._aspects = draws.shuffled(aspects)
         self._used: set[str] = set()
 
     def text(self) -> str:
         frames = self._frames(self._draws.choice(self._plans))
         filled = [self._filled(frame) for frame in frames]
-        return " ".join(_begun(one, filled[:place]) for place, one in enumerate(filled))
+        return " ".join(_begun(sentence, filled[:place]) for place, sentence in enumerate(filled))
 
     def _frames(self, plan: Sequence[str]) -> list[str]:
         """Draw a frame for each part, so that the category has an aspect for each clause."""
         chosen: list[str] = []
-        left = len(self._aspects)
+        remaining = len(self._aspects)
         for place, part in enumerate(plan):
             later = sum(min(map(_clauses, self._parts[other])) for other in plan[place + 1 :])
-            fit = [one for one in self._parts[part] if _clauses(one) <= left - later]
-            chosen.append(self._draws.choice([one for one in fit if one not in chosen]))
-            left -= _clauses(chosen[-1])
+            fit = [frame for frame in self._parts[part] if _clauses(frame) <= remaining - later]
+            chosen.append(self._draws.choice([frame for frame in fit if frame not in chosen]))
+            remaining -= _clauses(chosen[-1])
         return chosen
 
     def _filled(self, frame: str) -> str:
-        made = []
+        pieces = []
         for literal, slot, _, _ in Formatter().parse(frame):
-            made.append(literal)
+            pieces.append(literal)
             if slot:
                 filler = self._filler(slot.lower())
-                made.append(filler[0].upper() + filler[1:] if slot[0].isupper() else filler)
-        return "".join(made)
+                pieces.append(filler[0].upper() + filler[1:] if slot[0].isupper() else filler)
+        return "".join(pieces)
 
     def _filler(self, slot: str) -> str:
         if slot == "product":
@@ -207,7 +217,7 @@ def _part_lists(parts: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def sentences(text: str) -> list[str]:
     """Split a text after full stops, question marks and exclamation marks."""
-    return [one for one in re.split(r"(?<=[.!?])\s+", text) if one]
+    return [sentence for sentence in re.split(r"(?<=[.!?])\s+", text) if sentence]
 
 
 @cache

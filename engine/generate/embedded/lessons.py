@@ -69,7 +69,7 @@ def _lesson(
     shown = [draws.choice(bank[other]) for other in task.labels]
     shown += [draws.choice(bank[draws.choice(list(task.labels))]) for _ in range(LARGEST_SHOTS)]
     config = GenerateConfig(strategy=strategy, shots=shots)
-    kind = strategy_class(strategy)(task, config, [one.shot for one in shown])
+    kind = strategy_class(strategy)(task, config, [example.shot for example in shown])
     asked = kind.ask(RowId(row.pool, label, row.index))
     product = _product(asked, shown, draws) or draws.choice(words.products)
     return Lesson(asked.text, words.write(task.name, label, product, draws))
@@ -82,7 +82,7 @@ def _product(asked: Asked, shown: list[Shown], draws: Draws) -> str | None:
     examples = asked.attributes.get("shots", [])
     if not examples or (len(examples) > 1 and draws.below(100) >= FOLLOWED * 100):
         return None
-    return next(one.product for one in shown if one.shot.id == examples[0])
+    return next(example.product for example in shown if example.shot.id == examples[0])
 
 
 def _weighted(shares: Mapping[str, float], draws: Draws) -> str:

@@ -99,8 +99,8 @@ def check_scope(folder: Path, task: Task, config: GenerateConfig) -> None:
         )
     if config.strategy == "topic" and isinstance(config.topics, WrittenTopics):
         raise ConfigError(f"{toy}no list of topics is among it, as generate.topics wants. {advice}")
-    given = config.topics if isinstance(config.topics, list) else task.topics or []
-    strange = sorted(set(given) - set(scope.topics))
+    topics = config.topics if isinstance(config.topics, list) else task.topics or []
+    strange = sorted(set(topics) - set(scope.topics))
     if config.strategy == "topic" and strange:
         raise ConfigError(
             f"{toy}the topics that `textmill tasks {next(iter(scope.tasks))}` lists; "

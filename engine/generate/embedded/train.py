@@ -116,13 +116,13 @@ def batches(
     """Yield lessons of like length together, at most ``BATCH_TOKENS`` with their padding."""
     while chunk := list(islice(taught, SORTED_TOGETHER)):
         encoded = sorted((_encode(tokenizer, lesson) for lesson in chunk), key=_length)
-        made: list[list[Encoded]] = [[]]
-        for one in encoded:
-            if (len(made[-1]) + 1) * _length(one) > BATCH_TOKENS:
-                made.append([])
-            made[-1].append(one)
-        for place in torch.randperm(len(made)).tolist():
-            yield made[place]
+        batched: list[list[Encoded]] = [[]]
+        for lesson in encoded:
+            if (len(batched[-1]) + 1) * _length(lesson) > BATCH_TOKENS:
+                batched.append([])
+            batched[-1].append(lesson)
+        for place in torch.randperm(len(batched)).tolist():
+            yield batched[place]
 
 
 def _encode(tokenizer: PreTrainedTokenizerFast, lesson: Lesson) -> Encoded:
@@ -133,8 +133,8 @@ def _encode(tokenizer: PreTrainedTokenizerFast, lesson: Lesson) -> Encoded:
     return Encoded([*prompt, *answer], len(prompt))
 
 
-def _length(one: Encoded) -> int:
-    return len(one.tokens)
+def _length(lesson: Encoded) -> int:
+    return len(lesson.tokens)
 
 
 def teach(model: LlamaForCausalLM, batched: Iterator[list[Encoded]], count: int) -> None:
@@ -173,10 +173,10 @@ def _loss(model: LlamaForCausalLM, batch: Sequence[Encoded]) -> torch.Tensor:
     tokens = torch.zeros(len(batch), longest, dtype=torch.long)
     answered = torch.zeros(len(batch), longest, dtype=torch.bool)
     mask = torch.zeros(len(batch), longest, dtype=torch.long)
-    for place, one in enumerate(batch):
-        tokens[place, : len(one.tokens)] = torch.tensor(one.tokens)
-        mask[place, : len(one.tokens)] = 1
-        answered[place, one.prompt : len(one.tokens)] = True
+    for place, lesson in enumerate(batch):
+        tokens[place, : len(lesson.tokens)] = torch.tensor(lesson.tokens)
+        mask[place, : len(lesson.tokens)] = 1
+        answered[place, lesson.prompt : len(lesson.tokens)] = True
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=tokens, attention_mask=mask).last_hidden_state
         # the head is half of the work, and only answers need it

@@ -164,25 +164,25 @@ class Endpoint:
     ) -> Refused | Failed | ConfigError:
         """Return what an HTTP status that is no success means."""
         status, body = error.status_code, error.body
-        told = body.get("message") if isinstance(body, dict) else None
-        said = self._clean(str(told or body or "nothing"))
-        where = f"The endpoint {self.url} answers HTTP {status}"
+        message = body.get("message") if isinstance(body, dict) else None
+        said = self._clean(str(message or body or "nothing"))
+        context = f"The endpoint {self.url} answers HTTP {status}"
         if status in (401, 403):  # what it says of the key is not repeated
-            return ConfigError(f"{where}. {self._key_advice()}")
+            return ConfigError(f"{context}. {self._key_advice()}")
         if status == 402 or error.code == "insufficient_quota":
-            return ConfigError(f"{where}: {said} Its account has nothing left; fill it up.")
+            return ConfigError(f"{context}: {said} Its account has nothing left; fill it up.")
         if status in ASK_AGAIN or status >= 500:
             return Failed(f"HTTP {status}: {said}", _asked_wait(error.response.headers))
         if status in OF_THE_ROW and not _names_a_setting(error, request):
             return Refused(f"the endpoint refuses it (HTTP {status}): {said}")
         if status in OF_THE_ROW:
             return ConfigError(
-                f"{where} to {self._clean(str(error.param))!r} of [generate]: {said}"
+                f"{context} to {self._clean(str(error.param))!r} of [generate]: {said}"
             )
         return ConfigError(
-            f"{where} when asked for generate.model {request['model']!r}: {said} Name a model that "
-            f"it serves, as {self.url}/models lists them, and write all of resources.endpoint: it "
-            "most often ends in /v1."
+            f"{context} when asked for generate.model {request['model']!r}: {said} Name a model "
+            f"that it serves, as {self.url}/models lists them, and write all of "
+            "resources.endpoint: it most often ends in /v1."
         )
 
     def _key_advice(self) -> str:

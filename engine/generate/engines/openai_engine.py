@@ -77,17 +77,19 @@ class OpenAIEngine:
         return Model(config.model, None, identity)
 
     def __init__(self, setup: Setup, *, clock: Clock | None = None) -> None:
-        where = setup.resources
-        replicas = where.replicas if isinstance(where.replicas, int) else max(where.replicas)
+        resources = setup.resources
+        replicas = (
+            resources.replicas if isinstance(resources.replicas, int) else max(resources.replicas)
+        )
         share = 1 / replicas  # the rates are those of all engines together
-        self._endpoint = Endpoint(where)
+        self._endpoint = Endpoint(resources)
         self._clock = clock or Clock()
-        requests, tokens = where.requests_per_minute, where.tokens_per_minute
+        requests, tokens = resources.requests_per_minute, resources.tokens_per_minute
         self._requests = Pace(requests and requests * share, self._clock)
         self._tokens = Pace(tokens and tokens * share, self._clock)
-        self._patience_s = where.patience_s
-        self._at_once = where.max_num_seqs
-        self._room = asyncio.Semaphore(where.max_num_seqs)
+        self._patience_s = resources.patience_s
+        self._at_once = resources.max_num_seqs
+        self._room = asyncio.Semaphore(resources.max_num_seqs)
         self._heard_at = -math.inf
         self._answered: dict[str, Any] | None = None  # the last request that was
         self._loop = asyncio.new_event_loop()
@@ -181,7 +183,7 @@ class OpenAIEngine:
     async def _pause(self, seconds: float, began: float, why: str) -> None:
         """Wait before a request is sent again; give up when none has been answered for too long."""
         until = self._clock.now() + seconds
-        while (left := until - self._clock.now()) > 0:
+        while (remaining := until - self._clock.now()) > 0:
             patience = max(began, self._heard_at) + self._patience_s - self._clock.now()
             if patience <= 0:
                 raise EngineLostError(
@@ -192,7 +194,7 @@ class OpenAIEngine:
                     "rows that are there are kept.",
                     is_for_good=True,  # another engine would ask the same endpoint
                 )
-            await self._clock.sleep(min(left, patience))
+            await self._clock.sleep(min(remaining, patience))
 
 
 def _next(ended: SimpleQueue[Future[Completion]], asked: set[Future[Completion]]) -> Completion:

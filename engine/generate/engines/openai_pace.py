@@ -33,8 +33,8 @@ class Pace:
     async def wait(self, units: float) -> None:
         """Return when a request of so many units may be sent; first come, first served."""
         async with self._turn:
-            while (left := self._free_at - self._clock.now()) > 0:
-                await self._clock.sleep(min(left, 1))  # a correction may bring it nearer
+            while (remaining := self._free_at - self._clock.now()) > 0:
+                await self._clock.sleep(min(remaining, 1))  # a correction may bring it nearer
             self._free_at = self._clock.now() + units * self._seconds
 
     def correct(self, units: float) -> None:

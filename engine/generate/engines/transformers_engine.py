@@ -69,9 +69,9 @@ class TransformersEngine:
 
         if setup.model is None:
             raise ValueError("this engine needs a model")
-        where = setup.resources
-        threads = math.ceil(where.engine_cpus)
-        device = "cuda" if where.engine_gpus != 0 and torch.cuda.is_available() else "cpu"
+        resources = setup.resources
+        threads = math.ceil(resources.engine_cpus)
+        device = "cuda" if resources.engine_gpus != 0 and torch.cuda.is_available() else "cpu"
         self._lm = CausalLM(setup.model, setup.config.engine_args, device, threads)
         self._at_once = setup.resources.max_num_seqs
 
@@ -96,7 +96,7 @@ class TransformersEngine:
         """Yield prompts of like length together, for little padding, within the model's context."""
         batch: list[_Asked] = []
         for asked in sorted(group, key=lambda asked: len(asked.tokens)):
-            longest = max([asked.limit, *(one.limit for one in batch)])
+            longest = max([asked.limit, *(other.limit for other in batch)])
             is_over = len(asked.tokens) + longest > self._lm.context
             if batch and (is_over or len(batch) == self._at_once):
                 yield batch

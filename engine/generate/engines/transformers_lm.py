@@ -58,10 +58,10 @@ class CausalLM:
     context: int
 
     def __init__(self, model: Model, args: Mapping[str, Any], device: str, threads: int) -> None:
-        given = {"dtype": "auto", **args}
-        self._template_args = given.pop("chat_template_kwargs", {})
+        load_args = {"dtype": "auto", **args}
+        self._template_args = load_args.pop("chat_template_kwargs", {})
         place, revision = model.place, model.revision or "main"
-        trust = bool(given.pop("trust_remote_code", False))  # None would ask at the terminal
+        trust = bool(load_args.pop("trust_remote_code", False))  # None would ask at the terminal
         torch.set_num_threads(threads)
         self._device = torch.device(device)
         try:
@@ -69,7 +69,7 @@ class CausalLM:
                 place, revision=revision, trust_remote_code=trust
             )
             self._model: Any = AutoModelForCausalLM.from_pretrained(
-                place, revision=revision, trust_remote_code=trust, **given
+                place, revision=revision, trust_remote_code=trust, **load_args
             )
         except (OSError, ValueError, TypeError, ImportError, RuntimeError, KeyError) as error:
             raise ModelError(
@@ -100,14 +100,17 @@ class CausalLM:
             seeds: What each answer's random numbers are drawn from.
             config: Temperature, top_p, top_k and stop texts.
         """
+        # padded on the left: all answers begin at the same place
         width = max(map(len, prompts))
         pads = [width - len(tokens) for tokens in prompts]
-        ids = [[self._ends[0]] * pad + list(own) for pad, own in zip(pads, prompts, strict=True)]
+        ids = [
+            [self._ends[0]] * pad + list(tokens) for pad, tokens in zip(pads, prompts, strict=True)
+        ]
         mask = [[0] * pad + [1] * (width - pad) for pad in pads]
         stopped = _Stopped(width, limits, config.stop, self._raw_text)
         drawn = _Drawn(config, seeds, max(limits), self._ends, self._device)
         with torch.inference_mode():
-            made = self._model.generate(
+            sequences = self._model.generate(
                 input_ids=torch.tensor(ids, device=self._device),
                 attention_mask=torch.tensor(mask, device=self._device),
                 generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
@@ -119,7 +122,7 @@ class CausalLM:
                 logits_processor=LogitsProcessorList([drawn]),
                 stopping_criteria=StoppingCriteriaList([stopped]),
             )
-        rows = zip(made[:, width:].tolist(), stopped.counts, drawn.logprobs(), strict=True)
+        rows = zip(sequences[:, width:].tolist(), stopped.counts, drawn.logprobs(), strict=True)
         answers = [self._cut(*row, config.stop) for row in rows]
         return [
             None if is_broken else answer
@@ -137,7 +140,7 @@ class CausalLM:
         end = next((place for place, token in enumerate(upto) if token in self._ends), None)
         count = len(upto) if end is None else end + 1
         text = self._raw_text(upto[:count])
-        met = [text.find(one) for one in stop if one in text]
+        met = [text.find(stop_text) for stop_text in stop if stop_text in text]
         text = text[: min(met)] if met else text
         for special in self._tokenizer.all_special_tokens:
             text = text.replace(special, "")
@@ -222,7 +225,8 @@ class _Stopped(StoppingCriteria):
         text_of: Callable[[list[int]], str],
     ) -> None:
         self._width, self._limits, self._stop, self._text_of = width, limits, stop, text_of
-        self._tail = max((len(one.encode()) for one in stop), default=0) + 4  # a byte to a token
+        longest_stop = max((len(stop_text.encode()) for stop_text in stop), default=0)
+        self._tail = longest_stop + 4  # a byte to a token
         self.counts: list[int | None] = [None] * len(limits)
 
     def __call__(
@@ -245,7 +249,7 @@ class _Stopped(StoppingCriteria):
         if not self._stop:
             return False
         text = self._text_of(tails[row])
-        return any(one in text for one in self._stop)
+        return any(stop_text in text for stop_text in self._stop)
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - classes of the library's choosing
@@ -253,12 +257,12 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - clas
 
     Chat models are published with either one wrong: the other ends their answers.
     """
-    own = model.generation_config.eos_token_id
-    ends = own if isinstance(own, list) else [own]
-    found = sorted({int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None})
-    if not found:
+    model_ends = model.generation_config.eos_token_id
+    ends = model_ends if isinstance(model_ends, list) else [model_ends]
+    end_ids = sorted({int(end) for end in [*ends, tokenizer.eos_token_id] if end is not None})
+    if not end_ids:
         raise ModelError("neither generate.model nor its tokenizer has a token that ends a text.")
-    return found
+    return end_ids
 
 
 def _context(model: Any, tokenizer: Any) -> int:  # noqa: ANN401 - as above

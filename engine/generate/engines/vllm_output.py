@@ -28,8 +28,8 @@ class Transcript:
         try:
             yield
         finally:
-            for own, copy in zip((1, 2), kept, strict=True):
-                os.dup2(copy, own)
+            for descriptor, copy in zip((1, 2), kept, strict=True):
+                os.dup2(copy, descriptor)
                 os.close(copy)
 
     @property
@@ -40,9 +40,9 @@ class Transcript:
 
     def last_error(self) -> str:
         """Return the last error that it tells of, without those that only pass another on."""
-        found = [
+        errors = [
             f"{match[1]}: {match[2].strip()}"
             for match in _ERROR.finditer(self.text)
             if not _ONLY_TELLS_OF_ANOTHER.match(match[2])
         ]
-        return found[-1].rstrip(".") if found else ""
+        return errors[-1].rstrip(".") if errors else ""

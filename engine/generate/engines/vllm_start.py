@@ -111,35 +111,36 @@ def arguments(setup: Setup, args: Mapping[str, Any]) -> dict[str, Any]:
 
     if setup.model is None:
         raise ValueError("this engine needs a model")
-    where = setup.resources
-    given: dict[str, Any] = {
+    resources = setup.resources
+    engine_args: dict[str, Any] = {
         "model": setup.model.place,
         "tokenizer_revision": setup.model.revision,
         "revision": setup.model.revision,
-        "max_num_seqs": where.max_num_seqs,
-        "tensor_parallel_size": where.tensor_parallel,
-        "pipeline_parallel_size": where.pipeline_parallel,
+        "max_num_seqs": resources.max_num_seqs,
+        "tensor_parallel_size": resources.tensor_parallel,
+        "pipeline_parallel_size": resources.pipeline_parallel,
         "generation_config": "vllm",  # not the model's own: it would fill in what no recipe says
     }
-    if where.memory_share is not None:
-        given["gpu_memory_utilization"] = where.memory_share
-    if _is_split(where):
-        given["distributed_executor_backend"] = "mp"  # all on the actor's node, in its charge
+    if resources.memory_share is not None:
+        engine_args["gpu_memory_utilization"] = resources.memory_share
+    if _is_split(resources):
+        engine_args["distributed_executor_backend"] = "mp"  # all on the actor's node, in its charge
     if current_platform.is_cpu():
         if os.environ.get("VLLM_ENABLE_V1_MULTIPROCESSING") == "0":
-            given["distributed_executor_backend"] = "uni"
-        given["enforce_eager"] = True  # compiling for a CPU takes minutes
+            engine_args["distributed_executor_backend"] = "uni"
+        engine_args["enforce_eager"] = True  # compiling for a CPU takes minutes
         # a prompt cut in two, with a seed, ends vLLM 0.29's engine: CPU generators cannot step back
-        given["enable_chunked_prefill"] = False
-        given["block_size"] = 32  # its default of 128 is longer than most prefixes that are shared
-        if where.memory_share is None and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
-            given["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
+        engine_args["enable_chunked_prefill"] = False
+        # its default of 128 is longer than most prefixes that are shared
+        engine_args["block_size"] = 32
+        if resources.memory_share is None and "VLLM_CPU_KVCACHE_SPACE" not in os.environ:
+            engine_args["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
     if setup.adapters:
         ranks = [_rank(adapter) for adapter in setup.adapters]
         # vLLM 0.29 on a CPU gives rows without an adapter the last slot's: it is left empty
         slots = len(ranks) + current_platform.is_cpu()
-        given |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": max(ranks)}
-    return {**given, **args}
+        engine_args |= {"enable_lora": True, "max_loras": slots, "max_lora_rank": max(ranks)}
+    return {**engine_args, **args}
 
 
 def _rank(adapter: Model) -> int:

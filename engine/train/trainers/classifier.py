@@ -70,7 +70,7 @@ def _load(model: Model, labels: int) -> _Loaded:
     if classifier.config.pad_token_id is None:  # such as GPT-2: its head reads the wrong place
         tokenizer = load_tokenizer(model)
         ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
-        classifier.config.pad_token_id = next(one for one in ids if one is not None)
+        classifier.config.pad_token_id = next(number for number in ids if number is not None)
     replaced = {name for name, *_ in lacks["mismatched_keys"]}
     return _Loaded(classifier, sorted({*lacks["missing_keys"], *replaced}))
 
@@ -82,12 +82,12 @@ def _draw(classifier: PreTrainedModel, fresh: Sequence[str], seed: int) -> None:
     parameters = dict(classifier.named_parameters())
     with torch.no_grad():
         for name in fresh:
-            if (own := parameters.get(name)) is None:  # a buffer
+            if (parameter := parameters.get(name)) is None:  # a buffer
                 continue
-            if own.ndim > 1:
-                own.normal_(0.0, width, generator=generator)
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, width, generator=generator)
             else:
-                own.fill_(0.0 if name.endswith("bias") else 1.0)
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 def _adapted(classifier: PreTrainedModel, fresh: Sequence[str], config: TrainConfig) -> Any:  # noqa: ANN401 - PEFT's

@@ -39,12 +39,12 @@ class FastDropout(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401 - what that returns
         """Replace the two functions where they drop anything on a CPU."""
-        given = kwargs or {}
+        keywords = kwargs or {}
         if func is nn.functional.dropout:
-            return self._dropout(*args, **given)
+            return self._dropout(*args, **keywords)
         if func is nn.functional.scaled_dot_product_attention:
-            return self._attention(*args, **given)
-        return func(*args, **given)
+            return self._attention(*args, **keywords)
+        return func(*args, **keywords)
 
     def _dropout(
         self, values: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False

@@ -39,7 +39,7 @@ class Encoded:
     @property
     def size(self) -> int:
         """Bytes in memory, about."""
-        return sum(own.nbytes for own in self.inputs.values())
+        return sum(tokens.nbytes for tokens in self.inputs.values())
 
 
 def load_tokenizer(model: Model) -> PreTrainedTokenizerBase:
@@ -99,8 +99,8 @@ def collate(rows: Encoded, places: Sequence[int], device: torch.device) -> dict[
         Tensors of shape (rows, longest) by name.
     """
     longest = rows.lengths[places].max()
-    batch: dict[str, Any] = {name: own[places, :longest] for name, own in rows.inputs.items()}
-    return {name: torch.from_numpy(own).long().to(device) for name, own in batch.items()}
+    batch: dict[str, Any] = {name: tokens[places, :longest] for name, tokens in rows.inputs.items()}
+    return {name: torch.from_numpy(tokens).long().to(device) for name, tokens in batch.items()}
 
 
 def batches(rows: Encoded, size: int, repeat: int) -> Iterator[list[int]]:
@@ -117,10 +117,12 @@ def batches(rows: Encoded, size: int, repeat: int) -> Iterator[list[int]]:
     generator = np.random.RandomState(Draws("batches", str(repeat)).seed())
     while True:
         order = generator.permutation(len(rows))
-        made: list[list[int]] = []
+        batched: list[list[int]] = []
         for start in range(0, len(rows), BUCKET * size):
             bucket = order[start : start + BUCKET * size]
             bucket = bucket[np.argsort(rows.lengths[bucket], kind="stable")]
-            made += [bucket[first : first + size].tolist() for first in range(0, len(bucket), size)]
-        for place in generator.permutation(len(made)):
-            yield made[place]
+            batched += [
+                bucket[first : first + size].tolist() for first in range(0, len(bucket), size)
+            ]
+        for place in generator.permutation(len(batched)):
+            yield batched[place]

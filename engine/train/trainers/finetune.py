@@ -1,6 +1,6 @@
 """The trainer ``finetune``: an encoder under a new classification head, all weights or LoRA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +15,7 @@ from engine.store.store import Store
 from engine.study.config import TrainConfig
 from engine.tasks.task import Split
 from engine.train.trainer import Hardware, RowSet, Trained
+from engine.train.trainers.spec import ClassifierSpec
 from engine.train.trainers.weights import row_weights
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Finetune:
         self._classifiers = Classifiers()
         self._tokenizers: dict[str, Any] = {}
         self._encoded: LRUCache[tuple[str, ...], Encoded] = LRUCache(
-            KEPT_BYTES, lambda own: min(own.size, KEPT_BYTES)
+            KEPT_BYTES, lambda rows: min(rows.size, KEPT_BYTES)
         )
 
     def train(
@@ -53,33 +54,22 @@ class Finetune:
             NoMemoryError: Memory does not suffice.
             RunFailedError: The loss is no longer a number.
         """
-        return self.fit(
-            rows, scored, run.model, run.mix.labels, run.config, run.precision, run.repeat, how
-        )
+        spec = ClassifierSpec(run.model, run.mix.labels, run.config, run.precision, run.repeat)
+        return self.fit(rows, scored, spec, how)
 
-    def fit(  # noqa: PLR0913 - a classifier is made of these
-        self,
-        rows: RowSet,
-        scored: Mapping[Split, RowSet],
-        model: Model,
-        labels: Sequence[str],
-        config: TrainConfig,
-        precision: str,
-        repeat: int,
-        how: Hardware,
+    def fit(
+        self, rows: RowSet, scored: Mapping[Split, RowSet], spec: ClassifierSpec, how: Hardware
     ) -> Trained:
         """Fine-tune a classifier that belongs to no run; arguments and errors as of ``train``."""
         from engine.train.trainers.loop import train
 
-        def encoded(own: RowSet) -> "Encoded":
-            return self._encode(own, model, labels, config.max_length)
-
-        weights = row_weights(rows.examples, rows.synthetic, labels, config)
-        known = replace(encoded(rows), weights=np.array(weights, np.float32))
-        unknown = {split: encoded(own) for split, own in scored.items()}
-        classifier = self._classifiers.new(model, labels, config, repeat)
+        config = spec.config
+        weights = row_weights(rows.examples, rows.synthetic, spec.labels, config)
+        known = replace(self._encode(rows, spec), weights=np.array(weights, np.float32))
+        unknown = {split: self._encode(part, spec) for split, part in scored.items()}
+        classifier = self._classifiers.new(spec.model, spec.labels, config, spec.repeat)
         try:
-            done = train(classifier, known, unknown, config, precision, repeat, how)
+            done = train(classifier, known, unknown, spec, how)
         except RuntimeError as error:
             if any(words in str(error).lower() for words in NO_MEMORY):
                 raise NoMemoryError(f"memory did not suffice: {error}") from None
@@ -88,16 +78,15 @@ class Finetune:
         def save(folder: Path) -> None:
             whole = classifier.merge_and_unload() if config.lora_rank else classifier
             whole.to("cpu").save_pretrained(folder)
-            self._tokenizer(model).save_pretrained(folder)
+            self._tokenizer(spec.model).save_pretrained(folder)
 
         return replace(done, save=save)
 
-    def _encode(
-        self, rows: RowSet, model: Model, labels: Sequence[str], max_length: int
-    ) -> "Encoded":
+    def _encode(self, rows: RowSet, spec: ClassifierSpec) -> "Encoded":
         from engine.train.trainers.classifier import longest_input
         from engine.train.trainers.encoding import encode
 
+        model, labels, max_length = spec.model, spec.labels, spec.config.max_length
         key = (rows.content, *labels, model.place, str(model.revision), str(max_length))
         if key not in self._encoded:
             plain = self._classifiers.plain(model, labels)

@@ -55,8 +55,8 @@ class Head:
         classifier = fit(known, labels, run.config.inverse_regularisation)
         fitted = time.monotonic()
         predictions = {
-            split: classifier.predict(own).tolist()
-            for split, own in zip(scored, unknown, strict=True)
+            split: classifier.predict(vectors).tolist()
+            for split, vectors in zip(scored, unknown, strict=True)
         }
         return Trained(
             predictions=predictions,
@@ -70,8 +70,10 @@ class Head:
         key = (run.model.place, run.model.revision, run.config.max_length)
         if key not in self._embeddings:
             self._embeddings[key] = Embeddings(self._store, run.model, run.config.max_length)
-        whole = features(self._embeddings[key], [row for own in sets for row in own.examples])
-        return np.split(whole, list(accumulate(len(own.examples) for own in sets))[:-1])
+        whole = features(
+            self._embeddings[key], [example for rows in sets for example in rows.examples]
+        )
+        return np.split(whole, list(accumulate(len(rows.examples) for rows in sets))[:-1])
 
 
 def features(embeddings: Embeddings, examples: Sequence[Example]) -> NDArray[np.float64]:

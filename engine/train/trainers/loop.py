@@ -17,64 +17,64 @@ from engine.tasks.task import Split
 from engine.train.trainer import Hardware, Trained
 from engine.train.trainers.dropout import FastDropout
 from engine.train.trainers.encoding import Encoded, batches, collate
+from engine.train.trainers.spec import ClassifierSpec
 from engine.train.world import World
 
 SCORED_AT_ONCE = 64  # rows per batch when predicting
 REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def train(  # noqa: PLR0913 - a run is made of these
+def train(
     classifier: Any,  # noqa: ANN401 - a model of transformers, or PEFT's around it
     rows: Encoded,
     scored: Mapping[Split, Encoded],
-    config: TrainConfig,
-    precision: str,
-    repeat: int,
+    spec: ClassifierSpec,
     how: Hardware,
 ) -> Trained:
     """Fine-tune a classifier and predict the scored splits.
 
-    Batches follow from ``repeat`` alone, so that conditions are compared under the same draws.
+    Batches follow from ``spec.repeat`` alone, so that conditions are compared under the same draws.
 
     Args:
         classifier: What to train; it is altered.
         rows: The training set.
         scored: The splits to predict; "validation" also tells when to stop, if the recipe says so.
-        config: The recipe.
-        precision: "float32", "bfloat16" or "float16": of the forward pass; weights are float32.
-        repeat: Number of the training, from 0.
+        spec: What it is made of, besides rows.
         how: Where, and how much at a time.
 
     Raises:
         RunFailedError: The loss is no longer a number.
     """
-    device = torch.device(how.device)
+    config, device = spec.config, torch.device(how.device)
     classifier.to(device)
+    # compiled or not, it trains the weights of ``classifier``, which ``_Best`` keeps and puts back
     runs: Any = torch.compile(classifier, dynamic=True) if how.is_compiled else classifier
     if how.world.rank:  # else the workers' dropout would be one and the same
         torch.manual_seed(torch.initial_seed() + how.world.rank)
     dropout = _dropout(device, how)
     started = time.monotonic()
-    fitting = _Fitting(runs, rows, config, precision, repeat, how)
+    fitting = _Fitting(runs, rows, spec, how)
     best = _Best(classifier, config)
     for step in range(1, config.steps + 1):
         with dropout:
             fitting.step(step)
         if best.is_due(step):
-            with _scoring(runs, device, precision):
+            with _scoring(runs, device, spec.precision):
                 loss, _ = _score(runs, scored["validation"], device, how.world)
             if best.is_enough(step, loss):
                 break
     best.take_back()
     trained = time.monotonic()
-    with _scoring(runs, device, precision):
-        found = {split: _score(runs, own, device, how.world) for split, own in scored.items()}
-    for split, (loss, _) in found.items():
+    with _scoring(runs, device, spec.precision):
+        scores = {
+            split: _score(runs, encoded, device, how.world) for split, encoded in scored.items()
+        }
+    for split, (loss, _) in scores.items():
         if not math.isfinite(loss):  # the last step's update is seen here alone
             raise RunFailedError(f"the loss on {split} was {loss} at the end")
     losses = fitting.losses
     return Trained(
-        predictions={split: predicted.tolist() for split, (_, predicted) in found.items()},
+        predictions={split: predicted.tolist() for split, (_, predicted) in scores.items()},
         seconds=trained - started,
         score_seconds=time.monotonic() - trained,
         steps=len(losses),
@@ -86,26 +86,27 @@ def train(  # noqa: PLR0913 - a run is made of these
 class _Fitting:
     """Takes optimiser steps; the training state of a run."""
 
-    def __init__(  # noqa: PLR0913 - as above
+    def __init__(
         self,
         classifier: Any,  # noqa: ANN401 - as above
         rows: Encoded,
-        config: TrainConfig,
-        precision: str,
-        repeat: int,
+        spec: ClassifierSpec,
         how: Hardware,
     ) -> None:
+        config = spec.config
         self._classifier, self._rows, self._config, self._how = classifier, rows, config, how
-        self._device, self._precision = torch.device(how.device), precision
-        self._parameters = [own for own in classifier.parameters() if own.requires_grad]
+        self._device, self._precision = torch.device(how.device), spec.precision
+        self._parameters = [
+            parameter for parameter in classifier.parameters() if parameter.requires_grad
+        ]
         decayed = _decayed(self._parameters, config.weight_decay)
         self._optimiser = torch.optim.AdamW(decayed, config.learning_rate, fused=True)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimiser, lambda step: _rate(step, config)
         )
         # float16 alone loses small gradients without a scale
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=precision == "float16")
-        self._batches = batches(rows, config.batch_size, repeat)
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=spec.precision == "float16")
+        self._batches = batches(rows, config.batch_size, spec.repeat)
         self.losses: list[float] = []
 
     def step(self, number: int) -> None:
@@ -149,10 +150,10 @@ class _Fitting:
     def _gradients(self) -> Iterator[torch.Tensor]:
         """Yield the gradients of all parameters, as all workers must have them."""
         if self._how.world.size > 1:
-            for own in self._parameters:
-                if own.grad is None:  # a part without rows
-                    own.grad = torch.zeros_like(own)
-                yield own.grad
+            for parameter in self._parameters:
+                if parameter.grad is None:  # a part without rows
+                    parameter.grad = torch.zeros_like(parameter)
+                yield parameter.grad
 
 
 class _Best:
@@ -172,7 +173,7 @@ class _Best:
         """Hear the loss on validation; say whether training is to end."""
         if loss < self._loss:
             self._loss, self._in_vain, self.step = loss, 0, step
-            self._kept = {name: own.clone() for name, own in self._trained()}
+            self._kept = {name: tensor.clone() for name, tensor in self._trained()}
             return False
         self._in_vain += 1
         return self._config.patience is not None and self._in_vain >= self._config.patience
@@ -180,12 +181,12 @@ class _Best:
     def take_back(self) -> None:
         """Put the best weights back."""
         with torch.no_grad():
-            for name, own in self._trained() if self._kept else ():
-                own.copy_(self._kept[name])
+            for name, tensor in self._trained() if self._kept else ():
+                tensor.copy_(self._kept[name])
 
     def _trained(self) -> Iterator[tuple[str, torch.Tensor]]:
         named = self._classifier.named_parameters()
-        yield from ((name, own.data) for name, own in named if own.requires_grad)
+        yield from ((name, parameter.data) for name, parameter in named if parameter.requires_grad)
         yield from self._classifier.named_buffers()
 
 
@@ -213,10 +214,10 @@ def _scoring(classifier: nn.Module, device: torch.device, precision: str) -> Ite
 
 def _decayed(parameters: Iterable[nn.Parameter], decay: float) -> list[dict[str, Any]]:
     """Split the parameters: matrices decay, biases and norms do not."""
-    own = list(parameters)
+    trained = list(parameters)
     return [
-        {"params": [one for one in own if one.ndim > 1], "weight_decay": decay},
-        {"params": [one for one in own if one.ndim <= 1], "weight_decay": 0.0},
+        {"params": [tensor for tensor in trained if tensor.ndim > 1], "weight_decay": decay},
+        {"params": [tensor for tensor in trained if tensor.ndim <= 1], "weight_decay": 0.0},
     ]
 
 
@@ -253,4 +254,4 @@ def _score(
         total += nn.functional.cross_entropy(logits, wanted, reduction="sum")
         predicted[places] = logits.argmax(-1).cpu().numpy()
     sums = world.gather((total.item(), predicted))
-    return sum(one for one, _ in sums) / len(rows), np.sum([own for _, own in sums], axis=0)
+    return sum(loss for loss, _ in sums) / len(rows), np.sum([labels for _, labels in sums], axis=0)

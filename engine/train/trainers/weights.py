@@ -24,13 +24,16 @@ def row_weights(
     Returns:
         Weights above 0, one for each row.
     """
-    given = config.class_weights
-    if given == "none":
-        own = dict.fromkeys(labels, 1.0)
-    elif given == "balanced":
+    class_weights = config.class_weights
+    if class_weights == "none":
+        label_weights = dict.fromkeys(labels, 1.0)
+    elif class_weights == "balanced":
         counts = Counter(example.label for example in examples)
-        own = {label: len(examples) / (len(counts) * counts[label]) for label in counts}
+        label_weights = {label: len(examples) / (len(counts) * counts[label]) for label in counts}
     else:
-        own = {label: given.get(label, 1.0) for label in labels}
+        label_weights = {label: class_weights.get(label, 1.0) for label in labels}
     of_kind = [config.synthetic_weight] * synthetic + [1.0] * (len(examples) - synthetic)
-    return [own[one.label] * weight for one, weight in zip(examples, of_kind, strict=True)]
+    return [
+        label_weights[example.label] * weight
+        for example, weight in zip(examples, of_kind, strict=True)
+    ]

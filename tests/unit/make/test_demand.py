@@ -39,7 +39,7 @@ class Filled:
             )
             notes = {"rows": want.rows, "tokens": 0, "seconds": 0.0}
             self.store.commit(f"{want.pool.folder}/{want.segment.name}", seal_table(table, notes))
-            self.demand.made(SegmentRef(want.pool.fingerprint, want.segment))
+            self.demand.arrived(SegmentRef(want.pool.fingerprint, want.segment))
 
     def row(self, slot, index, is_refused):
         text = REFUSED if is_refused(index) else f"a sentence of its own about visit {index}"

@@ -166,7 +166,7 @@ def test_a_demand_is_not_settled_before_its_baselines_are_there_or_given_up(toy,
     first, *others = demand.wants()
     assert demand.open_pools == plan.baselines
     answer(store, [first], lambda index: "good")
-    demand.made(SegmentRef(first.pool.fingerprint, first.segment))
+    demand.arrived(SegmentRef(first.pool.fingerprint, first.segment))
     assert not demand.is_settled
     assert demand.awaited_rows == 50 - 16
     demand.withdrawn(others)

@@ -12,7 +12,7 @@ from engine.study.resources import Resources
 from engine.train.fleet import Fleet
 from engine.train.placement import Group, layout, share_of_one
 from engine.train.probe import that_fit
-from engine.train.queue import Assignment, Finished, Outcome, RunQueue, Worker
+from engine.train.queue import Assignment, Finished, NoRun, Outcome, RunQueue, Worker
 from engine.train.run_worker import RunWorker
 from engine.train.trainer import Hardware
 
@@ -74,9 +74,9 @@ def test_the_longest_runs_go_first_whenever_they_were_asked_for():
     queue.want([short, long])
     queue.want([longest])
     assert [queue.take(worker).run for worker in (A, B, C)] == [longest, long, short]
-    assert queue.take(A, DONE) == "wait"  # more may be asked for
+    assert queue.take(A, DONE) == NoRun.WAIT  # more may be asked for
     queue.close()
-    assert [queue.take(A), queue.take(B, DONE), queue.take(C, DONE)] == ["end"] * 3
+    assert [queue.take(A), queue.take(B, DONE), queue.take(C, DONE)] == [NoRun.END] * 3
     assert [one.run for one in queue.news()] == [longest, long, short]
 
 
@@ -87,9 +87,9 @@ def test_a_run_that_kills_its_worker_is_blamed_alone_and_other_groups_go_on():
     for worker in (A, B):  # their group died and starts anew
         queue.join(worker)
     assert [queue.take(A).run, queue.take(B).run] == others[2:]
-    assert queue.take(A, DONE) == "wait"  # a suspect has nothing beside it in its group
+    assert queue.take(A, DONE) == NoRun.WAIT  # a suspect has nothing beside it in its group
     assert queue.take(B, DONE) == given(poison)
-    assert queue.take(A) == "wait"
+    assert queue.take(A) == NoRun.WAIT
     assert queue.take(C, DONE) == given(others[0])  # another group may try another
     for again in (given(poison), Assignment(poison, 2, has_less=True)):
         for worker in (A, B):
@@ -97,7 +97,7 @@ def test_a_run_that_kills_its_worker_is_blamed_alone_and_other_groups_go_on():
         assert queue.take(A) == again
     for worker in (A, B):
         queue.join(worker)
-    assert [queue.take(A), queue.take(C, DONE)] == ["end", "end"]
+    assert [queue.take(A), queue.take(C, DONE)] == [NoRun.END, NoRun.END]
     news = {one.run.name: one.failure for one in queue.news()}
     assert "died again and again" in news.pop("0")
     assert news == dict.fromkeys("1234")
@@ -113,7 +113,7 @@ def test_a_run_is_not_blamed_for_one_death_beside_others_and_one_alone():
     assert queue.take(A) == given(run)
     queue.join(A)
     assert [queue.take(A), queue.take(A, DONE)] == [given(other), given(run)]  # as it was
-    assert queue.take(A, DONE) == "end"
+    assert queue.take(A, DONE) == NoRun.END
     assert [one.failure for one in queue.news()] == [None, None]
 
 
@@ -122,7 +122,7 @@ def test_what_a_group_was_at_that_is_no_more_is_done_by_another():
     queue = closed(run, other)
     queue.take(A)
     queue.release(A.group)
-    assert queue.take(B) == "end"  # a process that outlives its group for a moment
+    assert queue.take(B) == NoRun.END  # a process that outlives its group for a moment
     assert [queue.take(C), queue.take(C, DONE)] == [given(other), given(run)]
 
 
@@ -139,7 +139,7 @@ def test_a_run_for_which_memory_does_not_suffice_is_tried_once_more_with_less_at
     queue.close()
     assert queue.take(A) == Assignment(run, usual)
     assert queue.take(A, NO_MEMORY) == Assignment(run, less, has_less=True)
-    assert queue.take(A, NO_MEMORY) == "end"
+    assert queue.take(A, NO_MEMORY) == NoRun.END
     assert queue.news() == [Finished(run, 0.0, "no memory")]
 
 
@@ -148,7 +148,7 @@ def test_a_run_that_cannot_have_less_is_not_tried_again():
     queue = RunQueue(1)
     queue.want([run])
     queue.take(A)
-    assert queue.take(A, NO_MEMORY) == "wait"
+    assert queue.take(A, NO_MEMORY) == NoRun.WAIT
     assert queue.news() == [Finished(run, 0.0, "no memory")]
 
 
@@ -166,7 +166,7 @@ def test_what_is_dropped_is_not_handed_out():
     queue.want([Named("run"), Named("other")])
     queue.take(A)
     queue.drop()
-    assert queue.take(A, DONE) == "end"
+    assert queue.take(A, DONE) == NoRun.END
 
 
 def groups(monkeypatch, nodes, probe=lambda: 1, **resources):

@@ -21,6 +21,7 @@ from engine.study.config import PACKAGED_ENCODER, TrainConfig
 from engine.train.trainer import Hardware, RowSet
 from engine.train.trainers.classifier import longest_input
 from engine.train.trainers.finetune import Finetune
+from engine.train.trainers.spec import ClassifierSpec
 from engine.train.trainers.weights import row_weights
 
 LABELS = ["bad", "good"]
@@ -44,7 +45,8 @@ def fit(  # noqa: PLR0913
     test = RowSet("test", scored or examples(10))
     own = {"test": test, "validation": RowSet("validation", test.examples)}
     known = rows if isinstance(rows, RowSet) else RowSet("rows", rows)
-    return Finetune().fit(known, own, model, LABELS, config, precision, repeat, how or Hardware())
+    spec = ClassifierSpec(model, LABELS, config, precision, repeat)
+    return Finetune().fit(known, own, spec, how or Hardware())
 
 
 def test_a_classifier_learns_what_tells_labels_apart(tiny_model):
@@ -69,10 +71,8 @@ def test_a_warm_worker_trains_as_a_fresh_one_does(tiny_model):
     rows, config = RowSet("rows", examples(20)), TrainConfig(steps=5, batch_size=8)
     model = resolve_model(str(tiny_model), "main", "train.model")
     warm, scored = Finetune(), {"test": RowSet("test", examples(4))}
-    losses = [
-        one.fit(rows, scored, model, LABELS, config, "float32", 1, Hardware()).last_loss
-        for one in (warm, warm, Finetune())
-    ]
+    spec = ClassifierSpec(model, LABELS, config, "float32", 1)
+    losses = [one.fit(rows, scored, spec, Hardware()).last_loss for one in (warm, warm, Finetune())]
     assert len(set(losses)) == 1
 
 
@@ -200,8 +200,8 @@ def test_a_label_without_training_rows_is_never_said(tiny_model):
     config = TrainConfig(steps=60, batch_size=8, learning_rate=2e-3, class_weights="balanced")
     model = resolve_model(str(tiny_model), "main", "train.model")
     rows, scored = RowSet("rows", examples(20)), {"test": RowSet("test", examples(10))}
-    labels = ["never", *LABELS]
-    done = Finetune().fit(rows, scored, model, labels, config, "float32", 0, Hardware())
+    spec = ClassifierSpec(model, ["never", *LABELS], config, "float32", 0)
+    done = Finetune().fit(rows, scored, spec, Hardware())
     assert done.predictions["test"] == [1, 2] * 10
 
 
