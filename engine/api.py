@@ -41,10 +41,10 @@ from engine.errors import (
     UnwritableError,
 )
 from engine.generate.engine import Completion, Prompt, Setup, TextEngine
+from engine.make.progress import Progress, Watch
 from engine.models import Model, resolve_adapter, resolve_file, resolve_model
 from engine.plan.plan import Plan
 from engine.plan.plan import make_plan as _make_plan
-from engine.progress import Progress, Watch
 from engine.prompts.phrases import answer_form, examples, listed, request
 from engine.prompts.strategy import Asked, Shot, Strategy
 from engine.schema import Draws, RowId

@@ -17,12 +17,12 @@ from engine.findings.gather import gather
 from engine.make.fill import fill_views
 from engine.make.make import make, prepare
 from engine.make.mend import mend, mending
+from engine.make.progress import Progress, Watch
 from engine.make.references import write_references
 from engine.make.training import Training
 from engine.make.work import RayOnDemand, Work
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan
-from engine.progress import Progress, Watch
 from engine.report.write import write_report
 from engine.status.files import damaged_files, files_of
 from engine.status.spent import taken

@@ -1,11 +1,14 @@
 """Names to objects: a table of ``"name": "module:Attribute"`` per kind of plug-in."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from engine.errors import PluginError
+
+Plugin = TypeVar("Plugin")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -32,28 +35,39 @@ def target(kind: str, table: Mapping[str, str], name: str) -> str:
     )
 
 
-def load(
-    kind: str,
-    table: Mapping[str, str],
-    name: str,
-    *,
-    needs: Iterable[str],
-    fields: Collection[str],
-) -> Any:  # noqa: ANN401 - the one place
-    """Import and return the object that ``name`` stands for.
+@dataclass(frozen=True)
+class PluginKind(Generic[Plugin]):
+    """One kind of plug-in.
 
-    Args:
-        kind: What it is, for messages.
+    Attributes:
+        title: What it is, for messages.
         table: The known names.
-        name: One of them, or "package.module:Name".
-        needs: The attributes that it must have, ``reads`` among them.
+        needs: The attributes that a plug-in must have, ``reads`` among them.
         fields: The fields that there are to read.
-
-    Raises:
-        PluginError: There is no such name, module or attribute, it is not of this kind, or it
-            reads what is no field.
     """
-    module, _, attribute = target(kind, table, name).partition(":")
+
+    title: str
+    table: Mapping[str, str]
+    needs: Collection[str]
+    fields: Collection[str]
+
+    def load(self, name: str) -> type[Plugin]:
+        """Import and return the class that a name stands for.
+
+        Args:
+            name: A known one, or "package.module:Name".
+
+        Raises:
+            PluginError: There is no such name, module or attribute, it is not of this kind, or it
+                reads what is no field.
+        """
+        plugin: type[Plugin] = _loaded(self, name)
+        return plugin
+
+
+def _loaded(plugins: PluginKind[Any], name: str) -> Any:  # noqa: ANN401 - the one place
+    kind, needs, fields = plugins.title, plugins.needs, plugins.fields
+    module, _, attribute = target(kind, plugins.table, name).partition(":")
     if not module or not attribute or module.startswith("."):
         raise PluginError(f"The {kind} {name!r} is not of the form 'package.module:Name'.")
     try:

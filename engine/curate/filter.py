@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from engine.plugins import load
+from engine.plugins import PluginKind
 from engine.study.config import CurateConfig
 from engine.tasks.task import Split, Task
 
@@ -85,12 +85,4 @@ class RowFilter(Protocol):
 NEEDS = ("reads", "compares", "remembers", "__call__")
 
 
-def filter_class(name: str) -> type[RowFilter]:
-    """Return the row filter of that name.
-
-    Raises:
-        PluginError: There is none.
-    """
-    fields = CurateConfig.model_fields
-    row_filter: type[RowFilter] = load("row filter", FILTERS, name, needs=NEEDS, fields=fields)
-    return row_filter
+filter_class = PluginKind[RowFilter]("row filter", FILTERS, NEEDS, CurateConfig.model_fields).load

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from engine.models import Model
-from engine.plugins import load
+from engine.plugins import PluginKind
 from engine.prompts.strategy import strategy_class
 from engine.schema import RowId
 from engine.steps.pool import Pool
@@ -132,15 +132,7 @@ class TextEngine(Protocol):
 NEEDS = ("reads", "starts_with", "asks", "uses_gpu", "is_concurrent", "model", "complete", "close")
 
 
-def engine_class(name: str) -> type[TextEngine]:
-    """Return the engine of that name.
-
-    Raises:
-        PluginError: There is none.
-    """
-    fields = GenerateConfig.model_fields
-    engine: type[TextEngine] = load("engine", ENGINES, name, needs=NEEDS, fields=fields)
-    return engine
+engine_class = PluginKind[TextEngine]("engine", ENGINES, NEEDS, GenerateConfig.model_fields).load
 
 
 def recipe_fields(config: GenerateConfig) -> set[str]:

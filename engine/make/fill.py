@@ -12,11 +12,11 @@ from engine.generate.needs import JUDGING_CPUS
 from engine.make.budget import BudgetGuard
 from engine.make.demand import Demand
 from engine.make.kept import SharedEngines
+from engine.make.progress import Progress
 from engine.make.references import write_references
 from engine.make.shares import NO_SHARES, shares
 from engine.make.training import Training
 from engine.make.work import Work
-from engine.progress import Progress
 from engine.status.spent import in_words
 from engine.status.survey import Survey, survey
 from engine.steps.pool import Pool, Want

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from engine.make.fill import Filled, fill_views
 from engine.make.kept import SharedEngines
+from engine.make.progress import Progress
 from engine.make.references import write_references
 from engine.make.training import Training
 from engine.make.work import Work
 from engine.plan.plan import Plan
-from engine.progress import Progress
 from engine.schema import NONE
 from engine.status.stale import astray
 from engine.status.survey import Survey, survey

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from engine.errors import DamagedError
-from engine.progress import Progress, Watch
+from engine.make.progress import Progress, Watch
 from engine.store.kinds import Kind, damage, kind_of
 from engine.store.store import Store
 

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from engine.errors import UnwritableError
+from engine.make.progress import Progress
 from engine.make.references import write_references
 from engine.make.work import Work
 from engine.nodes.room import Room
 from engine.plan.plan import Plan
-from engine.progress import Progress
 from engine.status.survey import survey
 from engine.steps.run import Run
 from engine.train.fleet import POLL_S, Fleet

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from engine.make.progress import Watch
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan
-from engine.progress import Watch
 from engine.store.store import Store
 from engine.study.resources import Resources
 from engine.train.placement import check_fleet

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from engine.plugins import load
+from engine.plugins import PluginKind
 from engine.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
@@ -97,12 +97,6 @@ def words_of(kind: type[Strategy]) -> frozenset[str]:
 NEEDS = ("reads", "uses_shots", "ask")
 
 
-def strategy_class(name: str) -> type[Strategy]:
-    """Return the strategy of that name.
-
-    Raises:
-        PluginError: There is none.
-    """
-    fields = GenerateConfig.model_fields
-    strategy: type[Strategy] = load("strategy", STRATEGIES, name, needs=NEEDS, fields=fields)
-    return strategy
+strategy_class = PluginKind[Strategy](
+    "strategy", STRATEGIES, NEEDS, GenerateConfig.model_fields
+).load

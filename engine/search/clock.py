@@ -4,7 +4,7 @@ import time
 import uuid
 
 from engine.errors import TextmillError
-from engine.progress import Progress, Watch
+from engine.make.progress import Progress, Watch
 from engine.status.spent import HOUR_S
 from engine.store.kinds import damage
 from engine.store.seal import seal_document

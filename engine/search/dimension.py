@@ -15,7 +15,7 @@ from engine.plugins import did_you_mean
 from engine.study.factors import Choice, Level, field_of, level_choices
 from engine.study.search_config import Range
 from engine.study.study import SECTIONS, StudyFile
-from engine.toml_files import Written, validate
+from engine.tasks.toml_files import Written, validate
 
 DIGITS = 3  # of a value on a continuous range: finer ones make no difference, and no reuse
 STEP_DIGITS = 10  # of a step's multiples: without the noise of floats

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import ray
 
 from engine.errors import TextmillError
+from engine.make.progress import Progress, Watch
 from engine.make.work import RayOnDemand, Work
 from engine.nodes.actors import Actor, actor_at_home, end, task_at_home
 from engine.plan.plan import Plan, make_plan
-from engine.progress import Progress, Watch
 from engine.search.barrier import PhaseBarrier
 from engine.search.clock import Clock, OutOfTimeError
 from engine.search.measure import TrialRunner

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 
 from engine.models import EMBEDDED, PACKAGED_ENCODER
 from engine.tasks.source import RecordSource
-from engine.toml_files import Lines, ModelName, Written
+from engine.tasks.toml_files import Lines, ModelName, Written
 
 Share = Annotated[float, Field(ge=0, le=1)]
 LEAST_TEMPERATURE = 0.01  # below it, logits divided by it are no longer numbers

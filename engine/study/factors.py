@@ -14,7 +14,7 @@ from engine.study.config import CurateConfig, GenerateConfig, MixConfig, TrainCo
 from engine.study.search_config import Range
 from engine.study.study import SECTIONS, Section, Study, StudyFile
 from engine.tasks.task import builtin_tasks
-from engine.toml_files import validate
+from engine.tasks.toml_files import validate
 
 Level = str | int | float | bool | None
 Settings = Mapping[str, Any]  # "section.field" to value

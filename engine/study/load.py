@@ -10,7 +10,7 @@ from engine.plugins import did_you_mean
 from engine.study.factors import field_of
 from engine.study.study import SECTIONS, Study, StudyFile
 from engine.tasks.task import SPLITS, Task, load_task, placed
-from engine.toml_files import read_toml, validate
+from engine.tasks.toml_files import read_toml, validate
 
 BESIDE = (
     "resources",

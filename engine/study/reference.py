@@ -33,7 +33,7 @@ from engine.study.search_config import Range, SearchConfig
 from engine.study.study import Study
 from engine.tasks.source import CutSource, FileSource, HubSource
 from engine.tasks.task import Calls, Task, Wording
-from engine.toml_files import FilePath, Lines, ModelName
+from engine.tasks.toml_files import FilePath, Lines, ModelName
 
 ENGINE = Path(__file__).parent.parent
 

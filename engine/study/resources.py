@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from engine.study.config import Count, Share
-from engine.toml_files import Written
+from engine.tasks.toml_files import Written
 
 Amount = Annotated[float, Field(gt=0)]
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from engine.study.config import Count
-from engine.toml_files import Written
+from engine.tasks.toml_files import Written
 
 Objective = Literal["score", "tokens", "seconds"]
 

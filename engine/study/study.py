@@ -21,7 +21,7 @@ from engine.study.resources import Annotation, Budget, Quota, Resources
 from engine.study.search_config import Levels, Range, SearchConfig
 from engine.tasks.source import Source
 from engine.tasks.task import SPLITS, Split, Task
-from engine.toml_files import Written
+from engine.tasks.toml_files import Written
 
 
 def _kind_of_splits(value: Any) -> str:  # noqa: ANN401 - whatever stood in the file

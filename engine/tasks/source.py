@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from engine.errors import DataError
 from engine.plugins import did_you_mean
-from engine.toml_files import FilePath, Written
+from engine.tasks.toml_files import FilePath, Written
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 OPTIONS = {".csv": {"keep_default_na": False}}  # "NA", "null" and the like are texts

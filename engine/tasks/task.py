@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
 from engine.tasks.source import Column, Source
-from engine.toml_files import Lines, Written, read_toml, resolve, validate
+from engine.tasks.toml_files import Lines, Written, read_toml, resolve, validate
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")

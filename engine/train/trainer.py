@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple, Protocol
 
-from engine.plugins import load
+from engine.plugins import PluginKind
 from engine.steps.mix import Example
 from engine.steps.run import Run
 from engine.store.store import Store
@@ -118,16 +118,8 @@ class Trainer(Protocol):
 NEEDS = ("reads", "draws", "splits", "train")
 
 
-@cache  # plans ask by the hundred thousand
-def trainer_class(name: str) -> type[Trainer]:
-    """Return the trainer of that name.
-
-    Raises:
-        PluginError: There is none.
-    """
-    fields = TrainConfig.model_fields
-    trainer: type[Trainer] = load("trainer", TRAINERS, name, needs=NEEDS, fields=fields)
-    return trainer
+_KIND = PluginKind[Trainer]("trainer", TRAINERS, NEEDS, TrainConfig.model_fields)
+trainer_class = cache(_KIND.load)  # plans ask by the hundred thousand
 
 
 def training_fields(config: TrainConfig) -> set[str]:

@@ -89,9 +89,18 @@ def work(config: dict[str, GroupSpec]) -> None:
 def _context(duty: GroupSpec) -> _Context:
     place = ray.train.get_context()
     rank = place.get_world_rank()
-    world = World(rank, place.get_world_size()) if duty.trains_together else World()
+    world = _world(rank, place.get_world_size()) if duty.trains_together else World()
     me = Worker(duty.group, 0 if duty.trains_together else rank)
     return _Context(duty, me, _device(duty), world, RunWorker(duty.store))
+
+
+def _world(rank: int, size: int) -> World:
+    if size == 1:
+        return World()
+    # here: a worker that trains alone leaves torch to its trainer
+    from engine.train.process_group import ProcessGroup
+
+    return ProcessGroup(rank, size)
 
 
 def _next(context: _Context, done: Outcome | None) -> Assignment | NoRun:

@@ -1,24 +1,22 @@
-"""The workers that train one run together, data-parallel; mostly that is one by itself."""
+"""The workers that train one run together; mostly that is one by itself."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:  # one by itself has no need to load torch
-    import torch
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class World:
-    """This worker's place among those that train a run together.
+    """This worker's place among those that train a run together; here it is alone.
 
-    Every method must be called by all of them, in the same order.
+    Every method must be called by all of them, in the same order. It needs no library: several are
+    a ``engine.train.process_group.ProcessGroup``.
 
     Attributes:
         rank: This one's number, from 0.
-        size: How many they are; 1 needs no process group.
+        size: How many they are.
     """
 
     rank: int = 0
@@ -28,31 +26,13 @@ class World:
         """Return this worker's part of a batch; it may be empty."""
         return places[self.rank :: self.size]
 
-    def add_up(self, tensors: "Iterable[torch.Tensor]") -> None:
-        """Replace each tensor by its sum over the workers."""
-        if self.size > 1:
-            import torch.distributed as dist
-
-            pending = [dist.all_reduce(tensor, async_op=True) for tensor in tensors]
-            for reduction in pending:
-                reduction.wait()
+    def add_up(self, tensors: Iterable[Any]) -> None:
+        """Replace each tensor (of torch) by its sum over the workers."""
 
     def gather(self, value: T) -> list[T]:
         """Return every worker's value, by rank."""
-        if self.size == 1:
-            return [value]
-        import torch.distributed as dist
-
-        values: list[T] = [value] * self.size
-        dist.all_gather_object(values, value)
-        return values
+        return [value]
 
     def hear(self, value: T) -> T:
         """Return the first worker's value."""
-        if self.size == 1:
-            return value
-        import torch.distributed as dist
-
-        values = [value]
-        dist.broadcast_object_list(values)
-        return values[0]
+        return value

@@ -8,10 +8,10 @@ from typing import Any
 
 from engine.make.fill import fill_views
 from engine.make.make import prepare
+from engine.make.progress import Progress
 from engine.make.work import Work
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan, make_plan
-from engine.progress import Progress
 from engine.status.spent import taken
 from engine.status.steps import steps
 from engine.status.survey import survey

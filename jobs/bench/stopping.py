@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from engine.errors import DataError
-from engine.progress import Watch
+from engine.make.progress import Watch
 from engine.search.report.findings import fates, took, winner
 from engine.search.report.findings import test_score as on_test
 from engine.search.search import SearchResult, search_study

@@ -15,7 +15,7 @@ from engine.study.factors import conditions
 from engine.study.load import load_study
 from engine.study.published.reading import load_published
 from engine.study.study import StudyFile
-from engine.toml_files import NamedPath, named_paths
+from engine.tasks.toml_files import NamedPath, named_paths
 
 MOST_BYTES = 100_000_000  # of an upload; a file system that all nodes see is the place for more
 CODE = ("engine", "jobs")  # what is sent of textmill itself; a cluster brings the rest

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from engine.progress import Progress as Done
+from engine.make.progress import Progress as Done
 
 QUIET_S = 10.0  # between two lines where there is no terminal
 UNITS = {"generate": "rows", "curate": "rows", "train": "runs", "diagnose": "views"}

@@ -7,7 +7,7 @@ import pytest
 from command import REPOSITORY
 
 from engine import api, errors
-from engine.progress import Watch
+from engine.make.progress import Watch
 from engine.tasks.task import Split
 
 HEAVY = ("ray", "torch", "transformers", "vllm", "datasets", "sklearn", "scipy", "matplotlib")

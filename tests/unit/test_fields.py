@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from engine.study import reference
 from engine.study.study import Study
 from engine.tasks.task import Task
-from engine.toml_files import _models_in
+from engine.tasks.toml_files import _models_in
 
 CONFIGS = [config for page in reference.PAGES.values() for config in page.values()]
 

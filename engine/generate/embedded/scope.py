@@ -14,7 +14,7 @@ from engine.prompts.strategy import Shot, strategy_class
 from engine.schema import RowId
 from engine.study.config import GenerateConfig, WrittenTopics
 from engine.tasks.task import Task
-from engine.toml_files import Written
+from engine.tasks.toml_files import Written
 
 SCOPE = "textmill.json"
 

@@ -7,7 +7,7 @@ import tomli_w
 from engine.search.search import SearchResult
 from engine.search.trial_book import Measured, Trial
 from engine.study.study import SECTIONS
-from engine.toml_files import resolve
+from engine.tasks.toml_files import resolve
 
 LEFT_OUT = {"factors", "search", "exclude", "published", "diagnose", "baseline"}
 

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from engine.errors import ConfigError
 from engine.plugins import did_you_mean
-from engine.toml_files import Written, read_toml, resolve, validate
+from engine.tasks.toml_files import Written, read_toml, resolve, validate
 
 Measure = Literal["accuracy", "macro_f1", "inter", "to_real", "trivial"]
 Reading = Literal["cell", "mean_of", "best_of", "llm"]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from engine.progress import Progress
+from engine.make.progress import Progress
 from engine.search.barrier import PhaseBarrier
 from engine.search.clock import Clock, OutOfTimeError
 from engine.search.trial import Verdict

@@ -6,7 +6,7 @@ from engine.study.config import TrainConfig, resolved_steps
 from engine.study.factors import Readers, conditions
 from engine.study.study import Study, StudyFile
 from engine.tasks.task import load_task
-from engine.toml_files import validate
+from engine.tasks.toml_files import validate
 from engine.train.trainer import training_fields
 
 

@@ -3,7 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
-from engine.progress import Progress
+from engine.make.progress import Progress
 from jobs.terminal.screen import Screen
 
 
