@@ -47,7 +47,6 @@ from engine.plan.plan import Plan
 from engine.plan.plan import make_plan as _make_plan
 from engine.prompts.phrases import answer_form, examples, listed, request
 from engine.prompts.strategy import Asked, Shot, Strategy
-from engine.schema import Draws, RowId
 from engine.status.steps import Step
 from engine.status.steps import steps as _steps
 from engine.status.survey import Survey
@@ -55,6 +54,7 @@ from engine.status.survey import survey as _survey
 from engine.steps.mix import Example
 from engine.steps.pool import Pool
 from engine.steps.run import Run
+from engine.store.schema import Draws, RowId
 from engine.store.store import Store
 from engine.study.config import CurateConfig, GenerateConfig, TrainConfig
 from engine.study.load import load_study as _load_study
@@ -255,7 +255,7 @@ class Study:
         import pandas as pd
 
         from engine.plan.names import view_name
-        from engine.schema import VIEW
+        from engine.store.schema import VIEW
 
         frames = [pd.DataFrame(columns=["view", *VIEW.names])]
         for view in self.steps.views:

@@ -72,7 +72,7 @@ def plan(  # noqa: PLR0913 - its options
     if pilot:
         typer.echo(_pilot(study, root, overrides or []), err=True)
     opened = Study.from_file(study, overrides or [], root=root)
-    typer.echo(show_plan.plan(opened, json=json, speed=speed))
+    typer.echo(show_plan.plan(opened.survey(), json=json, speed=speed))
 
 
 @app.command()
@@ -117,7 +117,7 @@ def status(  # noqa: PLR0913 - its options
         typer.echo(job_status(study, address))
         return
     opened = Study.from_file(study, overrides or [], root=root)
-    text, is_sound = show_status.status(opened, json=json, verify=verify)
+    text, is_sound = show_status.status(opened.steps, opened.store, json=json, verify=verify)
     typer.echo(text)
     raise typer.Exit(0 if is_sound else 1)
 

@@ -15,9 +15,9 @@ from engine.curate.text import normalised
 from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain
 from engine.nodes.actors import Reference, task
-from engine.schema import NONE, VIEW, storable
 from engine.steps.pool import given_in, shots_of
 from engine.steps.view import Tally, View, _chained, tally_of
+from engine.store.schema import NONE, VIEW, storable
 from engine.store.seal import seal_table
 from engine.store.segments import Segment, unbroken
 from engine.store.store import Store

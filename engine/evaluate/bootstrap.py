@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.schema import Metric
+from engine.store.schema import Metric
 
 RESAMPLES = 1000
 SEED = 2407_12813  # the same rows are drawn whenever a report is written

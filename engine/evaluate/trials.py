@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from engine.evaluate.bootstrap import Numbers, drawn_rows, weighted_scores
-from engine.schema import Metric
+from engine.store.schema import Metric
 
 LEVEL = 0.95
 SHARES = (-14.0, 6.0, 400)  # logarithms of chi-squared shares: from, to, how many

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from engine.evaluate.bootstrap import Numbers
 from engine.evaluate.intervals import Mean, mean_interval
-from engine.schema import Metric
+from engine.store.schema import Metric
 from engine.study.published.reading import Published
 from engine.study.resources import Annotation
 

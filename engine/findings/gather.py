@@ -13,11 +13,11 @@ from engine.generate.engine import recipe_fields
 from engine.models import resolve_precision
 from engine.plan.names import cell_name, pool_name, view_name
 from engine.plan.plan import Plan
-from engine.schema import NONE
 from engine.status.spent import taken
 from engine.status.survey import Survey
 from engine.steps.pool import Pool
 from engine.steps.view import Tally, View
+from engine.store.schema import NONE
 from engine.store.store import Store
 from engine.tasks.task import Task
 from engine.train.trainer import trainer_class, training_fields

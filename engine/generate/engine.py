@@ -7,8 +7,8 @@ from typing import ClassVar, Literal, Protocol
 from engine.models import Model
 from engine.plugins import PluginKind
 from engine.prompts.strategy import strategy_class
-from engine.schema import RowId
 from engine.steps.pool import Pool
+from engine.store.schema import RowId
 from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.resources import Resources

@@ -12,8 +12,8 @@ from engine.fingerprint import Plain
 from engine.generate.calls import Pools, _part
 from engine.generate.engine import Completion, Prompt, Setup
 from engine.generate.events import SegmentRef
-from engine.schema import POOL, RowId, storable
 from engine.steps.pool import Pool
+from engine.store.schema import POOL, RowId, storable
 from engine.store.seal import seal_table
 from engine.store.segments import Segment
 

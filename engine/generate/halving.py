@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from engine.errors import EngineLostError, InputError
 from engine.generate.engine import Completion, Prompt, TextEngine
 from engine.generate.pass_errors import said
-from engine.schema import RowId, storable
+from engine.store.schema import RowId, storable
 
 
 class HalvingEngine:

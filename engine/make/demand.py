@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from engine.curate.judging import Curated
 from engine.generate.events import SegmentRef
-from engine.schema import NONE
 from engine.status.quotas import Standings, standings, targets, whole_rows
 from engine.status.survey import Survey
 from engine.status.wants import in_turn, lacking
 from engine.steps.pool import Pool, Want
 from engine.steps.topics import TopicPool
 from engine.steps.view import Tally, View, is_current
+from engine.store.schema import NONE
 from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 

@@ -14,12 +14,12 @@ from engine.make.references import write_references
 from engine.make.training import Training
 from engine.make.work import Work
 from engine.plan.plan import Plan
-from engine.schema import NONE
 from engine.status.stale import astray
 from engine.status.survey import Survey, survey
 from engine.status.versions import notices, other_runs
 from engine.steps.pool import Pool
 from engine.steps.view import View
+from engine.store.schema import NONE
 from engine.store.store import Store
 
 

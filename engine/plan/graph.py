@@ -12,7 +12,6 @@ from engine.generate.engine import engine_class, recipe_fields
 from engine.models import Model, resolve_adapter
 from engine.prompts.call import Call, as_asked
 from engine.prompts.strategy import strategy_class, words_of
-from engine.schema import NONE
 from engine.steps.identity import (
     pool_fingerprint,
     pool_reads,
@@ -25,6 +24,7 @@ from engine.steps.parent import Parent
 from engine.steps.pool import Pool, shot_rows
 from engine.steps.topics import TopicPool
 from engine.steps.view import View
+from engine.store.schema import NONE
 from engine.study.config import CurateConfig, GenerateConfig, WrittenTopics
 from engine.tasks.gold import Rows
 from engine.tasks.task import Split, Task

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from engine.prompts.phrases import listed
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.tasks.task import Task
 
 

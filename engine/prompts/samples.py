@@ -10,7 +10,7 @@ from engine.prompts.rephrase import Rephrase
 from engine.prompts.second import Second
 from engine.prompts.strategy import Origin, Shot, strategy_class
 from engine.prompts.topic_list import TopicList
-from engine.schema import NONE, RowId
+from engine.store.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from engine.prompts.phrases import request
 from engine.prompts.strategy import Asked, Origin
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.tasks.task import Task
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from engine.plugins import PluginKind
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

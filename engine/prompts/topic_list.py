@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 
 from engine.prompts.strategy import Asked
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.tasks.task import Task
 
 AT_ONCE = 50  # topics that one call asks for

@@ -10,7 +10,7 @@ from engine.findings.analysis import TaskAnalysis
 from engine.findings.findings import Diagnosis, Findings
 from engine.findings.worth import bill
 from engine.report.words import level_named, named
-from engine.schema import RESULT_COLUMNS
+from engine.store.schema import RESULT_COLUMNS
 from engine.study.resources import Annotation
 
 COMPARED: Mapping[str, pa.DataType] = {

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from engine.plan.plan import Plan
-from engine.schema import NONE
 from engine.steps.pool import Pool
 from engine.steps.topics import TopicPool
 from engine.steps.view import Tally, View, tally_of
+from engine.store.schema import NONE
 from engine.store.segments import Segment
 from engine.store.store import Store
 from engine.study.resources import Quota

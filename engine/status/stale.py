@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from engine.prompts.strategy import Origin
-from engine.schema import RowId
 from engine.status.survey import Survey
 from engine.steps.pool import Pool
+from engine.store.schema import RowId
 from engine.store.segments import Segment
 from engine.store.store import Store
 

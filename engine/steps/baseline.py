@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from engine.prompts.classify import Classify
 from engine.prompts.strategy import Shot
-from engine.schema import RowId
 from engine.steps.pool import Pool, shot_rows
+from engine.store.schema import RowId
 from engine.store.segments import Segment
 from engine.store.store import Store
 from engine.tasks.gold import load_rows

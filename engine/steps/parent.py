@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.prompts.strategy import Origin
-from engine.schema import NONE, RowId
 from engine.store.accepted import AcceptedRows
+from engine.store.schema import NONE, RowId
 from engine.store.store import Store
 
 

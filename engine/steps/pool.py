@@ -13,8 +13,8 @@ from engine.prompts.call import Call, as_asked
 from engine.prompts.rephrase import Rephrase
 from engine.prompts.second import Second
 from engine.prompts.strategy import Asker, Shot, strategy_class
-from engine.schema import NONE, RowId
 from engine.steps.parent import Parent
+from engine.store.schema import NONE, RowId
 from engine.store.segments import Segment, grid
 from engine.store.store import Store
 from engine.study.config import GenerateConfig

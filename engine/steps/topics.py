@@ -6,8 +6,8 @@ from typing import Any
 
 from engine.fingerprint import SHORT, Plain
 from engine.prompts.topic_list import AT_ONCE, TopicList, topics_in
-from engine.schema import NONE
 from engine.steps.pool import Pool
+from engine.store.schema import NONE
 from engine.store.segments import SMALLEST, Segment, grid, unbroken
 from engine.store.store import Store
 

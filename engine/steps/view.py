@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT
-from engine.schema import NONE
 from engine.steps.pool import Pool
+from engine.store.schema import NONE
 from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 from engine.study.config import CurateConfig

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.schema import NONE
+from engine.store.schema import NONE
 from engine.store.segments import Segment, unbroken
 from engine.store.store import Store
 

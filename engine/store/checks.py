@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from engine.errors import DamagedError
 from engine.fingerprint import SHORT, content_hash, digest
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.store.seal import Sealed
 from engine.store.segments import named_range, slot_name
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
 
-from engine import schema
 from engine.errors import DamagedError, FormatError
-from engine.store import checks
+from engine.store import checks, schema
 from engine.store.checks import CHECKSUMS, Readable
 
 ASIDE, STALE, PROBE = ".damaged-", ".stale-", ".probe-"  # what a file's own name begins with

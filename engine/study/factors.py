@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from engine.errors import ConfigError
 from engine.fingerprint import canonical
 from engine.plugins import did_you_mean
-from engine.schema import KNOWN_BY, RESULT_COLUMNS
+from engine.store.schema import KNOWN_BY, RESULT_COLUMNS
 from engine.study.config import CurateConfig, GenerateConfig, MixConfig, TrainConfig
 from engine.study.search_config import Range
 from engine.study.study import SECTIONS, Section, Study, StudyFile

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
-from engine.schema import Metric
+from engine.store.schema import Metric
 from engine.study.config import (
     BaselineConfig,
     CurateConfig,

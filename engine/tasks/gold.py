@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from engine.errors import DataError
 from engine.fingerprint import SHORT, content_hash
-from engine.schema import GOLD, Draws
+from engine.store.schema import GOLD, Draws
 from engine.store.seal import seal_table
 from engine.store.store import Store
 from engine.tasks.source import CutSource, FileSource, HubSource, Row, read_rows

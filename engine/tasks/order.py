@@ -4,7 +4,7 @@ from functools import lru_cache
 
 import pyarrow as pa
 
-from engine.schema import Draws
+from engine.store.schema import Draws
 
 KEPT = 64  # orders that a process keeps: a plan asks for each again and again
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from engine.evaluate.bootstrap import Numbers
 from engine.evaluate.trials import Arm, Trials
 from engine.findings.findings import Findings, TaskFacts
-from engine.schema import Metric
+from engine.store.schema import Metric
 
 Random = np.random.Generator
 Floats = NDArray[np.float64]

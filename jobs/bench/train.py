@@ -20,10 +20,10 @@ from engine.mix.training_set import ordered_rows, training_set
 from engine.models import PACKAGED_ENCODER, resolve_model
 from engine.nodes.session import ray_session
 from engine.plan.plan import make_plan
-from engine.schema import Draws
 from engine.status.survey import survey
 from engine.steps.mix import Example
 from engine.steps.run import SCORED
+from engine.store.schema import Draws
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.tasks.task import Split

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 from engine.errors import TrainingError
 from engine.nodes.room import Room
 from engine.nodes.session import ray_session
-from engine.schema import Draws
 from engine.steps.mix import Example
 from engine.steps.run import Run
+from engine.store.schema import Draws
 from engine.store.store import Store
 from engine.study.resources import Resources
 from engine.tasks.task import Split

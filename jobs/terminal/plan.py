@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.api import Study
 from engine.plan.plan import Plan
 from engine.status.forecast import Forecast, forecast
 from engine.status.spent import in_words, taken
@@ -15,20 +14,19 @@ from engine.store.store import Store
 HOUR_S = 3600
 
 
-def plan(study: Study, *, json: bool, speed: float | None = None) -> str:
+def plan(now: Survey, *, json: bool, speed: float | None = None) -> str:
     """Return a study's plan.
 
     Args:
-        study: The study.
+        now: What is there of the study.
         json: Whether it is told in JSON.
         speed: Completion tokens per second of a replica, for recipes of which nothing is there yet.
     """
-    now = study.survey()
     planned_steps, ahead = steps(now), forecast(now)
     if json:
         return as_json(now.plan, planned_steps, ahead)
     return "\n".join(
-        [_plan_text(now.plan, planned_steps, study.store), *_forecast_lines(now, ahead, speed)]
+        [_plan_text(now.plan, planned_steps, now.seen), *_forecast_lines(now, ahead, speed)]
     )
 
 

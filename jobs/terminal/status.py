@@ -4,24 +4,24 @@ import json as jsonlib
 from collections import Counter
 from collections.abc import Sequence
 
-from engine.api import Study
 from engine.errors import DamagedError
 from engine.plan.names import view_name
 from engine.plan.plan import Plan
 from engine.status.files import all_files, damaged_files
 from engine.status.steps import StepKind, steps
+from engine.status.survey import survey
 from engine.store.kinds import Kind, kind_of
+from engine.store.store import Store
 from jobs.terminal.plan import _other_lines
 
 PLURALS = {"topics": "topic lists", "diagnosis": "diagnoses"}
 
 
-def status(study: Study, *, json: bool, verify: bool) -> tuple[str, bool]:
+def status(plan: Plan, store: Store, *, json: bool, verify: bool) -> tuple[str, bool]:
     """Return how far a study is, and whether all of its files that were checked are sound."""
-    plan, store = study.steps, study.store
     if verify and (damaged := list(damaged_files(all_files(plan, store), store))):
         return _damage_text(damaged, json), False
-    now = study.survey()
+    now = survey(plan, store)
     planned_steps = steps(now)
     counts = {
         kind: Counter(step.state for step in planned_steps if step.kind == kind)

@@ -18,7 +18,7 @@ from toy_study import make_toy
 
 from engine.generate.ledger import LOSSES
 from engine.plan.plan import make_plan
-from engine.schema import storable
+from engine.store.schema import storable
 from engine.store.store import Store
 from engine.study.load import load_study
 

@@ -11,7 +11,7 @@ from command import textmill
 from root_snapshot import snapshot
 from toy_study import make_toy
 
-from engine.schema import RESULT_COLUMNS
+from engine.store.schema import RESULT_COLUMNS
 from engine.store.store import Store
 
 pytestmark = pytest.mark.usefixtures("ray_up")

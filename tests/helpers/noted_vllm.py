@@ -13,7 +13,7 @@ from breaking_engines import alive, note, notes
 from engine.generate.engines.vllm_engine import VllmEngine
 from engine.prompts.strategies.few_shot import FewShot
 from engine.prompts.strategies.topic import Topic
-from engine.schema import RowId
+from engine.store.schema import RowId
 
 
 class Noted(VllmEngine):

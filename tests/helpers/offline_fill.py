@@ -11,8 +11,8 @@ from engine.generate.events import SegmentRef
 from engine.make.demand import Demand
 from engine.make.make import prepare
 from engine.plan.plan import make_plan
-from engine.schema import POOL
 from engine.status.survey import survey
+from engine.store.schema import POOL
 from engine.store.seal import seal_table
 from engine.store.store import Store
 from engine.study.load import load_study

@@ -6,7 +6,7 @@ from itertools import islice
 import pyarrow as pa
 
 from engine.curate.judging import curate_slot
-from engine.schema import POOL
+from engine.store.schema import POOL
 from engine.store.seal import seal_table
 
 

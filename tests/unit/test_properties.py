@@ -27,9 +27,9 @@ from engine.plan.graph import Graph
 from engine.prompts.call import as_asked
 from engine.prompts.strategy import STRATEGIES
 from engine.prompts.topic_list import topics_in
-from engine.schema import NONE
 from engine.steps.mix import Mix
 from engine.steps.parent import Parent
+from engine.store.schema import NONE
 from engine.store.store import Store
 from engine.study.config import CurateConfig, GenerateConfig, MixConfig
 from engine.tasks.gold import as_rows

@@ -13,7 +13,7 @@ from importlib.resources import files
 from string import Formatter
 from typing import Any
 
-from engine.schema import Draws
+from engine.store.schema import Draws
 
 CLAUSES = {"good": "positive", "bad": "negative", "meh": "neutral"}
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from engine.generate.embedded.grammar import Grammar, grammar
 from engine.prompts.strategy import Asked, Shot, strategy_class
-from engine.schema import Draws, RowId
+from engine.store.schema import Draws, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task, load_task
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from engine.errors import ConfigError, ModelError
 from engine.fingerprint import digest
 from engine.prompts.strategy import Shot, strategy_class
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.study.config import GenerateConfig, WrittenTopics
 from engine.tasks.task import Task
 from engine.tasks.toml_files import Written

@@ -12,7 +12,7 @@ from typing import ClassVar
 from engine.errors import ConfigError
 from engine.prompts.phrases import examples, request
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import NONE, RowId
+from engine.store.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

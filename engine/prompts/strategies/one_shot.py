@@ -11,7 +11,7 @@ from typing import ClassVar
 from engine.prompts.phrases import examples, request
 from engine.prompts.strategies.few_shot import check_shown
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import NONE, RowId
+from engine.store.schema import NONE, RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

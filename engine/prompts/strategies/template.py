@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engine.errors import ConfigError
 from engine.prompts.strategy import Asked, Shot
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import Task
 

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from engine.models import Model
-from engine.schema import Draws
+from engine.store.schema import Draws
 from engine.study.config import TrainConfig
 from engine.train.trainers.encoding import load_tokenizer
 

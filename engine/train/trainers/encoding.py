@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from engine.models import Model
-from engine.schema import Draws
 from engine.steps.mix import Example
+from engine.store.schema import Draws
 
 BUCKET = 50  # batches that are sorted by length together; more saves padding, fewer mixes better
 

@@ -15,7 +15,7 @@ from engine.curate.filters.refusal import REFUSAL
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
 from engine.plan.plan import make_plan
-from engine.schema import storable
+from engine.store.schema import storable
 from engine.study.load import load_study
 
 TOO_LONG_S = 5.0  # what follows takes less than a second, and days if it takes the long way

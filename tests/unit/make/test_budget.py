@@ -4,10 +4,10 @@ import pytest
 from engine.generate.events import Made, SegmentRef
 from engine.make.budget import FIRST, BudgetGuard
 from engine.plan.plan import make_plan
-from engine.schema import POOL
 from engine.status.spent import HOUR_S, Spent, taken
 from engine.status.survey import survey
 from engine.steps.pool import Want
+from engine.store.schema import POOL
 from engine.store.seal import seal_table
 from engine.store.segments import Segment, grid
 from engine.store.store import Store

@@ -10,8 +10,8 @@ from engine.generate.events import SegmentRef
 from engine.make.demand import AT_LEAST, Demand
 from engine.make.make import prepare
 from engine.plan.plan import make_plan
-from engine.schema import POOL
 from engine.status.survey import survey
+from engine.store.schema import POOL
 from engine.store.seal import seal_table
 from engine.store.segments import grid
 from engine.store.store import Store

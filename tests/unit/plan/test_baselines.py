@@ -16,12 +16,12 @@ from engine.make.make import prepare
 from engine.make.references import write_references
 from engine.plan.names import baseline_names, llm_names
 from engine.plan.plan import make_plan
-from engine.schema import POOL
 from engine.status.files import damaged_files, files_of
 from engine.status.forecast import forecast
 from engine.status.steps import rows_to_make, steps
 from engine.status.survey import survey
 from engine.status.wants import wants
+from engine.store.schema import POOL
 from engine.store.seal import seal_table
 from engine.store.store import Store
 from engine.study.load import load_study

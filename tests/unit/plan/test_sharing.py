@@ -17,8 +17,8 @@ from toy_study import TASK, toy_rows, write_jsonl
 from written_pools import commit_rows, judge
 
 from engine.plan.plan import make_plan
-from engine.schema import NONE
 from engine.status.survey import survey
+from engine.store.schema import NONE
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.study import Study

@@ -2,7 +2,7 @@ import pytest
 
 from engine.errors import ConfigError
 from engine.prompts.strategy import STRATEGIES, Shot, strategy_class
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.study.config import GenerateConfig
 from engine.tasks.task import load_task
 

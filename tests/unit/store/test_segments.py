@@ -1,6 +1,6 @@
 import pytest
 
-from engine.schema import Draws, RowId
+from engine.store.schema import Draws, RowId
 from engine.store.segments import grid, named_range, slot_name, unbroken
 from engine.store.store import Store
 

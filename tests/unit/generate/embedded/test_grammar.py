@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from engine.curate.text import normalised
 from engine.generate.embedded.grammar import grammar, sentences
 from engine.generate.embedded.lessons import TASKS, demo_tasks, lessons
-from engine.schema import Draws
+from engine.store.schema import Draws
 from engine.tasks.gold import load_gold
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine.generate.engine import Prompt, Setup
 from engine.plan.plan import make_plan
-from engine.schema import RowId
+from engine.store.schema import RowId
 from engine.store.store import Store
 from engine.study.config import GenerateConfig
 from engine.study.load import load_study
