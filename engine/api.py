@@ -43,6 +43,7 @@ from engine.errors import (
 from engine.generate.engine import Completion, Prompt, Setup, TextEngine
 from engine.make.progress import Progress, Watch
 from engine.models import Model, resolve_adapter, resolve_file, resolve_model
+from engine.nodes import environment as _environment
 from engine.plan.plan import Plan
 from engine.plan.plan import make_plan as _make_plan
 from engine.prompts.phrases import answer_form, examples, listed, request
@@ -197,6 +198,7 @@ class Study:
                 written.
             TextmillError: Nothing was left that works.
         """
+        _environment.set_up()  # before Ray is imported
         from engine.pipeline import run_study
 
         return run_study(self.steps, self.store, progress or (lambda _: None))
@@ -211,6 +213,7 @@ class Study:
             InputError: A recipe cannot be made.
             EngineLostError: An engine does not work, or the budget bears none of it.
         """
+        _environment.set_up()
         from engine.pipeline import make_pilot
 
         return make_pilot(self.steps, self.store)
@@ -222,6 +225,7 @@ class Study:
             RootError: The root cannot be written.
             DamagedError: A file of a view, a run or a diagnosis is damaged.
         """
+        _environment.set_up()
         from engine.pipeline import report_study
 
         return report_study(self.steps, self.store)

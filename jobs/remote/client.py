@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from engine.errors import ConfigError, RootError, TextmillError
-from engine.nodes.session import QUIET
+from engine.nodes.environment import QUIET
 from engine.store.store import Store, is_url
 from jobs.remote.parcel import CODE, Parcel
 

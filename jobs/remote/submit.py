@@ -11,7 +11,7 @@ from typing import NamedTuple
 from engine.errors import ConfigError
 from engine.search.space import Space
 from engine.study.load import load_study
-from jobs.doctor.doctor import versions
+from jobs.doctor.versions import versions
 from jobs.remote.client import ENDED, NAME_LENGTH, Cluster, ClusterError, check_root, job_name
 from jobs.remote.parcel import Parcel, parcel
 

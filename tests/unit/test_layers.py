@@ -68,7 +68,7 @@ def test_a_backward_import_is_caught(tmp_path):
     (tmp_path / "mix").mkdir()
     for line in (
         "from engine.train.trainers.loop import train",
-        "from engine import train, schema",
+        "from engine import train, store",
     ):
         (tmp_path / "mix" / "stage.py").write_text(line + "\n")
         assert backward_imports(tmp_path)[0].startswith("mix/stage.py imports engine.train")
