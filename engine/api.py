@@ -4,9 +4,10 @@
 
     study = Study.from_file("study.toml")
     study.run()
-    study.results()     # a pandas DataFrame: a row for each run and split
+    study.results()     # a pandas DataFrame: a row for each repeat and split
 
-What the commands do, ``Study`` does, with tables and paths in place of what they print.
+What ``plan``, ``run`` and ``report`` do, ``Study`` does, with tables and paths in place of what
+they print.
 
     from engine.api import Asked, ConfigError, request
 

@@ -1,6 +1,6 @@
 """The root: files that appear whole or not at all, and are never replaced.
 
-The names are relative to it, with ``/``; ``engine/files.py`` says how a commit is made.
+The names are relative to it, with ``/``; ``engine/store/files.py`` says how a commit is made.
 """
 
 import contextlib

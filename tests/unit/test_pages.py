@@ -205,7 +205,7 @@ def definitions(path):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.add(node.name)
         for method in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(method, ast.FunctionDef):
+            if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
                 found |= {method.name, f"{node.name}.{method.name}"}
     return found
 
