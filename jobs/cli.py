@@ -1,6 +1,7 @@
 """The command ``textmill``: parses, calls the engine, and prints."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -269,6 +270,7 @@ def main() -> NoReturn:
     """Run the command; turn errors into messages and exit statuses."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     logging.getLogger("engine").setLevel(logging.INFO)
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     environment.set_up()  # before anything imports Ray
     try:
         app(standalone_mode=True)

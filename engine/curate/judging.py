@@ -63,11 +63,6 @@ class Judging:
         self._store.commit_recipe(view.folder, view.recipe())
         self._busy.add(self._task.remote(self._store, view, slot))
 
-    @property
-    def is_on(self) -> bool:
-        """Whether any label is being judged."""
-        return bool(self._busy)
-
     def finished(self, seconds: float) -> list[Curated]:
         """Return what was judged since the last time; wait so long for the first, if any is on.
 

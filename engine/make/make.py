@@ -66,7 +66,9 @@ def make(work: Work, training: Training, shared: SharedEngines | None = None) ->
         work.ray()
         training.begin(missing)
     failures = {run.name: run.failure or "" for run in training.finish()}
-    return Making(failures, filled, now.after_work(store))
+    # a run can have failed over a file that was damaged meanwhile: a new look finds it
+    now = survey(plan, store) if failures else now.after_work(store)
+    return Making(failures, filled, now)
 
 
 def prepare(plan: Plan, store: Store) -> None:

@@ -23,14 +23,14 @@ QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else each actor pool prints an error that is none
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
 }
 
 
 def set_up() -> None:
-    """Set what is not set yet, for this process and those that it starts."""
+    """Set what Ray is told and is not told yet, for this process and those that it starts."""
     for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+        if name.startswith("RAY_"):
+            os.environ.setdefault(name, value)
     if not os.environ.get("RAY_ADDRESS"):
         # where Ray takes a machine for one that joins no cluster it listens on loopback alone
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

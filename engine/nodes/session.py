@@ -14,7 +14,7 @@ import ray
 import ray.data
 
 from engine.errors import ConfigError, TextmillError
-from engine.nodes.environment import set_up
+from engine.nodes.environment import QUIET, set_up
 from engine.nodes.lastword import last_word
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
@@ -30,6 +30,8 @@ STARTS = 3  # that are tried of a local Ray
 def ray_session() -> Iterator[None]:
     """Lend the body a Ray; one that is already up is used and left up."""
     set_up()  # for whoever has not, such as a script that imports Ray itself
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     for name in ("ray.train", "ray._private.authentication"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if ray.is_initialized():

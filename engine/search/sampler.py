@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple
 
 import optuna
+from optuna.trial import TrialState
 
 from engine.search.dimension import Dimension
 from engine.search.space import Space, key_of
@@ -42,8 +43,6 @@ class Sampler:
     """
 
     def __init__(self, space: Space, config: SearchConfig) -> None:
-        import optuna
-
         quieten_optuna()
         self._space, self._has_one = space, len(config.objectives) == 1
         self._study = optuna.create_study(
@@ -113,8 +112,6 @@ class Sampler:
             values: What it came to, in the order of the objectives; None if to nothing.
             is_whole: Whether it was measured at the last rung, and not stopped before.
         """
-        from optuna.trial import TrialState
-
         trial = self._open.pop(number)
         if values is None:
             self._study.tell(trial, state=TrialState.FAIL)
@@ -123,29 +120,23 @@ class Sampler:
         else:
             self._study.tell(trial, state=TrialState.PRUNED)
 
-    def _propose(self, trial: "optuna.Trial", point: Point) -> Proposed:
+    def _propose(self, trial: optuna.Trial, point: Point) -> Proposed:
         self._seen.add(key_of(point))
         number, self._count = self._count, self._count + 1
         self._open[number] = trial
         return Proposed(number, point)
 
-    def _forget(self, trial: "optuna.Trial") -> None:
-        from optuna.trial import TrialState
-
+    def _forget(self, trial: optuna.Trial) -> None:
         self._study.tell(trial, state=TrialState.FAIL)
 
 
 def quieten_optuna() -> None:
     """Have Optuna say nothing of studies that are made, nor of what it calls experimental."""
-    import optuna
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def _sampler(config: SearchConfig) -> "optuna.samplers.BaseSampler":
-    import optuna
-
+def _sampler(config: SearchConfig) -> optuna.samplers.BaseSampler:
     if config.sampler == "tpe":
         return optuna.samplers.TPESampler(
             seed=config.seed,
@@ -157,7 +148,7 @@ def _sampler(config: SearchConfig) -> "optuna.samplers.BaseSampler":
     return optuna.samplers.RandomSampler(seed=config.seed)
 
 
-def _draw(trial: "optuna.Trial", factor: Dimension) -> Level:
+def _draw(trial: optuna.Trial, factor: Dimension) -> Level:
     if factor.range is None:
         drawn: Level = trial.suggest_categorical(factor.name, [c.level for c in factor.choices])
         return drawn

@@ -7,7 +7,7 @@ from engine.errors import DamagedError
 from engine.plan.plan import Plan
 from engine.store.checks import model_files
 from engine.store.kinds import Kind, damage, kind_of
-from engine.store.store import Store, is_leftover
+from engine.store.store import Store
 
 
 def files_of(plan: Plan, store: Store) -> list[str]:
@@ -57,8 +57,7 @@ def _files_in(places: Iterable[str], store: Store) -> list[str]:
         entry.name: kind
         for place in places
         for entry in store.entries(place)
-        if entry.is_file and not is_leftover(entry.name)
-        if (kind := kind_of(entry.name)).value.readers != "none"
+        if entry.is_file and (kind := _kind_to_read(entry.name))
     }
     beside = {
         f"{'/'.join(name.split('/')[:2])}/{kind.value.companion}": kind
@@ -70,3 +69,17 @@ def _files_in(places: Iterable[str], store: Store) -> list[str]:
         with contextlib.suppress(DamagedError):  # which is told when they are checked
             beside |= {f"{folder}/{file}": Kind.MODEL for file in model_files(store, folder)}
     return list(read | beside)
+
+
+def _kind_to_read(name: str) -> Kind | None:
+    """Return a file's kind; None if none is read, or if it is none of textmill's.
+
+    What is hidden is what a writer has not finished or what was set aside, or a file system's own.
+    """
+    if any(part.startswith(".") for part in name.split("/")):
+        return None
+    try:
+        kind = kind_of(name)
+    except ValueError:  # somebody else's
+        return None
+    return None if kind.value.readers == "none" else kind

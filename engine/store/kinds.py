@@ -26,6 +26,9 @@ _IDENTITY = ("fingerprint", "reads", "inputs")
 class Row:
     r"""What is to be known of one kind of file.
 
+    Two things cannot follow from it: which of a plan's steps have such files, and which of them a
+    study refers to. ``engine/status/files.py`` and ``engine/make/references.py`` list the steps.
+
     What a file holds changes only together with a VERSION, and with it the file's name. One that
     has its checksum and holds something else was written by another textmill: it is refused, and
     never set aside, since whoever wrote it can read it.
@@ -47,8 +50,9 @@ class Row:
         is_cleaned: Whether ``textmill clean`` removes it where no study refers to it: as a whole
             with what lies in the second part of its name.
         lost: What follows "is set aside" when a damaged one is told of.
-        made_by: The command that commits it.
-        is_needed: Whether a study that has all of its runs and diagnoses wants it back.
+        made_by: The command that commits it; the suite of faults kills that one.
+        is_needed: Whether a study that has all of its runs and diagnoses wants it back, which the
+            same suite checks.
     """
 
     title: str

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from engine.errors import DamagedError
 from engine.store.files import Entry
 from engine.store.kinds import cleaned_stages
+from engine.store.references import reference_file
 from engine.store.store import Store, is_leftover, is_scratch
 
 
@@ -51,7 +52,7 @@ def remove(store: Store, orphan: Orphan) -> None:
 
 def _referred(store: Store) -> Iterator[str]:
     for study in store.names("studies"):
-        name = f"studies/{study}/references.json"
+        name = reference_file(study)
         if not store.has(name):
             raise DamagedError(name, "it is missing, so what the study needs is not known")
         yield from store.document(name)["kept"]

@@ -33,6 +33,9 @@ class Reading(Store):
         vars(reading)["_files"] = store._files
         return reading
 
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return Store, (self.root,)  # what was seen here is no look of another process
+
     def names(self, folder: str) -> list[str]:
         """See ``Store``."""
         return list(self._once("names", folder, super().names))

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from statistics import NormalDist
 from typing import ClassVar
 
 from engine.generate.engine import Completion, Prompt, Setup
@@ -76,7 +77,5 @@ def length(prompt: Prompt) -> int:
 
 
 def _normal(prompt: Prompt) -> float:
-    from statistics import NormalDist
-
     place = (prompt.row.draws("length").seed() % 1_000_003 + 0.5) / 1_000_003
     return NormalDist().inv_cdf(place)

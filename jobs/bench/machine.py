@@ -1,5 +1,6 @@
 """What a figure must be read with."""
 
+import os
 import platform
 import resource
 import sys
@@ -15,7 +16,5 @@ def peak_mib() -> float:
 
 def machine() -> dict[str, Any]:
     """Return what a figure must be read with: cores and versions."""
-    import os
-
     versions = {name: version(name) for name in ("ray", "torch", "transformers", "pyarrow")}
     return {"cores": os.cpu_count(), "python": platform.python_version(), **versions}

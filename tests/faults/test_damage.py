@@ -105,6 +105,11 @@ def removed(path):
 WAYS = (emptied, halved, flipped, removed)
 
 
+def test_no_kind_of_file_is_without_a_check_but_what_is_shown_or_left_of_mending():
+    unchecked = {Kind.ASIDE, Kind.STALE, Kind.PROBE, Kind.PAGE, Kind.SEARCH_PAGE}
+    assert set(Kind) - CHECKED == unchecked
+
+
 def test_every_kind_of_file_has_a_case(done):
     kinds = set(files_by_kind(done[0] / "root"))
     # recorded rows are written and read as gold rows are

@@ -18,8 +18,8 @@ def dotted(path):
     return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports(path):
-    """Yield what a module imports, also late, but not what only type checkers see."""
+def imports(path, *, also_for_types=False):
+    """Yield what a module imports, also late, and if told to what only type checkers see."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types = {
         id(inner)
@@ -28,7 +28,7 @@ def imports(path):
         for inner in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if id(node) in for_types:
+        if id(node) in for_types and not also_for_types:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -50,7 +50,7 @@ def backward_imports(folder):
         if importer not in ORDER:
             wrong.append(f"{importer} is not in the flow")
             continue
-        for name in imports(path):
+        for name in imports(path, also_for_types=True):
             parts = name.split(".")
             if parts[0] == "jobs":
                 wrong.append(f"{path.name} imports {name}")

@@ -1,5 +1,7 @@
 """A root is looked at once per round, and the result handed on."""
 
+from pathlib import Path
+
 import pytest
 from counting_store import counting_store
 from offline_fill import OfflineFill
@@ -10,12 +12,15 @@ from engine.make.references import write_references
 from engine.make.training import Training
 from engine.make.work import Work
 from engine.pipeline import report_study, run_study, write_results
+from engine.status.files import damaged_files, files_of
 from engine.status.forecast import forecast
 from engine.status.steps import steps
 from engine.status.survey import survey
 from engine.store.kinds import Kind, kind_of
 from engine.store.reading import Reading
 from engine.train.run_worker import RunWorker
+from jobs.terminal import plan as show_plan
+from jobs.terminal import status as show_status
 
 STUDY = """
 name = "counted"
@@ -89,7 +94,13 @@ def test_a_command_that_has_nothing_to_make_reads_each_file_twice(done, counted)
 
 def test_status_and_plan_read_each_file_once(done, counted):
     store, files = counted
+    said, _ = show_status.status(done.plan, store, json=False, verify=False)
+    assert "made" in said
+    at_most_once(files, ["views"])
+    for counter in (files.bodies, files.footers):
+        counter.clear()
     now = survey(done.plan, store)
+    assert "0 rows to make" in show_plan.plan(now, json=False)
     assert {step.state for step in steps(now)} == {"made"}
     assert forecast(now).rows == 0
     at_most_once(files, ["views"])
@@ -127,3 +138,29 @@ def test_every_kind_that_is_read_is_looked_for_where_it_lies():
         *("gold", "records", "pools", "topics", "views", "runs", "diagnoses", "embeddings"),
         *("models", "studies"),
     }
+
+
+def test_files_of_others_are_passed_over_and_none_of_ours_is(done):
+    before = files_of(done.plan, done.store)
+    (pool, *_) = done.plan.pools
+    root = Path(done.store.root)
+    others = [
+        "runs/.DS_Store",
+        "runs/notes.txt",
+        f"{pool.folder}/rows/.nfs0001",
+        "gold/.x/y.parquet",
+    ]
+    others += [f"{pool.folder}/notes.txt", f"{pool.folder}/rows/more/a.parquet"]
+    for name in others:
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text("?")
+    assert sorted(files_of(done.plan, done.store)) == sorted(before)
+    assert {kind_of(name).value.stage for name in before} >= {"gold", "pools", "views", "runs"}
+    prepare(done.plan, done.store)  # the recipes, which are missing till then
+    assert list(damaged_files(files_of(done.plan, done.store), done.store)) == []
+
+
+def test_a_recipe_that_is_missing_beside_rows_is_looked_for(done):
+    folder = done.plan.views[0].folder
+    assert not done.store.has(f"{folder}/recipe.json")
+    assert f"{folder}/recipe.json" in files_of(done.plan, done.store)
