@@ -24,10 +24,12 @@ import hypothesis_budget
 from hypothesis import settings
 from toy_study import BAD, GOOD, THINGS, make_toy
 
-from engine.nodes.environment import QUIET
+from engine.nodes.environment import PROCESSES, QUIET
 
 for name, value in QUIET.items():
     os.environ.setdefault(name, value)
+# as a command sets it: else a busy Ray warns of its processes in the middle of what a command says
+os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(PROCESSES))
 
 # Unit tests tell the most and soonest; files of much go before those of little, so that at the end
 # no worker is left alone for long.

@@ -6,6 +6,7 @@ import logging
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 
 @contextlib.contextmanager
@@ -25,5 +26,8 @@ def s3_server():
         for name, value in found.items():
             patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket="bucket")
+        # s3fs keeps what it connected before, in this process, to a server that is no more
+        S3FileSystem.clear_instance_cache()
         yield
+    S3FileSystem.clear_instance_cache()
     serving.stop()
