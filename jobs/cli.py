@@ -56,7 +56,7 @@ def tasks(
 
 
 @app.command()
-def plan(  # noqa: PLR0913 - its options
+def plan(
     study: StudyPath,
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
@@ -99,7 +99,7 @@ def quickstart(root: Root = DEFAULT_ROOT) -> None:
 
 
 @app.command()
-def status(  # noqa: PLR0913 - its options
+def status(
     study: StudyPath,
     root: Root = DEFAULT_ROOT,
     overrides: Overrides = None,
@@ -124,7 +124,7 @@ def status(  # noqa: PLR0913 - its options
 
 
 @app.command()
-def submit(  # noqa: PLR0913 - its options
+def submit(
     study: StudyPath,
     address: Address,
     root: Root = DEFAULT_ROOT,
@@ -170,7 +170,7 @@ def stop(study: StudyPath, address: Address) -> None:
 
 
 @app.command()
-def doctor(  # noqa: PLR0913 - its options
+def doctor(
     study: Annotated[
         Path | None,
         typer.Argument(metavar="[STUDY]", help="A study: its models, engines and workers, too."),

@@ -16,7 +16,7 @@ from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain
 from engine.nodes.actors import Reference, task
 from engine.steps.pool import given_in, shots_of
-from engine.steps.view import Tally, View, _chained, tally_of
+from engine.steps.view import Tally, View, chained, tally_of
 from engine.store.schema import NONE, VIEW, storable
 from engine.store.seal import seal_table
 from engine.store.segments import Segment, unbroken
@@ -99,7 +99,7 @@ def curate_slot(store: Store, view: View, slot: str) -> Curated:
     for segment in unbroken(pool_segments):
         source, target = f"{view.pool.folder}/{segment.name}", f"{view.folder}/{segment.name}"
         try:
-            chain = _chained(chain, store, source)
+            chain = chained(chain, store, source)
             if segment in committed and _agrees(store, target, chain):
                 kept.append(segment)
                 judge = None  # it has not seen these rows; another will be resumed if need be

@@ -12,10 +12,10 @@ import pyarrow as pa
 import ray
 
 from engine.errors import EngineLostError, InputError, UnwritableError
-from engine.generate.calls import LedgerClient, Pools, _part
+from engine.generate.calls import LedgerClient, Pools, segment_ref
 from engine.generate.engine import Setup, engine_class
 from engine.generate.events import Lost, Made, Refused, SegmentRef, Started
-from engine.generate.filling import CallBuffer, _Clock
+from engine.generate.filling import CallBuffer, Stopwatch
 from engine.generate.halving import HalvingEngine
 from engine.nodes.actors import Reference
 from engine.steps.pool import Pool
@@ -33,33 +33,33 @@ class EngineActor:
     """
 
     def __init__(
-        self, desk: LedgerClient, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
+        self, client: LedgerClient, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
     ) -> None:
         self._room = threading.Semaphore(calls_at_a_time)
 
-        self._desk, self._pools, self._setup = desk, Pools(desk, pools), setup
+        self._client, self._pools, self._setup = client, Pools(client, pools), setup
         self._replica = str(ray.get_runtime_context().get_actor_id())
         self._engine: Future[HalvingEngine | None] = Future()
         self._dying = threading.Lock()
-        self._clock = _Clock()
+        self._clock = Stopwatch()
         threading.Thread(target=self._start, daemon=True).start()
 
     def __call__(self, calls: pa.Table) -> pa.Table:
         """Answer calls; the table returned says only how many there were."""
         for call in calls.to_pylist():
             if unmade := self._work(call["parts"]):
-                self._desk.call("sit_out", unmade)
+                self._client.call("sit_out", unmade)
         return pa.table({"calls": [calls.num_rows]})
 
     def _work(self, parts: list[dict[str, Any]]) -> list[SegmentRef]:
         """Answer one call; return its segments if they cannot be made here."""
         with self._room:
-            still = set(self._desk.call("take", [_part(part) for part in parts]))
-            parts = [part for part in parts if _part(part) in still]
+            still = set(self._client.call("take", [segment_ref(part) for part in parts]))
+            parts = [part for part in parts if segment_ref(part) in still]
             engine = self._ready_engine()
             with self._clock.working():
                 if parts and (engine is None or not self._answer(engine, parts)):
-                    return [_part(part) for part in parts]
+                    return [segment_ref(part) for part in parts]
         return []
 
     def _ready_engine(self) -> HalvingEngine | None:
@@ -74,24 +74,24 @@ class EngineActor:
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # the ledger, or Ray itself, may be gone
-            self._desk.send("leave", self._replica)
+            self._client.send("leave", self._replica)
         is_up = self._engine.done() and not self._engine.exception()
         if is_up and (engine := self._engine.result()):
             engine.close()
 
     def _start(self) -> None:
         began = time.monotonic()
-        group, replica = self._desk.group, self._replica
+        group, replica = self._client.group, self._replica
         try:
             engine = None
-            if self._desk.call("start", replica):
+            if self._client.call("start", replica):
                 engine = HalvingEngine(engine_class(self._setup.config.engine)(self._setup))
-                self._desk.tell(Started(group, replica, time.monotonic() - began))
+                self._client.tell(Started(group, replica, time.monotonic() - began))
                 self._clock.started(time.monotonic() - began)
         except EngineLostError as loss:
             if not loss.is_for_good:
                 self._replace(str(loss))
-            self._desk.call("give_up", str(loss))
+            self._client.call("give_up", str(loss))
         except InputError as error:
             self._refuse(error)
         except BaseException as error:  # a bug: the calls raise it, where Ray passes it on
@@ -100,7 +100,7 @@ class EngineActor:
         self._engine.set_result(engine)
 
     def _refuse(self, error: InputError | UnwritableError) -> None:
-        ray.get(self._desk.tell(Refused(self._desk.group, error)))
+        ray.get(self._client.tell(Refused(self._client.group, error)))
 
     def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
@@ -113,7 +113,7 @@ class EngineActor:
             filling.check_complete()
         except EngineLostError as loss:
             if loss.is_for_good:
-                self._desk.call("give_up", str(loss))
+                self._client.call("give_up", str(loss))
                 return False
             self._replace(str(loss))
         except (InputError, UnwritableError) as error:
@@ -123,10 +123,10 @@ class EngineActor:
         return True
 
     def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Reference:
-        return self._desk.tell(Made(self._desk.group, self._replica, part, **counts))
+        return self._client.tell(Made(self._client.group, self._replica, part, **counts))
 
     def _replace(self, cause: str) -> None:
         """End this process; Ray starts another in its place."""
         with self._dying:  # never released: the first thread's word is the last
-            ray.get(self._desk.tell(Lost(self._desk.group, self._replica, cause)))
+            ray.get(self._client.tell(Lost(self._client.group, self._replica, cause)))
             os._exit(REPLACED)

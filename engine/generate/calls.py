@@ -59,36 +59,36 @@ class Pools:
     """The pools of a group: those that it began with, and those that joined since.
 
     Args:
-        desk: The group's place at the ledger, which knows the others.
+        client: The group's place at the ledger, which knows the others.
         known: Those that it began with, by fingerprint.
     """
 
-    def __init__(self, desk: LedgerClient, known: Mapping[str, Pool]) -> None:
-        self._desk, self._known = desk, dict(known)
+    def __init__(self, client: LedgerClient, known: Mapping[str, Pool]) -> None:
+        self._client, self._known = client, dict(known)
 
     def __getitem__(self, fingerprint: str) -> Pool:
         if fingerprint not in self._known:
-            self._known[fingerprint] = self._desk.call("pool", fingerprint)
+            self._known[fingerprint] = self._client.call("pool", fingerprint)
         return self._known[fingerprint]
 
 
-def hand_out(_: pa.Table, desk: LedgerClient) -> Iterator[pa.Table]:
+def hand_out(_: pa.Table, client: LedgerClient) -> Iterator[pa.Table]:
     """Yield calls as the ledger hands them out, until it is told that there are no more.
 
     Raises:
         EngineLostError: It was killed, and Ray tries it again: the pass must be begun anew.
     """
-    if not (number := desk.call("begin")):
+    if not (number := client.call("begin")):
         raise EngineLostError("The source of a pass was killed.")
-    while (parts := desk.call("next", number)) is not None:
+    while (parts := client.call("next", number)) is not None:
         call = [{"pool": part.pool, **part.segment._asdict()} for part in parts]
         yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
 
 
-def ask(calls: pa.Table, desk: LedgerClient, known: dict[str, Pool], store: Store) -> pa.Table:
+def ask(calls: pa.Table, client: LedgerClient, known: dict[str, Pool], store: Store) -> pa.Table:
     """Word the prompts of calls; those of one label of a pool stay next to each other."""
     strategies: dict[str, Any] = {}
-    pools = Pools(desk, known)
+    pools = Pools(client, known)
 
     def worded(part: dict[str, Any]) -> dict[str, Any]:
         pool = pools[part["pool"]]
@@ -115,5 +115,6 @@ def ask(calls: pa.Table, desk: LedgerClient, known: dict[str, Pool], store: Stor
     return pa.Table.from_pylist(worded_calls, schema=CALL)
 
 
-def _part(part: dict[str, Any]) -> SegmentRef:
+def segment_ref(part: dict[str, Any]) -> SegmentRef:
+    """Return the segment that a part of a call stands for."""
     return SegmentRef(part["pool"], Segment(part["slot"], part["start"], part["stop"]))

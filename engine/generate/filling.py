@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.fingerprint import Plain
-from engine.generate.calls import Pools, _part
+from engine.generate.calls import Pools, segment_ref
 from engine.generate.engine import Completion, Prompt, Setup
 from engine.generate.events import SegmentRef
 from engine.steps.pool import Pool
@@ -18,7 +18,7 @@ from engine.store.seal import seal_table
 from engine.store.segments import Segment
 
 
-class _Clock:
+class Stopwatch:
     """Deals an actor's time to the segments that it makes, so that their seconds add up."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class CallBuffer:
     """
 
     def __init__(
-        self, setup: Setup, pools: Pools, parts: list[dict[str, Any]], clock: _Clock
+        self, setup: Setup, pools: Pools, parts: list[dict[str, Any]], clock: Stopwatch
     ) -> None:
         self._store, self._made_for = setup.store, setup.made_for
         self._pools, self._clock = pools, clock
@@ -75,7 +75,7 @@ class CallBuffer:
         self._done: dict[SegmentRef, dict[int, tuple[dict[str, Any], Completion]]] = {}
         self.committed: list[SegmentRef] = []
         for asked in parts:
-            part = _part(asked)
+            part = segment_ref(asked)
             if self._store.has(_file(pools[part.pool], part.segment)):
                 self.committed.append(part)
                 continue

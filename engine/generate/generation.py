@@ -193,7 +193,7 @@ class Generation(contextlib.ExitStack):
 
     def _end_all(self, kind: type[BaseException] | None, *_: object) -> None:
         for group in self._groups.values():
-            self._desk(group).call("close")
+            self._client(group).call("close")
         if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
             for group in self._groups.values():
                 if group.thread:
@@ -211,7 +211,7 @@ class Generation(contextlib.ExitStack):
                 group.wanted.add(part)
                 by_group.setdefault(group.name, []).append(part)
         for name, parts in by_group.items():
-            self._desk(self._groups[name]).call("want", parts)
+            self._client(self._groups[name]).call("want", parts)
         self._begin_passes()
 
     @property
@@ -273,14 +273,14 @@ class Generation(contextlib.ExitStack):
                 events.append(GivenUp(group.name, cause))
                 continue
             events.append(Lost(group.name, "", cause))
-            self._desk(group).call("begin_anew")
+            self._client(group).call("begin_anew")
         self._begin_passes()
         return events
 
     def _end(self, group: _Group) -> None:
         if not group.is_over:
             group.is_over = True
-            self._desk(group).call("close")
+            self._client(group).call("close")
 
     def _begin_passes(self) -> None:
         """Begin the passes that there is room for, in order, at their least width, then widen."""
@@ -321,7 +321,7 @@ class Generation(contextlib.ExitStack):
         scaling.actor_pool_util_upscaling_threshold = (in_flight + 1) / (in_flight + AHEAD)
         return begun.map_batches(
             hand_out,  # type: ignore[arg-type]  # Ray's type knows no further arguments
-            fn_args=(self._desk(group),),
+            fn_args=(self._client(group),),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=0,
@@ -332,7 +332,7 @@ class Generation(contextlib.ExitStack):
         """Return the calls with their prompts, which tasks word ahead of the engines."""
         return calls.map_batches(
             ask,  # type: ignore[arg-type]
-            fn_args=(self._desk(group), dict(group.pools), self._store),
+            fn_args=(self._client(group), dict(group.pools), self._store),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=0,  # Ray gives each of several passes its share of CPUs; engines may fill it
@@ -346,7 +346,7 @@ class Generation(contextlib.ExitStack):
         setup = self._setup(group)
         return worded.map_batches(
             EngineActor,
-            fn_constructor_args=(self._desk(group), dict(group.pools), setup, in_flight),
+            fn_constructor_args=(self._client(group), dict(group.pools), setup, in_flight),
             batch_size=1,
             batch_format="pyarrow",
             num_cpus=group.needs["CPU"],
@@ -412,7 +412,7 @@ class Generation(contextlib.ExitStack):
             ways=2 * calls,
         )
 
-    def _desk(self, group: _Group) -> LedgerClient:
+    def _client(self, group: _Group) -> LedgerClient:
         return LedgerClient(self._ledger, group.name)
 
 

@@ -11,7 +11,12 @@ from engine.tasks.gold import Rows
 from engine.tasks.task import Split
 
 
-def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
+def check_labels(file: StudyFile, grid: list[Condition]) -> None:
+    """Check that the labels that conditions name are the task's.
+
+    Raises:
+        ConfigError: One is not, or a prior lacks one.
+    """
     for condition in grid:
         known = file.tasks[condition.task].labels
         prior, config = condition.mix.prior, condition.generate
@@ -33,9 +38,14 @@ def _check_labels(file: StudyFile, grid: list[Condition]) -> None:
             )
 
 
-def _check_amounts(
+def check_amounts(
     file: StudyFile, cells: list[Cell], gold: Mapping[str, Mapping[Split, Rows]]
 ) -> None:
+    """Check that there are as many real and recorded rows as cells take.
+
+    Raises:
+        DataError: There are not.
+    """
     for cell in cells:
         condition, task = cell.condition, file.tasks[cell.condition.task]
         train = gold[task.name]["train"]

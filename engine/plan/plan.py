@@ -15,7 +15,7 @@ from engine.mix.prior import quotas
 from engine.models import Model, resolve_model, resolve_precision
 from engine.plan.baselines import plan_baselines
 from engine.plan.cell import Cell
-from engine.plan.checks import _check_amounts, _check_labels
+from engine.plan.checks import check_amounts, check_labels
 from engine.plan.graph import Graph, source_key
 from engine.prompts.strategy import strategy_class
 from engine.steps.baseline import Baseline
@@ -159,7 +159,7 @@ def make_plan(file: StudyFile, some: list[Condition] | None = None) -> Plan:
         InputError: Anything about the study, its data or its models is wrong.
     """
     grid = conditions(file, READERS) if some is None else some
-    _check_labels(file, grid)
+    check_labels(file, grid)
     for condition in grid:
         for name in condition.curate.filters if condition.curate else ():
             filter_class(name)
@@ -178,7 +178,7 @@ def make_plan(file: StudyFile, some: list[Condition] | None = None) -> Plan:
         for condition in grid
         for replicate in range(file.study.replicates)
     ]
-    _check_amounts(file, cells, gold)
+    check_amounts(file, cells, gold)
     pools_by_task = {
         name: [pool for pool in graph.pools if pool.task.name == name] for name in file.tasks
     }

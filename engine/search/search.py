@@ -1,6 +1,7 @@
 """Search a study's factors: what ``textmill search`` does.
 
-    space -> sampler -> Ray Tune's trials -> board -> phase: plan, make, read -> course -> report
+    space -> sampler -> Ray Tune's trials -> barrier -> phase: plan, make, read -> trial book
+    -> report
 
 Ray Tune holds the trials, and this process measures them, all those of a phase together. Nothing
 that is decided depends on which was faster. So a search that was killed is resumed by searching
@@ -153,12 +154,12 @@ class _Searching:
         self.troubles: list[str] = []
 
     def run(self, file: StudyFile) -> None:
-        board = actor_at_home(PhaseBarrier)
-        tuning = task_at_home(_run_trials).remote(file, board)
+        barrier = actor_at_home(PhaseBarrier)
+        tuning = task_at_home(_run_trials).remote(file, barrier)
         try:
             while not ray.wait([tuning], timeout=0)[0]:
-                if (points := ray.get(board.phase.remote(POLL_S))) is not None:
-                    ray.get(board.tell.remote(self._phase(points)))
+                if (points := ray.get(barrier.phase.remote(POLL_S))) is not None:
+                    ray.get(barrier.tell.remote(self._phase(points)))
             errors = ray.get(tuning)
         except ray.exceptions.RayError as error:
             raise TextmillError(
@@ -168,7 +169,7 @@ class _Searching:
         finally:
             with contextlib.suppress(ray.exceptions.RayError):
                 ray.cancel(tuning, force=True)
-                end(board)
+                end(barrier)
         if errors or not self._course.is_settled:
             cause = errors[0] if errors else "Ray Tune ended before they did"
             raise TextmillError(
@@ -223,7 +224,7 @@ class _Searching:
         self._show(f"phase {self._course.phases}: measured {counts}{known}")
 
 
-def _run_trials(file: StudyFile, board: Actor) -> list[str]:
+def _run_trials(file: StudyFile, barrier: Actor) -> list[str]:
     from engine.search.tuning import run_trials  # here: Tune takes seconds to load
 
-    return run_trials(file, board)
+    return run_trials(file, barrier)

@@ -34,18 +34,18 @@ class Verdict(NamedTuple):
     may_ask: bool
 
 
-def run_trial(config: dict[str, Any], board: "Actor") -> None:
+def run_trial(config: dict[str, Any], barrier: "Actor") -> None:
     """Ask for measurements, one rung after another, and report them, until told to end.
 
     Args:
         config: The trial's ``number`` and ``point``.
-        board: Where it is measured.
+        barrier: Where it is measured.
     """
     import ray  # here: levels are read from this file where nothing is run
     from ray import tune
 
     at, goes_on = 0, True
     while goes_on:
-        verdict: Verdict = ray.get(board.measured.remote(config["number"], config["point"], at))
+        verdict: Verdict = ray.get(barrier.measured.remote(config["number"], config["point"], at))
         tune.report(verdict._asdict())
         at, goes_on = at + 1, verdict.goes_on

@@ -1,7 +1,7 @@
 """The search in Ray Tune: its searcher, its scheduler, and its trials.
 
 Tune runs in a task of its own, since it would take Ctrl-C for itself. Trials hold no CPU: they wait
-at the board while the engines and workers that all of them share do what they ask for.
+at the barrier while the engines and workers that all of them share do what they ask for.
 """
 
 import logging
@@ -25,12 +25,12 @@ DEATHS = 3  # of a trial's process at work, before the search ends
 SHARE = 1e-3  # of the driver's node, which pins trials to it and holds none of its CPUs
 
 
-def run_trials(file: StudyFile, board: Actor) -> list[str]:
+def run_trials(file: StudyFile, barrier: Actor) -> list[str]:
     """Run the trials of a search until none is left.
 
     Args:
         file: The study.
-        board: Where they are measured.
+        barrier: Where they are measured.
 
     Returns:
         What went wrong with their processes; Tune counts no error where it is interrupted, so that
@@ -43,9 +43,9 @@ def run_trials(file: StudyFile, board: Actor) -> list[str]:
     here = tune.PlacementGroupFactory([{f"node:{address}": SHARE}])
     with tempfile.TemporaryDirectory(prefix="textmill-tune-") as folder:
         tuner = tune.Tuner(
-            tune.with_resources(tune.with_parameters(run_trial, board=board), here),
+            tune.with_resources(tune.with_parameters(run_trial, barrier=barrier), here),
             tune_config=tune.TuneConfig(
-                search_alg=FactorSearcher(file, board),
+                search_alg=FactorSearcher(file, barrier),
                 scheduler=RungScheduler(),  # type: ignore[no-untyped-call]
                 num_samples=-1,  # the searcher knows when it is enough
                 reuse_actors=True,
@@ -80,12 +80,12 @@ class FactorSearcher(Searcher):
 
     Args:
         file: The study.
-        board: Told which trials are at work.
+        barrier: Told which trials are at work.
     """
 
-    def __init__(self, file: StudyFile, board: Actor) -> None:
+    def __init__(self, file: StudyFile, barrier: Actor) -> None:
         super().__init__()
-        self._config, self._board = file.study.search, board
+        self._config, self._board = file.study.search, barrier
         self._sampler = Sampler(Space(file), self._config)
         self._numbers: dict[str, int] = {}  # by Tune's names
         self._at_work: set[int] = set()

@@ -8,7 +8,7 @@ from engine.plan.plan import Plan
 from engine.prompts.strategy import Asker
 from engine.prompts.topic_list import TopicList
 from engine.status.quotas import Targets, standings, targets
-from engine.status.spent import HOUR_S, Spent, taken
+from engine.status.spent import HOUR_S, Spent, running, taken
 from engine.status.survey import Survey
 from engine.status.wants import missing_segments
 from engine.steps.baseline import Baseline
@@ -61,8 +61,7 @@ def forecast(now: Survey) -> Forecast:
             unknown.append(pool_name(plan, pool))
             most = most.plus(_bound(plan, pool, lacking))
             continue
-        running = known._replace(engine_s=known.engine_s - known.start_s, start_s=0)
-        more = more.plus(running.times(lacking / known.rows))
+        more = more.plus(running(known).times(lacking / known.rows))
     replicas = plan.file.study.resources.replicas
     seconds = more.engine_s / (max(replicas) if isinstance(replicas, list) else replicas)
     return Forecast(rows, more, seconds / HOUR_S, unknown, most)

@@ -117,7 +117,7 @@ def is_current(store: Store, view: View, slot: str) -> bool:
     committed, chain = set(view.segments(store)[slot]), ""
     for segment in unbroken(view.pool.segments(store)[slot]):
         try:
-            chain = _chained(chain, store, f"{view.pool.folder}/{segment.name}")
+            chain = chained(chain, store, f"{view.pool.folder}/{segment.name}")
             judged = f"{view.folder}/{segment.name}"
             if segment not in committed or store.notes(judged)[0]["chain"] != chain:
                 return False
@@ -126,6 +126,6 @@ def is_current(store: Store, view: View, slot: str) -> bool:
     return True
 
 
-def _chained(chain: str, store: Store, name: str) -> str:
+def chained(chain: str, store: Store, name: str) -> str:
     """Return the hash of the pool segments up to this one: what its judged rows depend on."""
     return hashlib.sha256((chain + store.notes(name)[1]).encode()).hexdigest()

@@ -37,7 +37,7 @@ def embedded(
 
 
 @bench.command()
-def generate(  # noqa: PLR0913 - its options
+def generate(
     rows: Annotated[int, typer.Option(help="Rows to make, about.", min=100)] = 2000,
     lengths: Annotated[
         str, typer.Option(help="Of the answers: equal or heavy (tailed).")
@@ -118,7 +118,7 @@ def statistics(
 
 
 @bench.command()
-def train(  # noqa: PLR0913 - its options
+def train(
     runs: Annotated[int, typer.Option(help="Classifiers to train.", min=1)] = 16,
     rows: Annotated[int, typer.Option(help="Rows that each is trained on.", min=3)] = 300,
     steps: Annotated[int, typer.Option(help="Optimiser steps of each.", min=1)] = 60,

@@ -102,7 +102,7 @@ def _plan_text(study_plan: Plan, planned_steps: Sequence[Step], store: Store) ->
         {step.place or step.name for step in runs if step.state in ("missing", "waiting")}
     )
     lines += _diagnosis_lines(planned_steps)
-    lines += ["", *notes] if (notes := _other_lines(planned_steps)) else []
+    lines += ["", *notes] if (notes := other_lines(planned_steps)) else []
     lines += ["", f"To do: {to_make} rows to make, at most {to_train} runs to train."]
     return "\n".join(lines)
 
@@ -116,5 +116,6 @@ def _diagnosis_lines(planned_steps: Sequence[Step]) -> list[str]:
     return ["", "How alike the rows are", *lines] if lines else []
 
 
-def _other_lines(planned_steps: Sequence[Step]) -> list[str]:
+def other_lines(planned_steps: Sequence[Step]) -> list[str]:
+    """Return what is said of steps that are there under other VERSIONs."""
     return notices(step.other for step in planned_steps if step.other)

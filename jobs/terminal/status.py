@@ -12,7 +12,7 @@ from engine.status.steps import StepKind, steps
 from engine.status.survey import survey
 from engine.store.kinds import Kind, kind_of
 from engine.store.store import Store
-from jobs.terminal.plan import _other_lines
+from jobs.terminal.plan import other_lines
 
 PLURALS = {"topics": "topic lists", "diagnosis": "diagnoses"}
 
@@ -40,7 +40,7 @@ def status(plan: Plan, store: Store, *, json: bool, verify: bool) -> tuple[str, 
             for label, standing in now.standings[view.fingerprint].items()
         )
         lines.append(f"  accepted, {view_name(plan, view)}: {accepted}")
-    lines += [f"  {line}" for line in _other_lines(planned_steps)]
+    lines += [f"  {line}" for line in other_lines(planned_steps)]
     if verify:
         lines.append("  every file agrees with its checksum, and holds what it is called by")
     return "\n".join(lines), True
