@@ -28,7 +28,11 @@ STARTS = 3  # that are tried of a local Ray
 
 @contextlib.contextmanager
 def ray_session() -> Iterator[None]:
-    """Lend the body a Ray; one that is already up is used and left up."""
+    """Lend the body a Ray; one that is already up is used and left up.
+
+    A local one listens on loopback alone if ``environment.set_up`` was called before Ray was
+    imported, as the command and ``engine.api.Study`` do.
+    """
     set_up()  # for whoever has not, such as a script that imports Ray itself
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

@@ -20,6 +20,8 @@ SECRETS = {
 }
 LISTENING = """
 import psutil
+from engine.nodes import environment
+environment.set_up()  # as the command and engine.api.Study do, before anything imports Ray
 from engine.nodes.session import ray_session
 with ray_session():
     import ray
@@ -34,7 +36,8 @@ with ray_session():
 
 def test_nothing_listens_beyond_loopback():
     words = [sys.executable, "-c", LISTENING]
-    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=True)
+    unset = {name: value for name, value in environment().items() if not name.startswith("RAY_")}
+    done = subprocess.run(words, env=unset, capture_output=True, text=True, check=True)
     found = set(done.stdout.split())
     assert found
     assert found <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
