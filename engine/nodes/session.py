@@ -10,9 +10,6 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import ray
-import ray.data
-
 from engine.errors import ConfigError, TextmillError
 from engine.nodes.environment import QUIET, set_up
 from engine.nodes.lastword import last_word
@@ -30,14 +27,16 @@ STARTS = 3  # that are tried of a local Ray
 def ray_session() -> Iterator[None]:
     """Lend the body a Ray; one that is already up is used and left up.
 
-    A local one listens on loopback alone if ``environment.set_up`` was called before Ray was
-    imported, as the command and ``engine.api.Study`` do.
+    A local one listens on loopback alone, unless Ray was imported before: the command and
+    ``engine.api.Study`` call ``environment.set_up`` before they import what works with it.
     """
     set_up()  # for whoever has not, such as a script that imports Ray itself
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     for name in ("ray.train", "ray._private.authentication"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    import ray  # here: what is set above is read when it is imported
+
     if ray.is_initialized():
         yield
         return
@@ -66,6 +65,8 @@ def _start() -> None:
         ConfigError: There is no such cluster.
         TextmillError: No Ray starts.
     """
+    import ray
+
     address = os.environ.get("RAY_ADDRESS")
     local: dict[str, Any] = {
         "address": "local",  # a bare init would join whatever cluster this machine has seen
@@ -123,6 +124,8 @@ def _stderr_without(noise: bytes) -> Iterator[None]:
 
 
 def _quieten_data() -> None:
+    import ray.data
+
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False

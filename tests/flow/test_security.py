@@ -20,8 +20,6 @@ SECRETS = {
 }
 LISTENING = """
 import psutil
-from engine.nodes import environment
-environment.set_up()  # as the command and engine.api.Study do, before anything imports Ray
 from engine.nodes.session import ray_session
 with ray_session():
     import ray
