@@ -20,8 +20,7 @@ from engine.make.mend import mend, mending
 from engine.make.progress import Progress, Watch
 from engine.make.references import write_references
 from engine.make.training import Training
-from engine.make.work import RayOnDemand, Work
-from engine.nodes.session import ray_session
+from engine.make.work import ExecutorOnDemand, Work
 from engine.plan.plan import Plan
 from engine.report.write import write_report
 from engine.status.files import damaged_files, files_of
@@ -51,7 +50,8 @@ def run_study(plan: Plan, store: Store, watch: Watch) -> Findings:
     for damage in list(damaged_files(files_of(plan, store), store)):  # before any is mended
         mend(damage, store, watch)
     with contextlib.ExitStack() as stack:
-        work = Work(plan, store, watch, RayOnDemand(stack, plan.file.study.resources))
+        executor = ExecutorOnDemand(stack, plan, lambda: survey(plan, store), watch)
+        work = Work(plan, store, watch, executor)
         for line in notices(other_rows(plan, store)):
             watch(Progress("generate", 0, 0, note=line))
         return mending(store, watch, lambda: _round(work))
@@ -108,10 +108,10 @@ def diagnose(work: Work, missing: Sequence[Examination]) -> dict[str, str]:
     """
     if not missing:
         return {}
-    work.ray()
+    executor = work.executor()
     work.watch(Progress("diagnose", len(missing), 0))
     failures = {}
-    for done, examined in enumerate(examine_all(work.store, missing), start=1):
+    for done, examined in enumerate(examine_all(executor, work.store, missing), start=1):
         if examined.damage:
             raise examined.damage
         if examined.failure:
@@ -139,7 +139,8 @@ def make_pilot(plan: Plan, store: Store) -> int:
     now = survey(plan, store)
     write_references(now, store)  # first, so that nobody cleans them away
     with contextlib.ExitStack() as stack:
-        work = Work(plan, store, lambda _: None, lambda: stack.enter_context(ray_session()))
+        executor = ExecutorOnDemand(stack, plan, lambda: now, lambda _: None)
+        work = Work(plan, store, lambda _: None, executor)
         filled = fill_views(work, now, most=SMALLEST)
     if filled.troubles:
         raise EngineLostError(filled.troubles[0])

@@ -1,4 +1,4 @@
-"""Bring views up to date with their pools: one Ray task for each label of each view."""
+"""Bring views up to date with their pools: one task for each label of each view."""
 
 import logging
 import traceback
@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
-import ray
 
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.curate.text import normalised
-from engine.errors import DamagedError, TextmillError
+from engine.errors import DamagedError
 from engine.fingerprint import Plain
-from engine.nodes.actors import Reference, task
+from engine.nodes.executor import Executor, Needs
 from engine.steps.pool import given_in, shots_of
 from engine.steps.view import Tally, View, chained, tally_of
 from engine.store.schema import NONE, VIEW, storable
@@ -46,22 +45,22 @@ class Curated(NamedTuple):
 
 
 class Judging:
-    """Judges rows in Ray tasks, one for each label of a view at a time.
+    """Judges rows in tasks, one for each label of a view at a time.
 
     Args:
+        executor: What they run on.
         store: Where pools are read and views committed.
         cpus: What a task reserves.
     """
 
-    def __init__(self, store: Store, cpus: float) -> None:
+    def __init__(self, executor: Executor, store: Store, cpus: float) -> None:
         self._store = store
-        self._task = task(curate_slot, num_cpus=cpus, max_retries=3)
-        self._busy: set[Reference] = set()
+        self._tasks = executor.tasks(curate_slot, Needs(cpus))
 
     def begin(self, view: View, slot: str) -> None:
         """Judge every row of a label that the pool has and the view has not."""
         self._store.commit_recipe(view.folder, view.recipe())
-        self._busy.add(self._task.remote(self._store, view, slot))
+        self._tasks.begin(self._store, view, slot)
 
     def finished(self, seconds: float) -> list[Curated]:
         """Return what was judged since the last time; wait so long for the first, if any is on.
@@ -70,18 +69,11 @@ class Judging:
             UnwritableError: The root takes no more.
             FormatError: A file was written by another version of textmill.
         """
-        if not self._busy:
-            return []
-        waiting = list(self._busy)
-        ready, _ = ray.wait(waiting, num_returns=1, timeout=seconds)
-        ready, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0) if ready else ([], [])
-        self._busy -= set(ready)
-        try:
-            curated: list[Curated] = ray.get(ready)
-        except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, TextmillError):  # such as a root that is full
-                raise error.cause from None
-            raise
+        curated: list[Curated] = []
+        for done in self._tasks.finished(seconds):
+            if done.error:
+                raise done.error
+            curated.append(done.value)
         return curated
 
 

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import ray
-from ray.exceptions import RayError
-
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
 from engine.diagnose.trivial import trivial_rows
 from engine.embeddings import Embeddings
@@ -20,8 +17,7 @@ from engine.errors import DamagedError, TextmillError
 from engine.fingerprint import Plain, canonical, content_hash
 from engine.mix.training_set import TrainingSet, ordered_rows, training_set
 from engine.models import Model
-from engine.nodes.actors import task
-from engine.nodes.room import Room
+from engine.nodes.executor import Executor, Needs
 from engine.steps.examination import Examination
 from engine.steps.mix import Example
 from engine.store.store import Store
@@ -47,23 +43,24 @@ class Examined(NamedTuple):
         return self.examination.name
 
 
-def examine_all(store: Store, examinations: Sequence[Examination]) -> Iterator[Examined]:
-    """Examine views in Ray tasks, one for each, and yield what became of them as they finish.
+def examine_all(
+    executor: Executor, store: Store, examinations: Sequence[Examination]
+) -> Iterator[Examined]:
+    """Examine views in tasks, one for each, and yield what became of them as they finish.
 
-    Each takes a CPU, and a GPU where the cluster has any: the encoder is put there. Training has
-    ended by then, so that they are free.
+    Each takes a CPU, and a GPU where there is any: the encoder is put there. Training has ended by
+    then, so that they are free.
     """
-    gpus = 1 if Room().has_gpu else 0
-    look = task(examine, num_cpus=1, num_gpus=gpus, max_retries=3)
-    waiting = {look.remote(store, examination): examination for examination in examinations}
+    looks = executor.tasks(examine, Needs(cpus=1, gpus=1 if executor.room().has_gpu else 0))
+    waiting = {looks.begin(store, examination): examination for examination in examinations}
     while waiting:
-        (done,), _ = ray.wait(list(waiting), num_returns=1)
-        examination = waiting.pop(done)
-        try:
-            examined: Examined = ray.get(done)
-        except RayError as error:  # such as a worker that dies again and again for want of memory
-            examined = Examined(examination, failure=str(error).strip().partition("\n")[0])
-        yield examined
+        for done in looks.finished(None):
+            examination = waiting.pop(done.ticket)
+            if done.error:  # such as a worker that dies again and again for want of memory
+                yield Examined(examination, failure=str(done.error))
+            else:
+                examined: Examined = done.value
+                yield examined
 
 
 def examine(store: Store, examination: Examination) -> Examined:

@@ -4,55 +4,63 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as OutOfTime
-from typing import Any
-
-import pyarrow as pa
-import ray
+from typing import Any, NoReturn
 
 from engine.errors import EngineLostError, InputError, UnwritableError
-from engine.generate.calls import LedgerClient, Pools, segment_ref
-from engine.generate.engine import Setup, engine_class
+from engine.generate.calls import Pools, segment_ref
+from engine.generate.engine import engine_class
 from engine.generate.events import Lost, Made, Refused, SegmentRef, Started
 from engine.generate.filling import CallBuffer, Stopwatch
 from engine.generate.halving import HalvingEngine
-from engine.nodes.actors import Reference
-from engine.steps.pool import Pool
+from engine.generate.passes import Pass
+from engine.nodes.executor import Reply
 
-REPLACED = 1  # exit status of an actor that Ray is to start again
+REPLACED = 1  # exit status of a process in whose place another is to be started
+
+
+def _end_process() -> NoReturn:
+    os._exit(REPLACED)
 
 
 class EngineActor:
     """One engine per actor: started once, then fed calls; commits each segment as it fills.
 
     The engine starts in the background, while prompts are worded. One that dies, or gives no sign
-    of life, takes the process with it, since nothing else frees its memory for sure: Ray starts
-    another in its place, and asks it the same calls; what was committed meanwhile is not asked
-    again.
+    of life, takes the process with it, since nothing else frees its memory for sure: another is
+    started in its place, and asked the same calls; what was committed meanwhile is not asked again.
+
+    Args:
+        task: The pass that it is part of.
+        replica: Its name.
+        leave: What ends it when it is to be replaced; it does not return.
     """
 
     def __init__(
-        self, client: LedgerClient, pools: dict[str, Pool], setup: Setup, calls_at_a_time: int
+        self, task: Pass, replica: str, leave: Callable[[], NoReturn] = _end_process
     ) -> None:
-        self._room = threading.Semaphore(calls_at_a_time)
-
-        self._client, self._pools, self._setup = client, Pools(client, pools), setup
-        self._replica = str(ray.get_runtime_context().get_actor_id())
+        self._room = threading.Semaphore(task.calls_in_flight)
+        self._client, self._pools, self._setup = (
+            task.client,
+            Pools(task.client, task.pools),
+            task.setup,
+        )
+        self._replica, self._leave = replica, leave
         self._engine: Future[HalvingEngine | None] = Future()
         self._dying = threading.Lock()
+        self._is_lost = self._is_closed = False
         self._clock = Stopwatch()
         threading.Thread(target=self._start, daemon=True).start()
 
-    def __call__(self, calls: pa.Table) -> pa.Table:
-        """Answer calls; the table returned says only how many there were."""
-        for call in calls.to_pylist():
-            if unmade := self._work(call["parts"]):
-                self._client.call("sit_out", unmade)
-        return pa.table({"calls": [calls.num_rows]})
+    def answer(self, parts: list[dict[str, Any]]) -> None:
+        """Answer a call: its segments, as ``calls.PART`` has them."""
+        if unmade := self._unmade(parts):
+            self._client.call("sit_out", unmade)
 
-    def _work(self, parts: list[dict[str, Any]]) -> list[SegmentRef]:
-        """Answer one call; return its segments if they cannot be made here."""
+    def _unmade(self, parts: list[dict[str, Any]]) -> list[SegmentRef]:
+        """Answer a call; return its segments if they cannot be made here."""
         with self._room:
             still = set(self._client.call("take", [segment_ref(part) for part in parts]))
             parts = [part for part in parts if segment_ref(part) in still]
@@ -74,33 +82,45 @@ class EngineActor:
 
     def __del__(self) -> None:
         with contextlib.suppress(Exception):  # the ledger, or Ray itself, may be gone
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the engine."""
+        if not self._is_closed and not self._is_lost:
+            self._is_closed = True
             self._client.send("leave", self._replica)
-        is_up = self._engine.done() and not self._engine.exception()
-        if is_up and (engine := self._engine.result()):
-            engine.close()
+            is_up = self._engine.done() and not self._engine.exception()
+            if is_up and (engine := self._engine.result()):
+                engine.close()
 
     def _start(self) -> None:
+        try:
+            self._engine.set_result(self._started())
+        except BaseException as error:  # noqa: BLE001 - a bug, or what leaves: the calls raise it
+            self._engine.set_exception(error)
+
+    def _started(self) -> HalvingEngine | None:
+        """Start the engine; return None where it is not to work."""
         began = time.monotonic()
         group, replica = self._client.group, self._replica
         try:
-            engine = None
-            if self._client.call("start", replica):
-                engine = HalvingEngine(engine_class(self._setup.config.engine)(self._setup))
-                self._client.tell(Started(group, replica, time.monotonic() - began))
-                self._clock.started(time.monotonic() - began)
+            if not self._client.call("start", replica):
+                return None
+            engine = HalvingEngine(engine_class(self._setup.config.engine)(self._setup))
         except EngineLostError as loss:
             if not loss.is_for_good:
                 self._replace(str(loss))
             self._client.call("give_up", str(loss))
+            return None
         except InputError as error:
             self._refuse(error)
-        except BaseException as error:  # a bug: the calls raise it, where Ray passes it on
-            self._engine.set_exception(error)
-            raise
-        self._engine.set_result(engine)
+            return None
+        self._client.tell(Started(group, replica, time.monotonic() - began))
+        self._clock.started(time.monotonic() - began)
+        return engine
 
     def _refuse(self, error: InputError | UnwritableError) -> None:
-        ray.get(self._client.tell(Refused(self._client.group, error)))
+        self._client.tell(Refused(self._client.group, error)).result()
 
     def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
         """Answer one call; False if the engine refuses it."""
@@ -119,14 +139,17 @@ class EngineActor:
         except (InputError, UnwritableError) as error:
             self._refuse(error)
             return False
-        ray.get(reports)  # a report that dies with this process would be waited for
+        for report in reports:  # one that dies with this process would be waited for
+            report.result()
         return True
 
-    def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Reference:
+    def _tell(self, part: SegmentRef, counts: dict[str, Any]) -> Reply:
         return self._client.tell(Made(self._client.group, self._replica, part, **counts))
 
-    def _replace(self, cause: str) -> None:
-        """End this process; Ray starts another in its place."""
-        with self._dying:  # never released: the first thread's word is the last
-            ray.get(self._client.tell(Lost(self._client.group, self._replica, cause)))
-            os._exit(REPLACED)
+    def _replace(self, cause: str) -> NoReturn:
+        """End this actor; another is started in its place."""
+        with self._dying:  # the first thread's word is the last
+            if not self._is_lost:
+                self._is_lost = True
+                self._client.tell(Lost(self._client.group, self._replica, cause)).result()
+            self._leave()

@@ -1,22 +1,20 @@
-"""A pass's source, and the wording of its prompts; a row of the dataset is a call."""
+"""A group's place at the ledger, and the wording of calls: segments that are answered together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import ray
 
-from engine.errors import EngineLostError
 from engine.fingerprint import canonical
 from engine.generate.engine import engine_class
 from engine.generate.events import Event, SegmentRef
-from engine.nodes.actors import Actor, Reference, Remote
+from engine.nodes.executor import Reply, Service
 from engine.steps.pool import Pool
 from engine.store.segments import Segment
 from engine.store.store import Store
 
-PART = pa.struct(
+PART = pa.struct(  # of a call, where it is handed on as a row of a table
     [
         ("pool", pa.string()),
         ("slot", pa.string()),
@@ -34,25 +32,24 @@ class LedgerClient:
     """A group's place at the ledger.
 
     Attributes:
-        ledger: The handle of the Ledger actor.
+        ledger: The Ledger.
         group: The group.
     """
 
-    ledger: Actor
+    ledger: Service
     group: str
 
     def call(self, method: str, *args: object) -> Any:  # noqa: ANN401 - whatever the method returns
         """Call a method of the ledger and wait for its answer."""
-        return ray.get(self.send(method, *args))
+        return self.ledger.call(method, self.group, *args)
 
-    def send(self, method: str, *args: object) -> Reference:
-        """Call a method of the ledger; return a reference to its answer."""
-        called: Remote = getattr(self.ledger, method)
-        return called.remote(self.group, *args)
+    def send(self, method: str, *args: object) -> Reply:
+        """Call a method of the ledger; its answer is to come."""
+        return self.ledger.send(method, self.group, *args)
 
-    def tell(self, event: Event) -> Reference:
-        """Report an event; return a reference to wait for."""
-        return self.ledger.tell.remote(event)
+    def tell(self, event: Event) -> Reply:
+        """Report an event; that it is heard is to come."""
+        return self.ledger.send("tell", event)
 
 
 class Pools:
@@ -72,47 +69,42 @@ class Pools:
         return self._known[fingerprint]
 
 
-def hand_out(_: pa.Table, client: LedgerClient) -> Iterator[pa.Table]:
-    """Yield calls as the ledger hands them out, until it is told that there are no more.
+class Wording:
+    """Words the prompts of calls.
 
-    Raises:
-        EngineLostError: It was killed, and Ray tries it again: the pass must be begun anew.
+    Args:
+        client: The group's place at the ledger.
+        known: The pools that the group began with, by fingerprint.
+        store: The root.
     """
-    if not (number := client.call("begin")):
-        raise EngineLostError("The source of a pass was killed.")
-    while (parts := client.call("next", number)) is not None:
-        call = [{"pool": part.pool, **part.segment._asdict()} for part in parts]
-        yield pa.Table.from_pylist([{"parts": call}], schema=CALL)
 
+    def __init__(self, client: LedgerClient, known: Mapping[str, Pool], store: Store) -> None:
+        self._pools, self._store = Pools(client, known), store
+        self._strategies: dict[str, Any] = {}
 
-def ask(calls: pa.Table, client: LedgerClient, known: dict[str, Pool], store: Store) -> pa.Table:
-    """Word the prompts of calls; those of one label of a pool stay next to each other."""
-    strategies: dict[str, Any] = {}
-    pools = Pools(client, known)
+    def worded(self, parts: Sequence[SegmentRef]) -> list[dict[str, Any]]:
+        """Return a call's segments as ``PART`` has them; those of one label next to each other."""
 
-    def worded(part: dict[str, Any]) -> dict[str, Any]:
-        pool = pools[part["pool"]]
-        rows = range(part["start"], part["stop"])
+        def place(part: SegmentRef) -> tuple[str, str, int]:
+            return part.pool, part.segment.slot, part.segment.start
+
+        return [self._part(part) for part in sorted(parts, key=place)]
+
+    def _part(self, part: SegmentRef) -> dict[str, Any]:
+        pool, segment = self._pools[part.pool], part.segment
+        place = {"pool": part.pool, **segment._asdict()}
+        rows = range(segment.start, segment.stop)
         if not engine_class(pool.config.engine).asks:
-            return {**part, "prompts": [""] * len(rows), "attributes": ["{}"] * len(rows)}
-        if pool.fingerprint not in strategies:
-            strategies[pool.fingerprint] = pool.strategy(store)
-        strategy = strategies[pool.fingerprint]
-        prompts = [strategy.ask(pool.row(part["slot"], index)) for index in rows]
+            return {**place, "prompts": [""] * len(rows), "attributes": ["{}"] * len(rows)}
+        if pool.fingerprint not in self._strategies:
+            self._strategies[pool.fingerprint] = pool.strategy(self._store)
+        strategy = self._strategies[pool.fingerprint]
+        prompts = [strategy.ask(pool.row(segment.slot, index)) for index in rows]
         return {
-            **part,
+            **place,
             "prompts": [prompt.text for prompt in prompts],
             "attributes": [canonical(prompt.attributes).decode() for prompt in prompts],
         }
-
-    def place(part: dict[str, Any]) -> tuple[str, str, int]:
-        return part["pool"], part["slot"], part["start"]
-
-    worded_calls = [
-        {"parts": [worded(part) for part in sorted(call["parts"], key=place)]}
-        for call in calls.to_pylist()
-    ]
-    return pa.Table.from_pylist(worded_calls, schema=CALL)
 
 
 def segment_ref(part: dict[str, Any]) -> SegmentRef:

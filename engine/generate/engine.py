@@ -94,6 +94,9 @@ class TextEngine(Protocol):
         uses_gpu: Whether it runs on a GPU where there is one.
         is_concurrent: Whether ``complete`` may be called from several threads at a time. If so it
             is, and the engine shares its room among them.
+
+    One more it may have: ``runs_apart``, whether it can hang or crash, or holds memory that only
+    the end of its process frees. Then it has a process of its own without Ray, too.
     """
 
     reads: ClassVar[frozenset[str]]

@@ -1,4 +1,4 @@
-"""Make segments of pools: passes of Ray Data over engine actors, fed while they run."""
+"""Make segments of pools: passes over engine actors, fed while they run."""
 
 import contextlib
 import gc
@@ -7,28 +7,23 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-import ray
-from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy, from_items
-
-from engine.errors import EngineLostError, InputError
+from engine.errors import EngineLostError
 from engine.fingerprint import digest
-from engine.generate.actor import EngineActor
-from engine.generate.calls import LedgerClient, ask, hand_out
+from engine.generate.calls import LedgerClient
 from engine.generate.engine import Setup, engine_class
 from engine.generate.events import Event, GivenUp, Lost, Made, Refused, SegmentRef
 from engine.generate.ledger import Ledger, Terms
 from engine.generate.needs import FIELDS, JUDGING_CPUS, engine_needs
-from engine.generate.pass_errors import forget_frames, is_rays, refusal, said
+from engine.generate.passes import AHEAD, Pass, run_pass, said
 from engine.models import Model
-from engine.nodes.actors import Actor, actor_at_home, at_home, end
-from engine.nodes.room import OWN, Room
+from engine.nodes.executor import Executor, Service, running
+from engine.nodes.room import Room
 from engine.steps.pool import Pool, Want, by_fingerprint
 from engine.store.segments import SMALLEST
 from engine.store.store import Store
 from engine.study.resources import Resources
 
 POLL_S = 0.2  # longest wait for news
-AHEAD = 2  # calls that wait at an actor, so that it need not wait for them
 ROOM = 8192  # rows whose prompts may be worded before their turn, at least
 TRIES = 3  # passes that end by themselves, without a segment made, before their group is given up
 
@@ -92,25 +87,24 @@ class _Group:
 
 
 class Lease(NamedTuple):
-    """What of the cluster engines may take, and for how long.
+    """What engines run on, what of it they may take, and for how long.
 
     Attributes:
+        executor: What they run on.
         room: What they may take; all but what judging needs if None.
         lasts: Whether engines stay up when nothing more is wanted of them, until others need their
             room, since more may be wanted later.
     """
 
+    executor: Executor
     room: Room | None = None
     lasts: bool = False
-
-
-WHOLE_CLUSTER = Lease()
 
 
 class Generation(contextlib.ExitStack):
     """The engines of some pools, from their start until nothing more is wanted.
 
-    Pools whose engines start alike are made together, in one pass of Ray Data. Passes run side by
+    Pools whose engines start alike are made together, in one pass. Passes run side by
     side where the cluster has room for their engines, else one after another; a pass begins, and
     its engines start, with the first segment that is wanted of it. Use it as a context manager.
 
@@ -119,7 +113,8 @@ class Generation(contextlib.ExitStack):
         store: Where segments are committed.
         resources: Engines' resources.
         made_for: The study that rows are made for.
-        lease: What of the cluster the engines may take, and for how long.
+        lease: What the engines run on, what of it they may take, and for how long; all of what is
+            up, for this alone, if None.
 
     Raises:
         ConfigError: An engine does not fit into the cluster.
@@ -131,19 +126,21 @@ class Generation(contextlib.ExitStack):
         store: Store,
         resources: Resources,
         made_for: str = "",
-        lease: Lease = WHOLE_CLUSTER,
+        lease: Lease | None = None,
     ) -> None:
         super().__init__()
         self._store, self._resources, self._made_for = store, resources, made_for
-        self._room = lease.room or Room(spared_cpus=JUDGING_CPUS)
+        lease = lease or Lease(running())
+        self._executor = lease.executor
+        self._room = lease.room or lease.executor.room(JUDGING_CPUS)
         self._has_all, self._lasts = lease.room is None, lease.lasts
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, str] = {}  # by pool
         self._first = self._take_in(pools)
-        self._ledger: Actor
+        self._ledger: Service
 
     def __enter__(self) -> Self:
-        self._ledger = actor_at_home(Ledger, {})
+        self._ledger = self._executor.service(Ledger, {})
         self.push(self._end_all)
         self._announce(self._first)
         return self
@@ -184,22 +181,18 @@ class Generation(contextlib.ExitStack):
             self._store.commit_recipe(pool.folder, pool.recipe())
             members = by_group.setdefault(self._group_of[pool.fingerprint], {})
             members[pool.fingerprint] = pool
-        ray.get(
-            [
-                self._ledger.open.remote(name, self._terms(self._groups[name]), members)
-                for name, members in by_group.items()
-            ]
-        )
+        for name, members in by_group.items():
+            self._ledger.call("open", name, self._terms(self._groups[name]), members)
 
     def _end_all(self, kind: type[BaseException] | None, *_: object) -> None:
         for group in self._groups.values():
             self._client(group).call("close")
-        if kind is not KeyboardInterrupt:  # else Ray is about to end, and all of it
+        if kind is not KeyboardInterrupt:  # else all of it is about to end
             for group in self._groups.values():
                 if group.thread:
                     group.thread.join()  # so that its memory is free when this returns
             gc.collect()  # a pass that failed keeps its actors alive in cycles
-            end(self._ledger)
+            self._ledger.end()
 
     def want(self, wants: Sequence[Want]) -> None:
         """Ask for segments, the most urgent first; each once."""
@@ -239,7 +232,7 @@ class Generation(contextlib.ExitStack):
             InputError: An engine cannot do what the user asked of it.
             UnwritableError: The root takes no more.
         """
-        events: list[Event] = ray.get(self._ledger.hear.remote(seconds))
+        events: list[Event] = self._ledger.call("hear", seconds)
         for event in events:
             group = self._groups[event.group]
             if isinstance(event, Refused):
@@ -263,7 +256,7 @@ class Generation(contextlib.ExitStack):
             self._room.give_back(group.needs, group.nodes)
             if group.is_over:
                 continue
-            if isinstance(group.failure, InputError) or not is_rays(group.failure):
+            if not isinstance(group.failure, EngineLostError):
                 raise group.failure or RuntimeError("a pass ended before it was told to")
             group.ends += 1
             cause = said(group.failure)
@@ -297,69 +290,21 @@ class Generation(contextlib.ExitStack):
 
     def _run_pass(self, group: _Group) -> None:
         try:
-            for _ in self._pass(group).iter_rows():
-                pass
+            run_pass(self._executor, self._pass(group))
         except Exception as error:  # noqa: BLE001 - the caller's thread judges it
-            group.failure = refusal(error) or error
-            forget_frames(error)
+            group.failure = error
 
-    def _pass(self, group: _Group) -> Dataset:
-        """Return a pass: calls are handed out, their prompts are worded, and engines answer."""
-        most = self._replicas if self._may_grow else len(group.nodes)
-        calls = self._handed_out(group)
-        return self._answered(self._worded(calls, group, most), group, most)
-
-    def _handed_out(self, group: _Group) -> Dataset:
-        """Return the source: calls, as the ledger hands them out."""
-        in_flight = self._calls_in_flight(group)
-        begun = from_items([0])
-        begun.context.target_max_block_size = 1  # else what the source yields waits for company
-        begun.context.execution_no_progress_timeout_s = -1  # a call may take hours
-        # as many calls as an actor may have are full use of it here, where Ray counts those that
-        # wait beyond: its own threshold, of 1.75, would never be reached
-        scaling = begun.context.autoscaling_config
-        scaling.actor_pool_util_upscaling_threshold = (in_flight + 1) / (in_flight + AHEAD)
-        return begun.map_batches(
-            hand_out,  # type: ignore[arg-type]  # Ray's type knows no further arguments
-            fn_args=(self._client(group),),
-            batch_size=1,
-            batch_format="pyarrow",
-            num_cpus=0,
-            label_selector=at_home(),
-        )
-
-    def _worded(self, calls: Dataset, group: _Group, most: int) -> Dataset:
-        """Return the calls with their prompts, which tasks word ahead of the engines."""
-        return calls.map_batches(
-            ask,  # type: ignore[arg-type]
-            fn_args=(self._client(group), dict(group.pools), self._store),
-            batch_size=1,
-            batch_format="pyarrow",
-            num_cpus=0,  # Ray gives each of several passes its share of CPUs; engines may fill it
-            # one more than engines, while a call passes on; yet more take cores from engines
-            compute=TaskPoolStrategy(most + 1),
-        )
-
-    def _answered(self, worded: Dataset, group: _Group, most: int) -> Dataset:
-        """Return how many rows were answered; the engines' actors commit the rows themselves."""
-        in_flight = self._calls_in_flight(group)
-        setup = self._setup(group)
-        return worded.map_batches(
-            EngineActor,
-            fn_constructor_args=(self._client(group), dict(group.pools), setup, in_flight),
-            batch_size=1,
-            batch_format="pyarrow",
-            num_cpus=group.needs["CPU"],
-            num_gpus=group.needs["GPU"],
-            resources={name: amount for name, amount in group.needs.items() if name not in OWN},
-            compute=ActorPoolStrategy(
-                min_size=group.least if self._is_elastic else len(group.nodes),
-                max_size=most,
-                # those that wait have a thread too: an actor that sits out must give all back
-                max_concurrent_calls_per_actor=in_flight + AHEAD,
-                max_tasks_in_flight_per_actor=in_flight + AHEAD,
-                enable_true_multi_threading=True,
-            ),
+    def _pass(self, group: _Group) -> Pass:
+        width = len(group.nodes)
+        return Pass(
+            client=self._client(group),
+            pools=dict(group.pools),
+            setup=self._setup(group),
+            needs=group.needs,
+            least=group.least if self._is_elastic else width,
+            width=width,
+            most=self._replicas if self._may_grow else width,
+            calls_in_flight=self._calls_in_flight(group),
         )
 
     def _setup(self, group: _Group) -> Setup:

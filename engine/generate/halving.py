@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from engine.errors import EngineLostError, InputError
 from engine.generate.engine import Completion, Prompt, TextEngine
-from engine.generate.pass_errors import said
+from engine.generate.passes import said
 from engine.store.schema import RowId, storable
 
 

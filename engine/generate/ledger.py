@@ -1,4 +1,4 @@
-"""What is wanted and what was made: an actor between the driver and the passes of the engines.
+"""What is wanted and what was made: a service between the driver and the passes of the engines.
 
 It holds nothing that the store's files do not tell: if it dies, the next command feeds a new one.
 """
@@ -63,7 +63,7 @@ class _Group:
 class Ledger:
     """Hands out segments in calls, and passes on what becomes of them.
 
-    Its methods are those of an asynchronous Ray actor: they run in turns, and wait for each other.
+    It is a service: its methods run in turns, and wait for each other.
     """
 
     def __init__(self, terms: dict[str, Terms]) -> None:
@@ -190,16 +190,22 @@ class Ledger:
             self._events.append(GivenUp(group, cause))
         await self._notify()
 
+    async def put_back(self, group: str, parts: Iterable[SegmentRef]) -> None:
+        """Let segments wait again that are out and that nobody makes."""
+        state = self._groups[group]
+        unmade = [part for part in parts if part in state.out]
+        state.out.difference_update(unmade)
+        state.put(unmade)
+        await self._notify()
+
     async def sit_out(self, group: str, parts: list[SegmentRef]) -> None:
         """Put back what a replica cannot do, and keep it waiting until the group's work is done.
 
         While it waits it holds its calls, and so is given no others.
         """
         state = self._groups[group]
-        state.put(part for part in parts if part in state.out)
-        state.out.difference_update(parts)
         number = state.number
-        await self._notify()
+        await self.put_back(group, parts)
         async with self._changed:
             await self._changed.wait_for(lambda: state.is_closed or state.number != number)
 

@@ -63,7 +63,6 @@ def fill_views(
     wanted = demand.wants()
     if demand.is_settled:
         return Filled(now)
-    work.ray()
     pools = work.plan.with_sources(demand.open_pools)
     with contextlib.ExitStack() as stack:
         if shared:
@@ -83,10 +82,12 @@ def _own_engines(
 ) -> Generation:
     """Return engines for these pools alone, and give training what is left beside them."""
     study = work.plan.file.study
-    rooms = shares(study.resources, pools) if training else NO_SHARES
+    executor = work.executor()
+    rooms = shares(executor, study.resources, pools) if training else NO_SHARES
     if training:  # what begins after the engines have ended may take what they had
         stack.enter_context(training.beside(rooms.training))
-    return Generation(pools, work.store, study.resources, study.name, Lease(rooms.generation))
+    lease = Lease(executor, rooms.generation)
+    return Generation(pools, work.store, study.resources, study.name, lease)
 
 
 class FillLoop:
@@ -107,7 +108,7 @@ class FillLoop:
     ) -> None:
         self._demand, self._generation, self._budget = demand, generation, budget
         self._watch, self._training = work.watch, training
-        self._judging = Judging(work.store, JUDGING_CPUS)
+        self._judging = Judging(work.executor(), work.store, JUDGING_CPUS)
         self._made_rows = self._tokens = self._judged = 0
         self.troubles: list[str] = []
         self.is_spent = False

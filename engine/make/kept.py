@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Iterable, Iterator
 
 from engine.generate.generation import Generation, Lease
-from engine.nodes.room import Room
 from engine.steps.pool import Pool
 from engine.store.store import Store
 from engine.study.resources import Resources
@@ -19,20 +18,22 @@ class SharedEngines(contextlib.ExitStack):
         store: The root.
         resources: Engines' resources.
         made_for: The study that rows are made for.
-        room: What of the cluster the engines may take.
+        lease: What the engines run on, and what of it they may take.
     """
 
-    def __init__(self, store: Store, resources: Resources, made_for: str, room: Room) -> None:
+    def __init__(self, store: Store, resources: Resources, made_for: str, lease: Lease) -> None:
         super().__init__()
-        self._store, self._resources, self._made_for, self._room = store, resources, made_for, room
+        self._store, self._resources, self._made_for = store, resources, made_for
+        self._lease = lease._replace(lasts=True)
         self._generation: Generation | None = None
 
     @contextlib.contextmanager
     def engines(self, pools: Iterable[Pool]) -> Iterator[Generation]:
         """Lend the engines, which start where need be, to the body for these pools."""
         if self._generation is None:
-            lease = Lease(self._room, lasts=True)
-            generation = Generation(pools, self._store, self._resources, self._made_for, lease)
+            generation = Generation(
+                pools, self._store, self._resources, self._made_for, self._lease
+            )
             self._generation = self.enter_context(generation)
         else:
             self._generation.open(pools)

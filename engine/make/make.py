@@ -63,7 +63,6 @@ def make(work: Work, training: Training, shared: SharedEngines | None = None) ->
     for line in notices(other_runs(now, before.get("runs", {}))):
         watch(Progress("train", 0, 0, note=line))
     if missing := now.missing():
-        work.ray()
         training.begin(missing)
     failures = {run.name: run.failure or "" for run in training.finish()}
     # a run can have failed over a file that was damaged meanwhile: a new look finds it

@@ -8,8 +8,8 @@ class Progress(NamedTuple):
     """Something was done.
 
     Attributes:
-        stage: "generate", "curate", "train", "diagnose", "search" for the trials of a search, or
-            "mend" for a file that was damaged.
+        stage: "generate", "curate", "train", "diagnose", "search" for the trials of a search,
+            "start" for where work is done, or "mend" for a file that was damaged.
         total: What the stage has to do this time, in rows, runs or views, as far as is known yet.
         done: What it has done of that.
         tokens: Completion tokens among it; 0 where none are counted.

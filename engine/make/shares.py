@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from engine.errors import ConfigError
 from engine.generate.needs import JUDGING_CPUS, engine_needs
+from engine.nodes.executor import Executor
 from engine.nodes.room import Room
 from engine.steps.pool import Pool
 from engine.study.resources import Resources
@@ -28,7 +29,7 @@ class Shares(NamedTuple):
 NO_SHARES = Shares(None, None)
 
 
-def shares(resources: Resources, pools: Iterable[Pool]) -> Shares:
+def shares(executor: Executor, resources: Resources, pools: Iterable[Pool]) -> Shares:
     """Divide the cluster, as ``resources.share`` says.
 
     Engines come first: they get the replicas that the study asks for, at least, and workers what
@@ -37,9 +38,10 @@ def shares(resources: Resources, pools: Iterable[Pool]) -> Shares:
     Raises:
         ConfigError: "split" is asked for, and there is no room for both.
     """
-    if resources.share == "turns" or (resources.share is None and not _is_ample()):
+    is_ample = resources.share is None and _is_ample(executor.room())
+    if resources.share != "split" and not is_ample:
         return NO_SHARES
-    room = Room(spared_cpus=JUDGING_CPUS)
+    room = executor.room(JUDGING_CPUS)
     needs = [engine_needs(resources, pool.config.engine, room) for pool in pools]
     largest = {name: max(engine[name] for engine in needs) for name in needs[0]}
     least, most = _replicas(resources)
@@ -61,8 +63,7 @@ def _replicas(resources: Resources) -> tuple[int, int]:
     return resources.replicas, resources.replicas
 
 
-def _is_ample() -> bool:
-    whole = Room()
+def _is_ample(whole: Room) -> bool:
     return whole.has_gpu or whole.cpus >= FEW_CORES
 
 

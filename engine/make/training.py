@@ -34,6 +34,7 @@ class Training(contextlib.ExitStack):
     def __init__(self, work: Work, room: Room | None = None) -> None:
         super().__init__()
         self._plan, self._store, self._watch = work.plan, work.store, work.watch
+        self._executor = work.executor
         self.room, self._lasts = room, room is not None
         self._fleet: Fleet | None = None
         self._wanted: set[str] = set()
@@ -67,7 +68,9 @@ class Training(contextlib.ExitStack):
             return
         if self._fleet is None:
             resources = self._plan.file.study.resources
-            self._fleet = self.enter_context(Fleet(self._store, resources, self.room))
+            self._fleet = self.enter_context(
+                Fleet(self._store, resources, self.room, self._executor())
+            )
         self._wanted |= {run.name for run in new}
         self._fleet.want(new)
         self._show()

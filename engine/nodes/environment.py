@@ -27,10 +27,9 @@ QUIET = {
 
 
 def set_up() -> None:
-    """Set what Ray is told and is not told yet, for this process and those that it starts."""
+    """Set what is not set yet, for this process and those that it starts."""
     for name, value in QUIET.items():
-        if name.startswith("RAY_"):
-            os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)
     if not os.environ.get("RAY_ADDRESS"):
         # where Ray takes a machine for one that joins no cluster it listens on loopback alone
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

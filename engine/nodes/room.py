@@ -1,10 +1,8 @@
 """What nodes have room for: actors, each of which must fit on one node."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-
-import ray
 
 from engine.errors import ConfigError
 
@@ -29,17 +27,18 @@ class Room:
     Ray would wait for ever for one that does not.
 
     Args:
+        nodes: The nodes as Ray lists them: ``NodeID``, ``Alive``, and ``Resources`` by name.
         spared_cpus: CPUs that are left for other work beside them, on the roomiest node.
 
     Attributes:
         has_gpu: Whether any node has a GPU, taken or not.
     """
 
-    def __init__(self, spared_cpus: float = 0) -> None:
+    def __init__(self, nodes: Sequence[Mapping[str, Any]], spared_cpus: float = 0) -> None:
         self._spared = spared_cpus
-        nodes = [node for node in _nodes() if node["Alive"]]
-        self._ids = [str(node["NodeID"]) for node in nodes]
-        self._free: list[dict[str, float]] = [dict(node["Resources"]) for node in nodes]
+        alive = [node for node in nodes if node["Alive"]]
+        self._ids = [str(node["NodeID"]) for node in alive]
+        self._free: list[dict[str, float]] = [dict(node["Resources"]) for node in alive]
         self.has_gpu = any(node.get("GPU") for node in self._free)
         roomiest = max(self._free, key=lambda node: node.get("CPU", 0))
         roomiest["CPU"] = roomiest.get("CPU", 0) - spared_cpus
@@ -115,16 +114,6 @@ class Room:
         for place in nodes:
             for name, amount in needs.items():
                 self._free[place][name] += amount
-
-
-def _nodes() -> list[dict[str, Any]]:
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return nodes
-
-
-def alive_nodes() -> set[str]:
-    """Return the ids of the nodes that are up."""
-    return {str(node["NodeID"]) for node in _nodes() if node["Alive"]}
 
 
 def _fit(node: Mapping[str, float], needs: Mapping[str, float]) -> int:

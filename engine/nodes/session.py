@@ -1,4 +1,4 @@
-"""One Ray for a command: the cluster that RAY_ADDRESS names, or a quiet local one."""
+"""What a command works with: this process; or a Ray, its own or the one RAY_ADDRESS names."""
 
 import contextlib
 import logging
@@ -11,16 +11,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.errors import ConfigError, TextmillError
-from engine.nodes.environment import QUIET, set_up
+from engine.nodes.environment import set_up
 from engine.nodes.lastword import last_word
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
-ENDED = (
-    "error: The command was ended, by Ray, some of which has died, or from outside. What was "
-    "committed is kept. Run the same command to go on."
-)
+GO_ON = "What was committed is kept. Run the same command to go on."
+ENDED = f"error: The command was ended, by Ray, some of which has died, or from outside. {GO_ON}"
+ENDED_HERE = f"error: The command was ended from outside, perhaps for want of memory. {GO_ON}"
 ANSWER_S = 5.0
 STARTS = 3  # that are tried of a local Ray
+
+
+@contextlib.contextmanager
+def here_session() -> Iterator[None]:
+    """Let the body compute in this process, and see that somebody tells if it is ended."""
+    set_up()  # for whoever has not
+    with last_word(ENDED_HERE):
+        yield
 
 
 @contextlib.contextmanager
@@ -31,8 +38,6 @@ def ray_session() -> Iterator[None]:
     ``engine.api.Study`` call ``environment.set_up`` before they import what works with it.
     """
     set_up()  # for whoever has not, such as a script that imports Ray itself
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
     for name in ("ray.train", "ray._private.authentication"):
         logging.getLogger(name).setLevel(logging.ERROR)
     import ray  # here: what is set above is read when it is imported

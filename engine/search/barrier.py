@@ -1,4 +1,4 @@
-"""Where trials ask to be measured, and the search tells them what they came to: an actor."""
+"""Where trials ask to be measured, and the search tells them what they came to: a service."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ class PhaseBarrier:
 
     Trials and the searcher are in Ray Tune's hands; measuring is the driver's. A phase begins when
     every trial that the searcher has at work has asked, so that it has the same trials whatever
-    was faster. Its methods are those of an asynchronous Ray actor, without a CPU.
+    was faster. It is a service, whose methods wait for each other.
     """
 
     def __init__(self) -> None:

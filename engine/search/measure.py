@@ -6,6 +6,7 @@ from statistics import mean
 from typing import Any
 
 from engine.errors import InputError
+from engine.generate.generation import Lease
 from engine.make.fill import Filled
 from engine.make.kept import SharedEngines
 from engine.make.make import Making, make
@@ -199,13 +200,13 @@ class TrialRunner(contextlib.ExitStack):
         if self._is_begun:
             return
         self._is_begun = True
-        work.ray()
+        executor = work.executor()
         study = self._file.study
         pools = (*self._cover.plan.pools, *work.plan.pools)
         whole = {pool.fingerprint: pool for pool in pools}
-        room, beside = shares(study.resources, whole.values())
+        room, beside = shares(executor, study.resources, whole.values())
         if room and beside:
-            engines = SharedEngines(self._store, study.resources, study.name, room)
+            engines = SharedEngines(self._store, study.resources, study.name, Lease(executor, room))
             training = Training(work, beside)
             enter = self.enter_context
             self._shared = enter(engines), enter(training)

@@ -1,9 +1,8 @@
 """Search a study's factors: what ``textmill search`` does.
 
-    space -> sampler -> Ray Tune's trials -> barrier -> phase: plan, make, read -> trial book
-    -> report
+    space -> sampler -> trials -> phase: plan, make, read -> trial book -> report
 
-Ray Tune holds the trials, and this process measures them, all those of a phase together. Nothing
+On Ray its Tune holds the trials; this process measures them, all those of a phase together. Nothing
 that is decided depends on which was faster. So a search that was killed is resumed by searching
 again: what was measured is in the store, and is found there at once, in the same order.
 """
@@ -14,24 +13,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-import ray
-
 from engine.errors import TextmillError
 from engine.make.progress import Progress, Watch
-from engine.make.work import RayOnDemand, Work
-from engine.nodes.actors import Actor, actor_at_home, end, task_at_home
+from engine.make.work import ExecutorOnDemand, Work
+from engine.nodes.executor import Executor
 from engine.plan.plan import Plan, make_plan
-from engine.search.barrier import PhaseBarrier
 from engine.search.clock import Clock, OutOfTimeError
 from engine.search.measure import TrialRunner
 from engine.search.space import Space
 from engine.search.trial import Point, Verdict
 from engine.search.trial_book import Measured, Trial, TrialBook, Unmeasured
+from engine.status.survey import survey
 from engine.store.store import Store
 from engine.study.factors import Condition
 from engine.study.study import StudyFile
-
-POLL_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +112,14 @@ def search_study(file: StudyFile, store: Store, watch: Watch) -> SearchResult:
     clock = Clock(search_folder(file), store, config.max_hours)
     course = TrialBook(config, space.rungs)
     with contextlib.ExitStack() as stack:
-        ray = RayOnDemand(stack, file.study.resources)
-        ray()
-        cover = Work(whole, store, clock.watching(watch), ray)
+        executor = ExecutorOnDemand(stack, whole, lambda: survey(whole, store), watch)
+        running = executor()
+        cover = Work(whole, store, clock.watching(watch), executor)
         runner = stack.enter_context(TrialRunner(bounded, space, cover))
         points = islice(space.points(), config.max_trials) if space.is_small else None
         most = config.max_trials if points is None else sum(1 for _ in points)
         searching = _Searching(course, runner, clock, watch, most)
-        searching.run(file)
+        searching.run(file, running)
     clock.note()
     return SearchResult(
         file=file,
@@ -144,7 +139,7 @@ def search_folder(file: StudyFile) -> str:
 
 
 class _Searching:
-    """The loop of ``search_study``: a phase after another, until Ray Tune has no trial left."""
+    """The loop of ``search_study``: a phase after another, until no trial is left."""
 
     def __init__(
         self, course: TrialBook, runner: TrialRunner, clock: Clock, watch: Watch, most: int
@@ -153,23 +148,12 @@ class _Searching:
         self._watch, self._most = watch, most
         self.troubles: list[str] = []
 
-    def run(self, file: StudyFile) -> None:
-        barrier = actor_at_home(PhaseBarrier)
-        tuning = task_at_home(_run_trials).remote(file, barrier)
-        try:
-            while not ray.wait([tuning], timeout=0)[0]:
-                if (points := ray.get(barrier.phase.remote(POLL_S))) is not None:
-                    ray.get(barrier.tell.remote(self._phase(points)))
-            errors = ray.get(tuning)
-        except ray.exceptions.RayError as error:
-            raise TextmillError(
-                f"The search's trials are lost ({error.__class__.__name__}: "
-                f"{str(error).strip().splitlines()[-1]}). Run the same command to go on."
-            ) from error
-        finally:
-            with contextlib.suppress(ray.exceptions.RayError):
-                ray.cancel(tuning, force=True)
-                end(barrier)
+    def run(self, file: StudyFile, executor: Executor) -> None:
+        if executor.name == "ray":  # each is loaded where it is wanted alone: Tune takes seconds
+            from engine.search.trials_on_ray import run_trials
+        else:
+            from engine.search.trials_here import run_trials
+        errors = run_trials(file, self._phase)
         if errors or not self._course.is_settled:
             cause = errors[0] if errors else "Ray Tune ended before they did"
             raise TextmillError(
@@ -222,9 +206,3 @@ class _Searching:
         best = max((trial.last.score for trial in trials if trial.last), default=None)
         known = f"; best so far {100 * best:.1f} on validation" if best is not None else ""
         self._show(f"phase {self._course.phases}: measured {counts}{known}")
-
-
-def _run_trials(file: StudyFile, barrier: Actor) -> list[str]:
-    from engine.search.tuning import run_trials  # here: Tune takes seconds to load
-
-    return run_trials(file, barrier)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from engine.nodes.actors import Actor
+    from engine.nodes.executor import Service
 
 Point = Mapping[str, str | int | float | bool | None]  # a level of each factor that applies
 
@@ -34,18 +34,17 @@ class Verdict(NamedTuple):
     may_ask: bool
 
 
-def run_trial(config: dict[str, Any], barrier: "Actor") -> None:
+def run_trial(config: dict[str, Any], barrier: "Service") -> None:
     """Ask for measurements, one rung after another, and report them, until told to end.
 
     Args:
         config: The trial's ``number`` and ``point``.
         barrier: Where it is measured.
     """
-    import ray  # here: levels are read from this file where nothing is run
-    from ray import tune
+    from ray import tune  # here: levels are read from this file where nothing is run
 
     at, goes_on = 0, True
     while goes_on:
-        verdict: Verdict = ray.get(barrier.measured.remote(config["number"], config["point"], at))
+        verdict: Verdict = barrier.call("measured", config["number"], config["point"], at)
         tune.report(verdict._asdict())
         at, goes_on = at + 1, verdict.goes_on

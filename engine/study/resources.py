@@ -17,6 +17,11 @@ class Resources(Written):
     """Where and how wide. Never part of a fingerprint: changing it does not change the data.
 
     Attributes:
+        run_on: "here" does all work in this process, and the processes that engines such as
+            ``vllm`` and further training workers have; "ray" on Ray, which takes seconds to start
+            and has room for several workers, GPUs and machines. "auto" is "ray" where RAY_ADDRESS
+            names a cluster, where there is a GPU, where a field of this section wants it, and where
+            8 CPUs or more share minutes of work; else "here". What it comes to is the same.
         replicas: Engine actors, each with its own copy of the model: so many, or ``[least, most]``
             as there is work for them.
         engine_cpus: CPUs that one engine actor reserves.
@@ -61,6 +66,7 @@ class Resources(Written):
             where both have accelerators of their own, or there are many cores.
     """
 
+    run_on: Literal["auto", "here", "ray"] = "auto"
     replicas: Count | Annotated[list[Count], Field(min_length=2, max_length=2)] = 1
     engine_cpus: float = Field(0.5, gt=0)
     engine_gpus: float | None = Field(None, ge=0)

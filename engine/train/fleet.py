@@ -1,35 +1,31 @@
-"""Train many classifiers: groups of warm Ray Train workers, all pulling runs from one queue.
+"""Train many classifiers: groups of warm workers, all pulling runs from one queue.
 
 A worker group per run would cost 5 to 11 seconds of process start each. Groups lie on one node
-each, so that the death of a worker, which Ray Train answers with a new group, costs no more than
-the runs that its group was at.
+each, so that the death of a worker, which a new group is the answer to, costs no more than the
+runs that its group was at.
 """
 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, Self
-
-import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+from typing import Self
 
 from engine.errors import TrainingError
-from engine.nodes.actors import Actor, Reference, actor_at_home, end, task_at_home
-from engine.nodes.room import Room, alive_nodes
+from engine.nodes.executor import Executor, LostError, Service, running
+from engine.nodes.room import Room
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
+from engine.train.crew import Crew, crew_of
 from engine.train.placement import Group, groups_on, layout
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
-from engine.train.worker import GroupSpec, work
+from engine.train.worker import GroupSpec
 
 POLL_S = 0.5
-DEATHS = 8  # of a group, before another is started in its place
 TRIES = 3  # times that groups may come to nothing, without a run finished in between
-PATIENCE_S = 7 * 24 * 3600  # that workers which train together wait for each other
 
 
 def train_fleet(
@@ -61,14 +57,21 @@ class Fleet(contextlib.ExitStack):
     Args:
         store: Where rows are read and runs committed.
         resources: Workers, and CPUs and GPUs of each.
-        room: What of the cluster the workers may take; all of it if None.
+        room: What the workers may take while others compute, too; all there is if None.
+        executor: What they run on; what is up if None.
     """
 
-    def __init__(self, store: Store, resources: Resources, room: Room | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        resources: Resources,
+        room: Room | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         super().__init__()
         self._store, self._resources, self._room = store, resources, room
-        # those that are up, by number: their place in the layout, and the task that keeps them up
-        self._groups: dict[int, tuple[int, Reference]] = {}
+        self._executor = executor or running()
+        self._groups: dict[int, int] = {}  # those that are up, by number: their place in the layout
         self._wanted: set[str] = set()
         self._ends = 0
         self._number = 0
@@ -76,25 +79,27 @@ class Fleet(contextlib.ExitStack):
         self._needs: dict[str, float] | None = None  # of each worker, once there is a layout
         self._nodes: set[str] = set()  # those that it has reckoned with
         self._without_s: float | None = None  # since when no node is left for any worker
-        self._queue: Actor
+        self._queue: Service
+        self._crew: Crew
 
     def __enter__(self) -> Self:
-        self._storage = self.enter_context(self._store.scratch())
-        self._queue = actor_at_home(
-            RunQueue, self._resources.micro_batch, self._resources.data_parallel
+        self._crew = self.enter_context(
+            crew_of(self._executor, self._store, is_alone=self._room is None)
+        )
+        resources = self._resources
+        self._queue = self._executor.service(
+            RunQueue, resources.micro_batch, resources.data_parallel
         )
         self.push(self._end)
         return self
 
     def _end(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:  # Ray is about to end, and all of it
+        if kind is KeyboardInterrupt:  # all of it is about to end
             return
-        with contextlib.suppress(ray.exceptions.RayError):
-            ray.get(self._queue.drop.remote())
-            tasks = [task for _, task in self._groups.values()]
-            if tasks:  # so that what they took is free when this returns
-                ray.wait(tasks, num_returns=len(tasks))
-            end(self._queue)
+        with contextlib.suppress(LostError):
+            self._queue.call("drop")
+            self._crew.wait()  # so that what they took is free when this returns
+            self._queue.end()
 
     def want(self, runs: Sequence[Run]) -> None:
         """Ask for runs; each once.
@@ -107,15 +112,15 @@ class Fleet(contextlib.ExitStack):
             return
         self._wanted |= {run.name for run in new}
         if self._needs is None:
-            self._nodes = alive_nodes()
+            self._nodes = self._executor.nodes()
             self._layout = dict(enumerate(self._laid_out(new)))
             self._needs = self._layout[0].needs
-        ray.get(self._queue.want.remote(new))
+        self._queue.call("want", new)
         self._start(len(new))
 
     def finish(self) -> None:
         """Say that no more will be wanted: workers end when all is done."""
-        ray.get(self._queue.close.remote())
+        self._queue.call("close")
 
     @property
     def workers(self) -> int:
@@ -134,35 +139,35 @@ class Fleet(contextlib.ExitStack):
             TrainingError: No group of workers stays up.
             UnwritableError: Nor can any, since the root takes no more.
         """
-        tasks = [task for _, task in self._groups.values()]
-        ended = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)[0] if tasks else []
-        news: list[Finished] = ray.get(self._queue.news.remote())
+        ended = self._crew.ended(seconds)
+        news: list[Finished] = self._queue.call("news")
         self._wanted -= {outcome.run.name for outcome in news}
         self._ends = 0 if news else self._ends
         self._look_after_groups(ended)
         return news
 
     def _laid_out(self, runs: Sequence[Run]) -> list[Group]:
-        room = self._room or Room()
-        return layout(
-            self._resources, room, lambda: workers_on_a_gpu(self._store, self._resources, runs)
-        )
+        def probe() -> int:
+            return workers_on_a_gpu(self._executor, self._store, self._resources, runs)
+
+        return layout(self._resources, self._room or self._executor.room(), probe)
 
     def _start(self, runs: int) -> None:
         """Start the groups that are not up, no more than there is work for."""
         # with a room of its own more work comes later, and a group does not grow
         is_whole = self._resources.data_parallel > 1 or self._room is not None
-        taken = [place for place, _ in self._groups.values()]
+        taken = set(self._groups.values())
         for place, group in self._layout.items():
             if runs <= 0 or place in taken:
                 continue
             workers = group.workers if is_whole else min(group.workers, runs)
             runs -= 1 if self._resources.data_parallel > 1 else workers
             self._number += 1
-            self._groups[self._number] = (place, self._keep_up(group._replace(workers=workers)))
+            self._groups[self._number] = place
+            self._crew.start(group._replace(workers=workers), self._duty(group))
 
-    def _keep_up(self, group: Group) -> Reference:
-        duty = GroupSpec(
+    def _duty(self, group: Group) -> GroupSpec:
+        return GroupSpec(
             queue=self._queue,
             store=self._store,
             group=self._number,
@@ -172,28 +177,22 @@ class Fleet(contextlib.ExitStack):
             is_compiled=self._resources.compile_models,
             keeps_models=self._resources.keep_models,
         )
-        # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
-        # the process can die inside Ray when it is interrupted
-        return task_at_home(_fit).remote(group, duty, self._storage)
 
-    def _look_after_groups(self, ended: Sequence[Reference]) -> None:
+    def _look_after_groups(self, ended: Mapping[int, BaseException | None]) -> None:
         """Take back what groups were at that are no more, and start others in their place."""
-        alive = alive_nodes()
+        alive = self._executor.nodes()
         cause: BaseException | None = None
-        for number, (place, task) in list(self._groups.items()):
+        for number, place in list(self._groups.items()):
             node = self._layout[place].node
-            if task in ended:
-                try:
-                    ray.get(task)
-                except ray.exceptions.RayError as error:
-                    cause = getattr(error, "cause", None) or error
+            if number in ended:
+                cause = ended[number] or cause
             elif node not in alive:
-                ray.cancel(task, force=True)
+                self._crew.give_up(number)
                 cause = TrainingError(f"the node {node} is gone")
             else:
                 continue
             del self._groups[number]
-            ray.get(self._queue.release.remote(number))
+            self._queue.call("release", number)
         self._layout = {at: group for at, group in self._layout.items() if group.node in alive}
         if self._wanted and self._room is None and (joined := alive - self._nodes):
             self._widen(joined)
@@ -221,7 +220,8 @@ class Fleet(contextlib.ExitStack):
         """
         self._nodes |= joined
         needs = self._needs or {}
-        fits = {name: fit for name, fit in Room().fits(needs).items() if name in joined}
+        room = self._executor.room()
+        fits = {name: fit for name, fit in room.fits(needs).items() if name in joined}
         new = groups_on(fits, needs, self._resources, elsewhere=self.workers)
         self._layout |= dict(enumerate(new, start=max(self._layout, default=-1) + 1))
         if new:
@@ -235,42 +235,3 @@ class Fleet(contextlib.ExitStack):
             raise TrainingError(
                 f"The training fleet ended early: no node is left with room for a worker ({cause})"
             ) from cause
-
-
-def _fit(group: Group, duty: GroupSpec, storage: tuple[str, Any]) -> None:
-    path, file_system = storage
-    trainer, backend = _trainer(group, duty)
-    needs = {name: amount for name, amount in group.needs.items() if amount}
-    trainer(
-        work,
-        train_loop_config={"duty": duty},
-        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its own of the second version
-            num_workers=group.workers,
-            use_gpu=duty.uses_gpu,
-            resources_per_worker=needs,
-            label_selector={"ray.io/node-id": group.node},
-        ),
-        **backend,
-        run_config=RunConfig(
-            name=f"fleet-{duty.group}",
-            storage_path=path,
-            storage_filesystem=file_system,
-            failure_config=FailureConfig(max_failures=DEATHS),
-        ),
-    ).fit()
-
-
-def _trainer(group: Group, duty: GroupSpec) -> tuple[Any, dict[str, Any]]:
-    """Return Ray Train's class for the group, and what it is to be told about the backend."""
-    if not duty.trains_together and not duty.uses_gpu:
-        # these workers share no process group, and the controller, which they wait for, need not
-        # load torch (2.6 s on a slow core); Ray calls the class a developer's
-        from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-        return DataParallelTrainer, {}
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    # NCCL wants a GPU for each worker
-    talks_on_gpus = duty.trains_together and group.needs.get("GPU", 0) >= 1
-    name = "nccl" if talks_on_gpus else "gloo"
-    return TorchTrainer, {"torch_config": TorchConfig(backend=name, timeout_s=PATIENCE_S)}

@@ -101,13 +101,13 @@ def share_of_one(workers: int) -> float:
     return math.floor(10_000 / workers) / 10_000
 
 
-def check_fleet(resources: Resources) -> None:
-    """Make sure that a group of workers fits the cluster, before anything is made.
+def check_fleet(resources: Resources, room: Room) -> None:
+    """Make sure that a group of workers fits, before anything is made.
 
     Raises:
         ConfigError: It does not.
     """
-    layout(resources, Room())
+    layout(resources, room)
 
 
 def set_aside(resources: Resources, room: Room) -> Room:

@@ -3,10 +3,8 @@
 import logging
 from collections.abc import Sequence
 
-import ray
-
 from engine.errors import NoMemoryError, RunFailedError
-from engine.nodes.actors import task
+from engine.nodes.executor import Executor, Needs
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
@@ -17,22 +15,27 @@ SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is n
 MOST = 8  # workers on a GPU; more keep each other waiting
 
 
-def workers_on_a_gpu(store: Store, resources: Resources, runs: Sequence[Run]) -> int:
+def workers_on_a_gpu(
+    executor: Executor, store: Store, resources: Resources, runs: Sequence[Run]
+) -> int:
     """Measure how many workers may share a GPU.
 
     Args:
+        executor: What they run on.
         store: Where rows are read.
         resources: Workers' resources.
         runs: What they will do.
     """
-    measuring = task(_measured, num_cpus=resources.fleet_cpus, num_gpus=1, max_retries=0)
-    try:
-        used, total = ray.get(measuring.remote(store, resources, heaviest(runs)))
-    except ray.exceptions.RayError as error:
+    measuring = executor.tasks(_measured, Needs(resources.fleet_cpus, gpus=1, tries=1))
+    measuring.begin(store, resources, heaviest(runs))
+    (done,) = measuring.finished(None)
+    if done.error:
         logging.getLogger(__name__).warning(
-            "It could not be measured how many workers may share a GPU; each has one: %s", error
+            "It could not be measured how many workers may share a GPU; each has one: %s",
+            done.error,
         )
         return 1
+    used, total = done.value
     return that_fit(used, total)
 
 

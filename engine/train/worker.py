@@ -6,11 +6,9 @@ import sys
 import time
 from dataclasses import dataclass
 
-import ray
-import ray.train
-
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
-from engine.nodes.actors import Actor
+from engine.nodes.executor import Service
+from engine.nodes.here import computing_with
 from engine.store.store import Store
 from engine.train.queue import Assignment, NoRun, Outcome, Worker
 from engine.train.run_worker import RunWorker
@@ -21,12 +19,16 @@ POLL_S = 0.2
 DIED = 1  # exit status of a worker whose group is to start anew
 
 
+class WorkerLostError(Exception):
+    """A worker without a process of its own is to start anew."""
+
+
 @dataclass(frozen=True)
 class GroupSpec:
     """What a group is there for.
 
     Attributes:
-        queue: The handle of the RunQueue actor.
+        queue: The RunQueue.
         store: The root.
         group: The group's number.
         threads: Threads of each worker.
@@ -36,7 +38,7 @@ class GroupSpec:
         keeps_models: Whether trained classifiers are kept.
     """
 
-    queue: Actor
+    queue: Service
     store: Store
     group: int
     threads: int
@@ -48,7 +50,7 @@ class GroupSpec:
 
 @dataclass(frozen=True)
 class _Context:
-    """What a worker's process works with, from one run to the next.
+    """What a worker works with, from one run to the next.
 
     Attributes:
         duty: What its group is there for.
@@ -56,6 +58,7 @@ class _Context:
         device: Where it computes, as torch names it.
         world: Its place among those that train a run together.
         runs: What trains, and keeps what the next run can use.
+        has_process: Whether its process is its alone.
     """
 
     duty: GroupSpec
@@ -63,17 +66,37 @@ class _Context:
     device: str
     world: World
     runs: RunWorker
+    has_process: bool
 
 
-def work(config: dict[str, GroupSpec]) -> None:
-    """Do runs until the queue says that there will be no more."""
+def work(duty: GroupSpec, rank: int, size: int, *, has_process: bool = True) -> None:
+    """Do runs until the queue says that there will be no more.
+
+    Args:
+        duty: What the group is there for.
+        rank: The worker's number in its group, from 0.
+        size: How many workers the group has.
+        has_process: Whether this process is the worker's alone.
+
+    Raises:
+        WorkerLostError: It must start anew, and its process is not its alone.
+    """
     # transformers would tell of the new head; whether it is loaded at all is up to the trainer
     os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    context = _context(config["duty"])
+    if has_process:
+        os.environ["OMP_NUM_THREADS"] = str(duty.threads)  # which libraries obey as they are loaded
+    with computing_with(duty.threads):
+        _work(duty, rank, size, has_process=has_process)
+
+
+def _work(duty: GroupSpec, rank: int, size: int, *, has_process: bool) -> None:
+    world = _world(rank, size) if duty.trains_together else World()
+    me = Worker(duty.group, 0 if duty.trains_together else rank)
+    context = _Context(duty, me, _device(duty), world, RunWorker(duty.store), has_process)
     is_first = context.world.rank == 0
     done: Outcome | None = None
     if is_first:
-        ray.get(context.duty.queue.join.remote(context.me))
+        context.duty.queue.call("join", context.me)
     while True:
         # only the first asks the queue: those that train together must all do the same run
         answer = context.world.hear(_next(context, done) if is_first else None)
@@ -84,14 +107,6 @@ def work(config: dict[str, GroupSpec]) -> None:
             done = _attempt(context, answer)
         else:
             time.sleep(POLL_S)
-
-
-def _context(duty: GroupSpec) -> _Context:
-    place = ray.train.get_context()
-    rank = place.get_world_rank()
-    world = _world(rank, place.get_world_size()) if duty.trains_together else World()
-    me = Worker(duty.group, 0 if duty.trains_together else rank)
-    return _Context(duty, me, _device(duty), world, RunWorker(duty.store))
 
 
 def _world(rank: int, size: int) -> World:
@@ -106,25 +121,25 @@ def _world(rank: int, size: int) -> World:
 def _next(context: _Context, done: Outcome | None) -> Assignment | NoRun:
     """Tell the queue what became of the last run, and return what it hands out next."""
     while True:
-        answer: Assignment | NoRun = ray.get(context.duty.queue.take.remote(context.me, done))
+        answer: Assignment | NoRun = context.duty.queue.call("take", context.me, done)
         if isinstance(answer, NoRun) or not context.duty.store.has(answer.run.name):
             return answer
         done = Outcome(0.0)  # another command was quicker
 
 
 def _device(duty: GroupSpec) -> str:
-    """Set up this process to compute; return where, as torch names it."""
-    os.environ["OMP_NUM_THREADS"] = str(duty.threads)  # which torch obeys when it is loaded
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(duty.threads)
+    """Set up this worker to compute; return where, as torch names it."""
     if not duty.uses_gpu:
         return "cpu"
     import torch
-    from ray.train.torch import get_device
 
-    device = get_device()
+    device = "cuda"
+    if "ray" in sys.modules:  # which gives each worker a GPU, or a part of one
+        from ray.train.torch import get_device
+
+        device = str(get_device())
     torch.cuda.set_device(device)
-    return str(device)
+    return device
 
 
 def _attempt(context: _Context, assignment: Assignment) -> Outcome:
@@ -165,5 +180,7 @@ def _works(device: str) -> bool:
 
 def _leave(context: _Context, outcome: Outcome) -> None:
     """End the group, which starts anew: others may wait for this worker's part of a sum."""
-    ray.get(context.duty.queue.finish.remote(context.me, outcome))
+    context.duty.queue.call("finish", context.me, outcome)
+    if not context.has_process:
+        raise WorkerLostError
     os._exit(DIED)

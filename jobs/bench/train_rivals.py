@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engine.errors import TrainingError
-from engine.nodes.room import Room
+from engine.nodes.on_ray import OnRay
 from engine.nodes.session import ray_session
 from engine.steps.mix import Example
 from engine.steps.run import Run
@@ -162,7 +162,7 @@ def one_trainer_per_run(inputs: Inputs) -> Spent:
     with ray_session(), tempfile.TemporaryDirectory() as storage:
         import ray
 
-        room = Room()
+        room = OnRay().room()
         needs = {"CPU": 1.0, **({"GPU": 1.0} if room.has_gpu else {})}
         at_once = room.fit(needs, "a worker's resources")
         fit = ray.remote(num_cpus=0, max_retries=0)(_fit)

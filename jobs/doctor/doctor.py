@@ -21,7 +21,7 @@ from engine.errors import ConfigError, InputError, ModelError, RootError
 from engine.generate.needs import FIELDS as ENGINE_FIELDS
 from engine.generate.needs import JUDGING_CPUS, engine_needs
 from engine.models import Model, resolve_model
-from engine.nodes.room import Room
+from engine.nodes.on_ray import OnRay
 from engine.nodes.session import ray_session
 from engine.plan.plan import Plan, make_plan
 from engine.search.search import cover_plan
@@ -271,11 +271,11 @@ def _too_small(plan: Plan | None) -> Iterator[Finding]:
     if plan is None:
         return
     resources = plan.file.study.resources
-    room = Room(spared_cpus=JUDGING_CPUS)
+    room = OnRay().room(JUDGING_CPUS)
     engines = {pool.config.engine for pool in plan.pools}
     needs = [engine_needs(resources, engine, room) for engine in sorted(engines)]
     checks: list[Callable[[], object]] = [partial(room.fit, need, ENGINE_FIELDS) for need in needs]
-    checks.append(partial(check_fleet, resources))
+    checks.append(partial(check_fleet, resources, OnRay().room()))
     for check in checks:
         try:
             check()

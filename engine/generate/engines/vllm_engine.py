@@ -55,6 +55,7 @@ class VllmEngine:
     asks: ClassVar[bool] = True
     uses_gpu: ClassVar[bool] = True
     is_concurrent: ClassVar[bool] = True
+    runs_apart: ClassVar[bool] = True
 
     @staticmethod
     def model(task: Task, config: GenerateConfig) -> Model:

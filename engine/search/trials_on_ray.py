@@ -4,10 +4,12 @@ Tune runs in a task of its own, since it would take Ctrl-C for itself. Trials ho
 at the barrier while the engines and workers that all of them share do what they ask for.
 """
 
+import contextlib
 import logging
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -15,22 +17,55 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from engine.nodes.actors import Actor
-from engine.search.sampler import Sampler
-from engine.search.space import Space
-from engine.search.trial import Point, run_trial
+from engine.errors import TextmillError
+from engine.nodes.executor import LostError, Service
+from engine.nodes.on_ray import OnRay, task_at_home
+from engine.search.barrier import PhaseBarrier
+from engine.search.proposals import Proposals
+from engine.search.trial import Point, Verdict, run_trial
 from engine.study.study import StudyFile
 
 DEATHS = 3  # of a trial's process at work, before the search ends
+POLL_S = 1.0
 SHARE = 1e-3  # of the driver's node, which pins trials to it and holds none of its CPUs
 
 
-def run_trials(file: StudyFile, barrier: Actor) -> list[str]:
-    """Run the trials of a search until none is left.
+def run_trials(
+    file: StudyFile, measure: Callable[[dict[int, Point]], dict[int, Verdict]]
+) -> list[str]:
+    """Run the trials of a search in Ray Tune until none is left.
 
     Args:
         file: The study.
-        barrier: Where they are measured.
+        measure: Measures trials, by number, and says what becomes of each.
+
+    Returns:
+        What went wrong with their processes.
+
+    Raises:
+        TextmillError: Ray Tune's own process died.
+    """
+    barrier = OnRay().service(PhaseBarrier)
+    tuning = task_at_home(_tune).remote(file, barrier)
+    try:
+        while not ray.wait([tuning], timeout=0)[0]:
+            if (points := barrier.call("phase", POLL_S)) is not None:
+                barrier.call("tell", measure(points))
+        errors: list[str] = ray.get(tuning)
+    except (ray.exceptions.RayError, LostError) as error:
+        raise TextmillError(
+            f"The search's trials are lost ({error.__class__.__name__}: "
+            f"{str(error).strip().splitlines()[-1]}). Run the same command to go on."
+        ) from error
+    finally:
+        with contextlib.suppress(ray.exceptions.RayError):
+            ray.cancel(tuning, force=True)
+            barrier.end()
+    return errors
+
+
+def _tune(file: StudyFile, barrier: Service) -> list[str]:
+    """Run Ray Tune.
 
     Returns:
         What went wrong with their processes; Tune counts no error where it is interrupted, so that
@@ -83,39 +118,28 @@ class FactorSearcher(Searcher):
         barrier: Told which trials are at work.
     """
 
-    def __init__(self, file: StudyFile, barrier: Actor) -> None:
+    def __init__(self, file: StudyFile, barrier: Service) -> None:
         super().__init__()
-        self._config, self._board = file.study.search, barrier
-        self._sampler = Sampler(Space(file), self._config)
+        self._board, self._proposals = barrier, Proposals(file)
         self._numbers: dict[str, int] = {}  # by Tune's names
-        self._at_work: set[int] = set()
         self._awaited: set[int] = set()
         self._taken: Counter[int] = Counter()  # results of each trial
-        self._heard: dict[int, dict[str, Any]] = {}
-        self._count = 0
-        self._may_ask = True
+        self._heard: dict[int, Verdict] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         """Propose a trial; None if not now, FINISHED if there will be none any more."""
         if self._awaited:
             return None
-        if self._wants_more and (proposed := self._sampler.ask()):
-            self._count += 1
+        if proposed := self._proposals.propose():
             self._numbers[trial_id] = proposed.number
-            self._at_work.add(proposed.number)
             point: Point = dict(proposed.point)
             return {"number": proposed.number, "point": point}
-        if not self._at_work:
+        if not self._proposals.at_work:
             finished: str = Searcher.FINISHED
             return finished
-        self._awaited = set(self._at_work)
-        ray.get(self._board.expect.remote(sorted(self._at_work)))
+        self._awaited = set(self._proposals.at_work)
+        self._board.call("expect", sorted(self._awaited))
         return None
-
-    @property
-    def _wants_more(self) -> bool:
-        has_room = len(self._at_work) < self._config.concurrent
-        return self._may_ask and has_room and self._count < self._config.max_trials
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Hear what a trial came to that goes on."""
@@ -140,20 +164,11 @@ class FactorSearcher(Searcher):
         if number not in self._awaited or result["at"] != self._taken[number]:
             return  # a trial that began anew, or what Tune says again when one has ended
         self._taken[number] += 1
-        self._heard[number] = result
+        self._heard[number] = Verdict(**{field: result[field] for field in Verdict._fields})
         self._awaited.discard(number)
         if not self._awaited:
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        for number, verdict in sorted(self._heard.items()):
-            self._may_ask = self._may_ask and verdict["may_ask"]
-            if verdict["score"] is not None:
-                self._sampler.tell_rung(number, verdict["rows"], verdict["score"])
-            if not verdict["goes_on"]:
-                self._at_work.discard(number)
-                self._sampler.tell(number, verdict["values"], is_whole=verdict["is_whole"])
-        self._heard.clear()
+            self._proposals.pass_on(self._heard)
+            self._heard.clear()
 
     def save(self, checkpoint_path: str) -> None:
         """Keep nothing: a search that is begun again finds its measurements in the store."""
