@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from engine.make.choose import choose
 from engine.make.progress import Progress, Watch
-from engine.make.where import where
 from engine.nodes.executor import Executor, running
 from engine.nodes.here import HERE
 from engine.nodes.session import here_session, ray_session
@@ -71,7 +71,7 @@ class ExecutorOnDemand:
         return self._executor
 
     def _started(self) -> Executor:
-        name, why = where(self._resources, self._now)
+        name, why = choose(self._resources, self._now)
         self._watch(Progress("start", 0, 0, note=f"runs {IN_WORDS[name]}: {why}"))
         self._stack.enter_context(ray_session() if name == "ray" else here_session())
         executor = running() if name == "ray" else HERE

@@ -1,19 +1,19 @@
 """A process of its own for what may hang or crash, or wants cores for itself; without Ray.
 
-It is told what to do through its standard input, and ends when that does: with the process that
-started it, whatever that one dies of.
+It is told what to do through a pipe, and ends when that does: with the process that started it,
+whatever that one dies of.
 """
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 ORPHANED = 3  # exit status of a process whose parent is gone
 LOG_BYTES = 2000  # of the end of what a process said, which tell why it died
@@ -30,9 +30,11 @@ class Apart:
 
     def __init__(self, function: Callable[..., object], *args: object, threads: int = 1) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the process lives
+        ear, self._mouth = Pipe(duplex=False)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.nodes.apart"],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-m", "engine.nodes.apart", str(ear.fileno())],
+            pass_fds=[ear.fileno()],
+            stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
             # "": a script's folder, too, may hold plug-ins
@@ -43,14 +45,14 @@ class Apart:
             },
             start_new_session=True,  # Ctrl-C is for the command, which ends this one
         )
+        ear.close()
         with contextlib.suppress(BrokenPipeError):  # it has died already, as ``wait`` will tell
-            _write(self._process.stdin, function, args)
+            self._mouth.send((function, args))
 
     def wait(self) -> str:
         """Wait until it ends; return why it died, or an empty string."""
         status = self._process.wait()
-        if self._process.stdin:
-            self._process.stdin.close()
+        self._mouth.close()
         if status == 0:
             return ""
         how = f"signal {-status}" if status < 0 else f"status {status}"
@@ -68,21 +70,17 @@ class Apart:
         return lines[-1].strip() if lines else ""
 
 
-def _write(pipe: IO[bytes] | None, function: Callable[..., object], args: object) -> None:
-    assert pipe
-    pickle.dump((function, args), pipe)
-    pipe.flush()  # and left open: its end says that this process is gone
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+def _end_with_parent(ear: "Connection[Any, Any]") -> None:
+    with contextlib.suppress(EOFError, OSError):
+        ear.recv()  # nothing more is ever said: it ends with whoever holds the other end
     os._exit(ORPHANED)
 
 
 def main() -> None:
-    """Do what standard input says."""
-    function, args = pickle.load(sys.stdin.buffer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Do what the process says that started this one."""
+    ear: Connection[Any, Any] = Connection(int(sys.argv[1]), writable=False)
+    function, args = ear.recv()
+    threading.Thread(target=_end_with_parent, args=(ear,), daemon=True).start()
     function(*args)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -2,12 +2,10 @@
 
 import contextlib
 import secrets
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable
 from multiprocessing.connection import Client, Connection, Listener
-from pathlib import Path
 from typing import Any
 
 from engine.nodes.executor import Reply, Service
@@ -19,24 +17,21 @@ class _Desk:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._key = secrets.token_bytes(32)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._address = ""
+        self._listener: Listener | None = None
         self._services: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
     def pickled(self, service: Service) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Return what a service is in another process, as ``__reduce__`` is to return it."""
         with self._lock:
-            if self._folder is None:
-                self._open()
+            listener = self._listener = self._listener or self._opened()
             self._services[id(service)] = service
-        return DeskClient, (self._address, self._key, id(service))
+        return DeskClient, (str(listener.address), self._key, id(service))
 
-    def _open(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="textmill-")
-        self._address = str(Path(self._folder.name) / "desk")
-        # the key comes besides the folder's rights: it is pickled only for processes of ours
-        listener = Listener(self._address, "AF_UNIX", backlog=64, authkey=self._key)
+    def _opened(self) -> Listener:
+        # in a folder of this user's alone; and the key goes only to processes that it starts
+        listener = Listener(family="AF_UNIX", backlog=64, authkey=self._key)
         threading.Thread(target=self._accept, args=(listener,), daemon=True, name="desk").start()
+        return listener
 
     def _accept(self, listener: Listener) -> None:
         while True:
@@ -95,9 +90,9 @@ class DeskClient:
     def send(self, method: str, *args: object) -> Reply:
         """Call a method; its answer is waited for at once."""
         address, key, number = self._whose
-        if not hasattr(self._connections, "own"):
-            self._connections.own = Client(address, "AF_UNIX", authkey=key)
-        connection = self._connections.own
+        if not hasattr(self._connections, "this"):
+            self._connections.this = Client(address, "AF_UNIX", authkey=key)
+        connection = self._connections.this
         connection.send((number, method, args))
         return _Answered(*connection.recv())
 

@@ -60,11 +60,13 @@ def cpus() -> int:
 
 def gpus() -> int:
     """Return how many NVIDIA GPUs this process may use, without a library that takes seconds."""
-    there = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
+    devices = len(list(GPUS.iterdir())) if GPUS.is_dir() else 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return there
-    return min(there, len([name for name in visible.split(",") if name.strip() not in ("", "-1")]))
+        return devices
+    return min(
+        devices, len([name for name in visible.split(",") if name.strip() not in ("", "-1")])
+    )
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """Groups of workers of this process: the first is a thread of it, others are processes.
 
 A process takes seconds, and hundreds of megabytes, to load what trains; many a study is done by
-then. So the others of a group start once the first has been at work for as long as that takes, if
-there is still something to do: at worst the start is paid twice, and most often not at all.
+then. So the others of a group start once the first has trained for as long as it took to load that,
+its first run included, and runs still wait: at worst a start is paid twice, most often not at all.
 """
 
 import contextlib
@@ -16,7 +16,6 @@ from engine.train.crew import DEATHS
 from engine.train.placement import Group
 from engine.train.worker import GroupSpec, WorkerLostError, work
 
-START_S = 6.0  # that a process takes to load what trains, on a slow core
 LOOK_S = 0.5
 
 
@@ -84,21 +83,30 @@ class _Keeping:
         Raises:
             RuntimeError: Its workers died again and again.
         """
-        first = threading.Thread(target=self._do, args=(0,), daemon=True)
-        first.start()
-        if self._workers > 1:
-            first.join(START_S)
-        others = [
-            threading.Thread(target=self._do, args=(rank,), daemon=True)
-            for rank in range(1, self._workers)
-            if first.is_alive()
-        ]
-        for other in others:
-            other.start()
+        first = self._begun(0)
+        more = self._more(first)
+        others = [self._begun(rank) for rank in range(1, min(self._workers, 1 + more))]
         for thread in (first, *others):
             thread.join()
         if self._why:
             raise RuntimeError(self._why)
+
+    def _begun(self, rank: int) -> threading.Thread:
+        thread = threading.Thread(target=self._do, args=(rank,), daemon=True)
+        thread.start()
+        return thread
+
+    def _more(self, first: threading.Thread) -> int:
+        """Wait until others pay, or all is done; return how many there is work for."""
+        began, loaded_s = time.monotonic(), 0.0
+        while first.is_alive() and self._workers > 1:
+            done, waiting = self._duty.queue.call("tally", self._duty.group)
+            passed_s = time.monotonic() - began
+            loaded_s = loaded_s or (passed_s if done else 0.0)
+            if loaded_s and passed_s > 2 * loaded_s and waiting:
+                return int(waiting)
+            first.join(LOOK_S)
+        return 0
 
     def _do(self, rank: int) -> None:
         """Do one worker's work, starting it anew when it dies."""

@@ -97,6 +97,7 @@ class RunQueue:
         self._deaths: Counter[str] = Counter()  # of workers, by the run that they tried alone
         self._finished: list[Finished] = []
         self._gone: set[int] = set()
+        self._done: Counter[int] = Counter()  # runs, by group
         self._is_closed = False
 
     def want(self, runs: Sequence[Run]) -> None:
@@ -166,6 +167,7 @@ class RunQueue:
         if (assignment := self._held.pop(worker, None)) is None:
             return  # another of those that train it together told before
         self._alone.discard(worker)
+        self._done[worker.group] += 1
         if done.wants_memory and (less := self._with_less(assignment)):
             self._waiting.append(less)
             return
@@ -180,6 +182,10 @@ class RunQueue:
         if assignment.has_less or less == usual:
             return None
         return Assignment(assignment.run, less, has_less=True)
+
+    def tally(self, group: int) -> tuple[int, int]:
+        """Return how many runs a group has done, and how many wait."""
+        return self._done[group], len(self._waiting)
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""

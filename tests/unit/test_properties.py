@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from written_pools import commit_rows, judge, rows_of
 from engine.curate.filter import FILTERS
 from engine.curate.parse import Parsed, Unparsed, layout, parse
 from engine.evaluate.answer import named_label
-from engine.generate.calls import CALL, ask
+from engine.generate.calls import Wording, segment_ref
 from engine.mix.training_set import ordered_rows, outlines, training_set
 from engine.plan.graph import Graph
 from engine.prompts.call import as_asked
@@ -410,15 +409,13 @@ def alone():
 def test_a_prompt_and_what_is_drawn_for_it_do_not_depend_on_what_else_is_asked(alone, calls):
     """In any call, with any other rows of any pools and labels, in any order, as by itself."""
     store, worded = alone
-    blank = [
-        {"parts": [{**part, "prompts": [], "attributes": []} for part in call]} for call in calls
-    ]
-    found = ask(pa.Table.from_pylist(blank, schema=CALL), None, POOLS, store).to_pylist()
+    wording = Wording(None, POOLS, store)
     place = ("pool", "slot", "start", "stop")
-    for call, answered in zip(calls, found, strict=True):
+    for call in calls:
+        answered = wording.worded([segment_ref(part) for part in call])
         asked = sorted(tuple(part[name] for name in place) for part in call)
-        assert sorted(tuple(part[name] for name in place) for part in answered["parts"]) == asked
-        for part in answered["parts"]:
+        assert [tuple(part[name] for name in place) for part in answered] == asked
+        for part in answered:
             rows = range(part["start"], part["stop"])
             drawn = map(json.loads, part["attributes"])
             for index, prompt, own in zip(rows, part["prompts"], drawn, strict=True):

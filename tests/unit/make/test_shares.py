@@ -1,10 +1,12 @@
 """What generation and training each get of a cluster, where they work side by side."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from engine.errors import ConfigError
 from engine.make.shares import shares
-from engine.nodes import room
+from engine.nodes.room import Room
 from engine.plan.plan import make_plan
 from engine.study.load import load_study
 from engine.study.resources import Resources
@@ -19,15 +21,15 @@ def node(name, cpus, gpus=0):
 
 
 @pytest.fixture
-def cluster(monkeypatch, toy):
+def cluster(toy):
     """Divide clusters that are only thought of; return what engines and workers get."""
     pools = planned(toy).pools
 
     def divide(*nodes, engine="vllm", **resources):
-        monkeypatch.setattr(room, "_nodes", lambda: list(nodes))
+        cluster = SimpleNamespace(room=lambda spared_cpus=0: Room(list(nodes), spared_cpus))
         for pool in pools:
             object.__setattr__(pool, "config", pool.config.model_copy(update={"engine": engine}))
-        own, training = shares(Resources(**resources), pools)
+        own, training = shares(cluster, Resources(**resources), pools)
         needs = {"CPU": 1, "GPU": 1 if any(one["Resources"]["GPU"] for one in nodes) else 0}
         return own and own.fits(needs), training and training.fits(needs)
 

@@ -211,6 +211,7 @@ FIELDS = {
     "diagnose.revision": Field("older", DIAGNOSIS, base={"diagnose.model": HUB}),
     "diagnose.max_length": Field(64, DIAGNOSIS),
     # -- where and how wide, when it is enough, what it costs, and how it is searched
+    "resources.run_on": Field("here"),
     "resources.replicas": Field([1, 2]),
     "resources.engine_cpus": Field(2.0),
     "resources.engine_gpus": Field(1.0),

@@ -1,8 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 
 from engine.errors import ConfigError
 from engine.models import Model
-from engine.nodes import room
+from engine.nodes.room import Room
 from engine.plan.plan import make_plan
 from engine.status.survey import survey
 from engine.store.store import Store
@@ -153,10 +155,11 @@ def test_a_run_that_cannot_have_less_is_not_tried_again():
 
 
 @pytest.mark.parametrize(("room", "size"), [(None, 1), ("some", 8)])
-def test_groups_are_whole_where_more_work_may_come(monkeypatch, store, room, size):
+def test_groups_are_whole_where_more_work_may_come(store, room, size):
     fleet, started = Fleet(store, Resources(), room), []
     fleet._layout = {0: Group("a", 8, {})}
-    monkeypatch.setattr(fleet, "_keep_up", lambda group: started.append(group.workers))
+    fleet._crew = SimpleNamespace(start=lambda group, duty: started.append(group.workers))
+    fleet._queue = None
     fleet._start(1)
     assert started == [size]
 
@@ -169,41 +172,40 @@ def test_what_is_dropped_is_not_handed_out():
     assert queue.take(A, DONE) == NoRun.END
 
 
-def groups(monkeypatch, nodes, probe=lambda: 1, **resources):
+def groups(nodes, probe=lambda: 1, **resources):
     """Return node and size of the groups that a cluster gets which is only thought of."""
     told = [
         {"NodeID": name, "Alive": True, "Resources": {"CPU": cpus, "GPU": gpus}}
         for name, (cpus, gpus) in nodes.items()
     ]
-    monkeypatch.setattr(room, "_nodes", lambda: told)
-    found = layout(Resources(**resources), room.Room(), probe)
+    found = layout(Resources(**resources), Room(told), probe)
     return [(group.node, group.workers, group.needs.get("GPU", 0)) for group in found]
 
 
-def test_each_node_has_a_group_of_its_own(monkeypatch):
+def test_each_node_has_a_group_of_its_own():
     two = {"a": (16, 0), "b": (4, 0)}
-    assert groups(monkeypatch, two) == [("a", 8, 0), ("b", 4, 0)]
-    assert groups(monkeypatch, two, fleet=3) == [("a", 3, 0)]
-    assert groups(monkeypatch, two, fleet=18) == [("a", 8, 0), ("a", 8, 0), ("b", 2, 0)]
-    assert groups(monkeypatch, two, fleet_cpus=4) == [("a", 4, 0), ("b", 1, 0)]
+    assert groups(two) == [("a", 8, 0), ("b", 4, 0)]
+    assert groups(two, fleet=3) == [("a", 3, 0)]
+    assert groups(two, fleet=18) == [("a", 8, 0), ("a", 8, 0), ("b", 2, 0)]
+    assert groups(two, fleet_cpus=4) == [("a", 4, 0), ("b", 1, 0)]
 
 
-def test_those_that_train_together_are_a_group_on_one_node(monkeypatch):
+def test_those_that_train_together_are_a_group_on_one_node():
     two = {"a": (16, 5), "b": (16, 1)}
-    assert groups(monkeypatch, two, data_parallel=2) == [("a", 2, 1), ("a", 2, 1)]
-    assert groups(monkeypatch, two, data_parallel=4, fleet_gpus=0.5) == [("a", 4, 0.5)] * 2
+    assert groups(two, data_parallel=2) == [("a", 2, 1), ("a", 2, 1)]
+    assert groups(two, data_parallel=4, fleet_gpus=0.5) == [("a", 4, 0.5)] * 2
     with pytest.raises(ConfigError, match="data_parallel is 6"):
-        groups(monkeypatch, two, data_parallel=6)
+        groups(two, data_parallel=6)
 
 
-def test_gpus_are_shared_as_the_probe_says_unless_the_study_does(monkeypatch):
+def test_gpus_are_shared_as_the_probe_says_unless_the_study_does():
     two = {"a": (32, 2), "b": (4, 0)}
-    assert groups(monkeypatch, two, probe=lambda: 3) == [("a", 6, 0.3333)]
-    assert groups(monkeypatch, two, probe=lambda: 8) == [("a", 8, 0.125)] * 2
-    assert groups(monkeypatch, two, probe=None, fleet_gpus=0.5) == [("a", 4, 0.5)]
+    assert groups(two, probe=lambda: 3) == [("a", 6, 0.3333)]
+    assert groups(two, probe=lambda: 8) == [("a", 8, 0.125)] * 2
+    assert groups(two, probe=None, fleet_gpus=0.5) == [("a", 4, 0.5)]
     # so few workers leave no GPU idle
-    assert groups(monkeypatch, two, probe=lambda: 8, fleet=3) == [("a", 3, 0.5)]
-    assert groups(monkeypatch, two, probe=lambda: 8, fleet=2) == [("a", 2, 1.0)]
+    assert groups(two, probe=lambda: 8, fleet=3) == [("a", 3, 0.5)]
+    assert groups(two, probe=lambda: 8, fleet=2) == [("a", 2, 1.0)]
 
 
 def test_a_gpu_is_shared_by_as_many_as_fit_with_something_to_spare():

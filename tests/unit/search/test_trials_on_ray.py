@@ -5,7 +5,7 @@ import random
 import pytest
 
 from engine.search.trial import Verdict
-from engine.search.tuning import FactorSearcher, RungScheduler
+from engine.search.trials_on_ray import FactorSearcher, RungScheduler
 
 STUDY = """
 [search]
@@ -16,23 +16,21 @@ steps = {low = 1, high = 90}
 """
 
 
-class PhaseBarrier:
-    """Notes who is expected; ``ray.get`` is replaced by what hands its answer on."""
+class Barrier:
+    """Notes who is expected."""
 
     def __init__(self):
         self.expected = []
-        self.expect = self
 
-    def remote(self, numbers):
+    def call(self, method, numbers):
+        assert method == "expect"
         self.expected.append(numbers)
 
 
 @pytest.fixture
-def searcher(study, monkeypatch):
-    monkeypatch.setattr("engine.search.tuning.ray.get", lambda answer: answer)
-
+def searcher(study):
     def made():
-        board = PhaseBarrier()
+        board = Barrier()
         return FactorSearcher(study(STUDY), board), board
 
     return made

@@ -1,4 +1,4 @@
-"""Where a study's work is done: in this process, or on Ray."""
+"""Choose where a study's work is done: in this process, or on Ray."""
 
 import os
 import sys
@@ -21,15 +21,15 @@ TRAINED_TOKENS_S = 1000.0  # and that a small encoder is trained on
 FIT_S = 0.5  # of a run that takes no steps
 
 
-class Where(NamedTuple):
+class Choice(NamedTuple):
     """Where work is done, and why."""
 
     name: Literal["here", "ray"]
     why: str
 
 
-def where(resources: Resources, now: Callable[[], Survey]) -> Where:
-    """Say where a study's work is to be done. What it comes to is the same.
+def choose(resources: Resources, now: Callable[[], Survey]) -> Choice:
+    """Choose where a study's work is done. What it comes to is the same.
 
     Args:
         resources: What the study says of it.
@@ -44,24 +44,24 @@ def where(resources: Resources, now: Callable[[], Survey]) -> Where:
             raise ConfigError(
                 f'resources.run_on is "here", but {wanted}, which takes Ray: leave run_on out.'
             )
-        return Where("here", "resources.run_on says so")
+        return Choice("here", "resources.run_on says so")
     if resources.run_on == "ray":
-        return Where("ray", "resources.run_on says so")
+        return Choice("ray", "resources.run_on says so")
     if os.environ.get("RAY_ADDRESS"):
-        return Where("ray", "RAY_ADDRESS names a cluster")
+        return Choice("ray", "RAY_ADDRESS names a cluster")
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
-        return Where("ray", "one is up")
+        return Choice("ray", "one is up")
     if wanted:
-        return Where("ray", wanted)
+        return Choice("ray", wanted)
     if count := gpus():
-        return Where("ray", f"this machine has {count} GPU{'s' if count > 1 else ''}")
+        return Choice("ray", f"this machine has {count} GPU{'s' if count > 1 else ''}")
     cores = cpus()
     if cores < MANY_CPUS:
-        return Where("here", f"{cores} CPUs and no GPU are soon shared out")
+        return Choice("here", f"{cores} CPUs and no GPU are soon shared out")
     seconds = left_s(now())
     if seconds > MUCH_S:
-        return Where("ray", f"{cores} CPUs share some {seconds / 60:,.0f} minutes of work")
-    return Where("here", "little work is left")
+        return Choice("ray", f"{cores} CPUs share some {seconds / 60:,.0f} minutes of work")
+    return Choice("here", "little work is left")
 
 
 def _wants_ray(resources: Resources) -> str:
