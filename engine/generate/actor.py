@@ -41,6 +41,7 @@ class EngineActor:
     def __init__(
         self, task: Pass, replica: str, leave: Callable[[], NoReturn] = _end_process
     ) -> None:
+        self._task = task
         self._room = threading.Semaphore(task.calls_in_flight)
         self._client, self._pools, self._setup = (
             task.client,

@@ -18,6 +18,7 @@ from engine.generate.actor import EngineActor
 from engine.generate.calls import LedgerClient, Wording
 from engine.generate.engine import engine_class
 from engine.generate.events import SegmentRef
+from engine.generate.halving import HalvingEngine
 from engine.generate.passes import AHEAD, Pass
 from engine.nodes.apart import Apart
 from engine.nodes.executor import Service
@@ -62,6 +63,15 @@ def _all_of(parts: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
+class _ThreadedActor(EngineActor):
+    """An engine's actor among other work of its process."""
+
+    def _answer(self, engine: HalvingEngine, parts: list[dict[str, Any]]) -> bool:
+        if (torch := sys.modules.get("torch")) is not None:  # whose threads classifiers set, too
+            torch.set_num_threads(math.ceil(self._task.needs["CPU"]))
+        return super()._answer(engine, parts)
+
+
 class _Replica:
     """An engine of this process."""
 
@@ -69,7 +79,6 @@ class _Replica:
         self._task, self._name = task, name
         self._source: Source = lambda: task.client.call("next", number)
         self._wording = Wording(task.client, task.pools, task.setup.store)
-        self._threads = math.ceil(task.needs["CPU"])
         self._lock = threading.Lock()
         self._actor: EngineActor
 
@@ -80,7 +89,7 @@ class _Replica:
         self._actor.close()
 
     def _new(self) -> EngineActor:
-        return EngineActor(self._task, self._name, _renew)
+        return _ThreadedActor(self._task, self._name, _renew)
 
     def _serve(self) -> None:
         while (parts := self._source()) is not None:
@@ -90,8 +99,6 @@ class _Replica:
 
     def _is_answered(self, worded: list[dict[str, Any]]) -> bool:
         actor = self._actor
-        if "torch" in sys.modules:  # whose number of threads is another where classifiers train
-            sys.modules["torch"].set_num_threads(self._threads)
         try:
             actor.answer(worded)
         except ReplicaLostError:
