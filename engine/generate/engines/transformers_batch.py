@@ -8,7 +8,9 @@ import torch
 
 from engine.generate.engines.transformers_cache import BatchCache
 
-TOGETHER = 4096  # tokens, with padding, of prompts that are computed together
+TOGETHER = (
+    2048  # tokens of prompts, with padding, that are computed together: more is slower on a CPU
+)
 
 
 class Batch:
@@ -72,11 +74,10 @@ class Batch:
         return self._scores(slice(None), 0, is_first=False)
 
     def keep(self, order: Sequence[int]) -> None:
-        """Keep the rows named, in this order, and no column that is padding in all of them."""
+        """Keep the rows named, in this order; a column that is padding in all of them may go."""
         self._lengths = [self._lengths[row] for row in order]
-        spare = 0
-        if self._cache is None or self._cache.is_plain:
-            spare = self._ids.shape[1] - max(self._lengths)
+        can_drop = self._cache is not None and self._cache.is_plain
+        spare = self._ids.shape[1] - max(self._lengths) if can_drop else 0
         rows = torch.tensor(order, device=self._device)
         self._ids, self._mask, self._positions = (
             held[rows, spare:] for held in (self._ids, self._mask, self._positions)
@@ -97,7 +98,7 @@ class Batch:
 
     def _scores(self, rows: slice, first: int, *, is_first: bool) -> torch.Tensor:
         """Run the model on some rows, from a column on: on all of it first, then on the last."""
-        is_padded = len(set(self._lengths[rows])) > 1
+        is_padded = min(self._lengths[rows]) < self._ids.shape[1] - first
         offered = {"position_ids": self._positions[rows, first:], "logits_to_keep": 1}
         name = "cache_params" if "cache_params" in self._takes else "past_key_values"
         inputs = self._model.prepare_inputs_for_generation(
