@@ -125,6 +125,8 @@ class Draws:
             is_sure &= ((reached - top_p).abs() > CLOSE).all(-1, keepdim=True)
         if not top_k:
             is_sure &= reached[:, -1:] > top_p
+        elif count < values.shape[-1]:
+            is_sure &= values[:, -2:-1] > values[:, -1:]
         following = kept.clamp(max=values.shape[-1] - 1)
         is_sure &= values.gather(1, kept - 1) > values.gather(1, following)
         likely[torch.arange(count, device=likely.device) >= kept] = -torch.inf
