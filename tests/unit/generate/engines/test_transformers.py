@@ -24,7 +24,7 @@ WORDS = ["a", "few", "words", "of", "several", "lengths", "that", "ask", "for", 
 def made(toy, tiny_llm):
     """Answer some prompts; return the completions by index."""
 
-    def run(
+    def run(  # noqa: PLR0913
         count=12, at_once=64, text=None, turned=False, texts=None, as_they_come=False, **settings
     ):
         own = {"engine": "transformers", "model": str(tiny_llm), "max_tokens": 20, **settings}
