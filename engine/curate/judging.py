@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import pyarrow as pa
-import ray
 
 from engine.curate.filter import Candidate, Context, RowFilter, filter_class
 from engine.curate.parse import Parsed, Unparsed, layout, parse
@@ -70,6 +69,8 @@ class Judging:
             UnwritableError: The root takes no more.
             FormatError: A file was written by another version of textmill.
         """
+        import ray
+
         if not self._busy:
             return []
         waiting = list(self._busy)

@@ -10,9 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import ray
-from ray.exceptions import RayError
-
 from engine.diagnose.similarity import as_texts, cross_similarity, inter_similarity
 from engine.diagnose.trivial import trivial_rows
 from engine.embeddings import Embeddings
@@ -53,6 +50,9 @@ def examine_all(store: Store, examinations: Sequence[Examination]) -> Iterator[E
     Each takes a CPU, and a GPU where the cluster has any: the encoder is put there. Training has
     ended by then, so that they are free.
     """
+    import ray
+    from ray.exceptions import RayError
+
     gpus = 1 if Room().has_gpu else 0
     look = task(examine, num_cpus=1, num_gpus=gpus, max_retries=3)
     waiting = {look.remote(store, examination): examination for examination in examinations}

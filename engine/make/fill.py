@@ -2,12 +2,11 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from engine.curate.judging import Curated, Judging
 from engine.errors import DamagedError
 from engine.generate.events import Event, GivenUp, Lost, Made
-from engine.generate.generation import POLL_S, Generation, Lease
 from engine.generate.needs import JUDGING_CPUS
 from engine.make.budget import BudgetGuard
 from engine.make.demand import Demand
@@ -20,6 +19,9 @@ from engine.make.work import Work
 from engine.status.spent import in_words
 from engine.status.survey import Survey, survey
 from engine.steps.pool import Pool, Want
+
+if TYPE_CHECKING:
+    from engine.generate.generation import Generation
 
 
 class Filled(NamedTuple):
@@ -80,8 +82,10 @@ def fill_views(
 
 def _own_engines(
     work: Work, pools: Sequence[Pool], training: Training | None, stack: contextlib.ExitStack
-) -> Generation:
+) -> "Generation":
     """Return engines for these pools alone, and give training what is left beside them."""
+    from engine.generate.generation import Generation, Lease  # it loads Ray
+
     study = work.plan.file.study
     rooms = shares(study.resources, pools) if training else NO_SHARES
     if training:  # what begins after the engines have ended may take what they had
@@ -101,7 +105,7 @@ class FillLoop:
         self,
         work: Work,
         demand: Demand,
-        generation: Generation,
+        generation: "Generation",
         budget: BudgetGuard,
         training: Training | None,
     ) -> None:
@@ -114,6 +118,8 @@ class FillLoop:
 
     def run(self) -> None:
         """Go on until nothing more is to be made or judged."""
+        from engine.generate.generation import POLL_S
+
         self._show()
         if unjudged := self._demand.unjudged_rows:
             self._watch(Progress("curate", unjudged, 0))

@@ -2,12 +2,15 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from engine.generate.generation import Generation, Lease
 from engine.nodes.room import Room
 from engine.steps.pool import Pool
 from engine.store.store import Store
 from engine.study.resources import Resources
+
+if TYPE_CHECKING:
+    from engine.generate.generation import Generation
 
 
 class SharedEngines(contextlib.ExitStack):
@@ -28,8 +31,10 @@ class SharedEngines(contextlib.ExitStack):
         self._generation: Generation | None = None
 
     @contextlib.contextmanager
-    def engines(self, pools: Iterable[Pool]) -> Iterator[Generation]:
+    def engines(self, pools: Iterable[Pool]) -> Iterator["Generation"]:
         """Lend the engines, which start where need be, to the body for these pools."""
+        from engine.generate.generation import Generation, Lease  # it loads Ray
+
         if self._generation is None:
             lease = Lease(self._room, lasts=True)
             generation = Generation(pools, self._store, self._resources, self._made_for, lease)

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from engine.errors import UnwritableError
 from engine.make.progress import Progress
@@ -12,8 +13,10 @@ from engine.nodes.room import Room
 from engine.plan.plan import Plan
 from engine.status.survey import survey
 from engine.steps.run import Run
-from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
+
+if TYPE_CHECKING:
+    from engine.train.fleet import Fleet
 
 LOOK_S = 2.0  # between two looks which conditions are ready, at least
 LOOK_SHARE = 0.1  # of the time that looking may take
@@ -66,6 +69,8 @@ class Training(contextlib.ExitStack):
         if not new:
             return
         if self._fleet is None:
+            from engine.train.fleet import Fleet  # it loads Ray
+
             resources = self._plan.file.study.resources
             self._fleet = self.enter_context(Fleet(self._store, resources, self.room))
         self._wanted |= {run.name for run in new}
@@ -93,6 +98,8 @@ class Training(contextlib.ExitStack):
         if self._fleet:
             if not self._lasts:
                 self._fleet.finish()
+            from engine.train.fleet import POLL_S
+
             while self._fleet.is_waiting:
                 self._hear(POLL_S)
         failed, self._failed = self._failed, []

@@ -1,9 +1,10 @@
 """Ray's handles, with types: actors and tasks that live on the driver's node, and end with it."""
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import ray
+if TYPE_CHECKING:
+    import ray  # imported by what calls it: who finds all made needs none
 
 Reference: TypeAlias = "ray.ObjectRef[Any]"
 
@@ -26,6 +27,8 @@ class Actor(Protocol):
 
 def at_home() -> dict[str, str]:
     """Return the label selector of this process's node: what runs there ends with it."""
+    import ray
+
     return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
 
 
@@ -36,6 +39,8 @@ def actor_at_home(kind: type, *arguments: object) -> Actor:
         kind: Its class.
         arguments: What the class is called with.
     """
+    import ray
+
     handle: Any = ray.remote(kind)
     actor: Actor = handle.options(num_cpus=0, label_selector=at_home()).remote(*arguments)
     return actor
@@ -43,6 +48,8 @@ def actor_at_home(kind: type, *arguments: object) -> Actor:
 
 def end(actor: Actor) -> None:
     """End an actor, whatever it is at."""
+    import ray
+
     handle: Any = actor
     ray.kill(handle)
 
@@ -59,6 +66,8 @@ def task(function: Callable[..., object], **options: object) -> Remote:
         function: The function.
         options: What Ray is told of it, such as ``num_cpus``.
     """
+    import ray
+
     remote: Any = ray.remote(function)
     configured: Remote = remote.options(**options)
     return configured

@@ -4,8 +4,6 @@ import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import ray
-
 from engine.errors import ConfigError
 
 OWN = ("CPU", "GPU")  # what Ray has options of its own for, beside its custom resources
@@ -118,6 +116,8 @@ class Room:
 
 
 def _nodes() -> list[dict[str, Any]]:
+    import ray  # here, as everywhere below what computes: who finds all made needs none
+
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return nodes
 
