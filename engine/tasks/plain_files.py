@@ -2,7 +2,7 @@
 
 What a file holds is what ``datasets`` makes of it, with all that it infers of columns. So only
 files are read here of which that is beyond doubt, such as text that no reader takes for a number.
-Of any other file, and of any that is wrong, nothing is said: ``datasets`` reads it, or says why not.
+Of others, and of any that is wrong, nothing is said: ``datasets`` reads it, or says why not.
 """
 
 import csv

@@ -102,10 +102,10 @@ def test_made_up_files_hold_what_datasets_says(tmp_path):
             "a.jsonl",
             b'{"label": "good", "text": "x"}\r\n{"label": "bad", "text": "\\ud83d\\ude00"}',
         ),
-        ("a.jsonl.gz", gzip.compress(json_lines([{"label": "good", "text": "x"}]))),
+        ("a.jsonl.gz", gzip.compress(json_lines([{"label": "good", "text": "x"}]), mtime=0)),
         ("a.csv", "label,text,stars\ngood,naïve,5\nbad,never,-1\n".encode()),
         ("a.csv", b'label,text\r\ngood,"a, b"\r\n\r\nbad,NA\r\n'),
-        ("a.csv.gz", gzip.compress(b"label,text\ngood,x y\n")),
+        ("a.csv.gz", gzip.compress(b"label,text\ngood,x y\n", mtime=0)),
     ],
 )
 def test_ordinary_files_are_read(tmp_path, name, data):
