@@ -90,10 +90,10 @@ def _sampled(setup: Setup, asked: Sequence[Asked], *, is_plain: bool) -> list[An
         )
         for prompt in asked
     ]
-    for one in params:
-        one.flat_logprobs = True  # the faster of vLLM's two forms
+    for row in params:
+        row.flat_logprobs = True  # the faster of vLLM's two forms
         if is_plain:
-            one.seed = one.logprobs = None
+            row.seed = row.logprobs = None
     return params
 
 
