@@ -145,16 +145,15 @@ class Steps:
     def _add(self, engine: Any, request: _Request) -> None:  # noqa: ANN401 - LLMEngine
         prompt = {"prompt_token_ids": list(request.tokens)}
         try:
-            name = engine.add_request(
-                request.name, prompt, request.params, lora_request=request.adapter
-            )
+            engine.add_request(request.name, prompt, request.params, lora_request=request.adapter)
         except Exception as error:
             if type(error).__name__ == "EngineDeadError":
                 raise
             # of this request alone
             request.answers.put(Answer(request.name, None, str(error)))
             return
-        engine.output_processor.request_states[name].logprobs_processor = _LogprobSum()
+        just_added = next(reversed(engine.output_processor.request_states.values()))
+        just_added.logprobs_processor = _LogprobSum()
         self._asked[request.name] = request.answers
 
 
