@@ -59,7 +59,9 @@ def write_models(folder: Path, *, is_small: bool) -> None:
     """
     import torch
     from transformers import BertConfig, BertModel, LlamaConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     for name, size in GENERATORS.items():
         config: Any = LlamaConfig(
             **(SMALL if is_small else size),

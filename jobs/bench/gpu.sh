@@ -50,6 +50,7 @@ install() {
 measure() {
   local name="$1" limit="$2" begun="$SECONDS"
   shift 2
+  [ -z "$size" ] || limit=$((limit * 5)) # engines take their time to start on a CPU
   if timeout --kill-after=10 "$limit" python -m jobs.cli bench "$@" --json \
     > "$work/figures" 2> "$work/errors"; then
     mv "$work/figures" "$out/$name.json"
@@ -77,8 +78,8 @@ generate() {
 train() {
   local load=(--arms "trainer_tuned,fleet" --model "$work/models/encoder")
   if [ -n "$size" ]; then
-    measure train-4 240 train "${load[@]}" --runs 4 --rows 30 --steps 4
-    measure train-8 240 train "${load[@]}" --runs 8 --rows 30 --steps 4
+    measure train-4 120 train "${load[@]}" --runs 4 --rows 30 --steps 4
+    measure train-8 220 train "${load[@]}" --runs 8 --rows 30 --steps 4
   else
     measure train-16 120 train "${load[@]}" --runs 16 --steps 30
     measure train-64 220 train "${load[@]}" --runs 64 --steps 30
