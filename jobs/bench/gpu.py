@@ -9,7 +9,7 @@ from typing import Any
 from engine.models import embedded_folder
 
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
-GENERATORS: dict[str, dict[str, int]] = {
+GENERATORS: dict[str, dict[str, Any]] = {
     "1b": {
         "hidden_size": 2048,
         "intermediate_size": 8192,
@@ -25,20 +25,20 @@ GENERATORS: dict[str, dict[str, int]] = {
         "num_key_value_heads": 32,
     },
 }
-SMALL = {
+SMALL: dict[str, Any] = {
     "hidden_size": 64,
     "intermediate_size": 128,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
     "num_key_value_heads": 2,
 }
-ENCODER = {  # all-MiniLM-L6-v2's size
+ENCODER: dict[str, Any] = {  # all-MiniLM-L6-v2's size
     "hidden_size": 384,
     "intermediate_size": 1536,
     "num_hidden_layers": 6,
     "num_attention_heads": 12,
 }
-SMALL_ENCODER = {
+SMALL_ENCODER: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 1,
