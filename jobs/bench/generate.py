@@ -37,7 +37,12 @@ from jobs.bench.generate_rivals import (
 )
 from jobs.bench.machine import machine, peak_mib
 
-ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
+VLLMS = {  # vLLM by itself: whether it runs as textmill runs it on a CPU, and its rows are plain
+    "vllm": (False, False),
+    "vllm_in_process": (True, False),
+    "vllm_plain": (True, True),
+}
+ENGINES = (*VLLMS, "textmill", "ray_data_llm", "transformers")
 LENGTHS = ("equal", "heavy")
 EQUAL_TOKENS = 64
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
@@ -122,10 +127,10 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
     rows, tokens = len(asked[0]), sum(prompt.tokens for prompt in asked[0])
     timings: dict[str, Timing] = {}
     more: dict[str, Any] = {}
-    for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
+    for name, (is_ours, is_plain) in VLLMS.items():
         if name in engines:
             setup = _setup(wants, load, folder)
-            timings[name] = elsewhere(bare, load.resources, setup, asked, is_ours)
+            timings[name] = elsewhere(bare, load.resources, setup, asked, is_ours, is_plain)
     if "textmill" in engines:
         timings["textmill"], more = _textmill(load, "vllm", folder)
     if "ray_data_llm" in engines:
