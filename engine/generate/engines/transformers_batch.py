@@ -8,9 +8,7 @@ import torch
 
 from engine.generate.engines.transformers_cache import BatchCache
 
-TOGETHER = (
-    2048  # tokens of prompts, with padding, that are computed together: more is slower on a CPU
-)
+TOGETHER = 2048  # tokens of prompts that are computed together: more is slower on a CPU
 
 
 class Batch:
