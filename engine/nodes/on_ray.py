@@ -126,9 +126,9 @@ def at_home() -> dict[str, str]:
     return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
 
 
-def task_at_home(function: Callable[..., object]) -> Remote:
+def task_at_home(function: Callable[..., object], **options: object) -> Remote:
     """Return a function as a task of this process's node, which takes no CPU and is tried once."""
-    return task(function, num_cpus=0, max_retries=0, label_selector=at_home())
+    return task(function, num_cpus=0, max_retries=0, label_selector=at_home(), **options)
 
 
 def task(function: Callable[..., object], **options: object) -> Remote:
@@ -138,6 +138,7 @@ def task(function: Callable[..., object], **options: object) -> Remote:
         function: The function.
         options: What Ray is told of it, such as ``num_cpus``.
     """
-    remote: Any = ray.remote(function)
-    configured: Remote = remote.options(**options)
-    return configured
+    # all at once: of max_calls, which has a process with a GPU end after its task and give the
+    # memory back, Ray hears nothing later
+    remote: Remote = ray.remote(**options)(function)  # type: ignore[call-overload]
+    return remote
