@@ -20,6 +20,9 @@ ENDED = f"error: The command was ended, by Ray, some of which has died, or from 
 ENDED_HERE = f"error: The command was ended from outside, perhaps for want of memory. {GO_ON}"
 ANSWER_S = 5.0
 STARTS = 3  # that are tried of a local Ray
+# what Ray starts beside the processes that compute: the autoscaler, which has no nodes to add; what
+# sends logs to the driver, which wants none; what is left of a dashboard that is off
+HELPERS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
 @contextlib.contextmanager
@@ -84,8 +87,10 @@ def _start() -> None:
         )
     options = {} if address else local
     for remaining in reversed(range(1 if address else STARTS)):
+        is_spare = not address and remaining  # the last try is Ray's own way
         try:
-            ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)
+            with _without_helpers() if is_spare else contextlib.nullcontext():
+                ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)
         except Exception as error:  # Ray raises bare ones; it gives its processes half a minute
             ray.shutdown()
             why = str(error).strip().partition("\n")[0]
@@ -100,6 +105,23 @@ def _start() -> None:
                 ) from error
         else:
             return
+
+
+@contextlib.contextmanager
+def _without_helpers() -> Iterator[None]:
+    """Have a Ray that the body starts do without some of its processes.
+
+    They take as much of a core as a small study, and ``ray.init`` has no word for them.
+    """
+    from ray._private.node import Node
+
+    def nothing(*_: object, **__: object) -> None: ...
+
+    with contextlib.ExitStack() as stack:
+        for name in HELPERS:
+            stack.callback(setattr, Node, name, getattr(Node, name))
+            setattr(Node, name, nothing)
+        yield
 
 
 def _answers(address: str) -> bool:

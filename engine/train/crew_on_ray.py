@@ -7,11 +7,11 @@ they do is Ray's to do for a task, too: it starts one anew whose process died.
 
 import contextlib
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import ray
 
-from engine.nodes.on_ray import Reference, task, task_at_home
+from engine.nodes.on_ray import Reference, Remote, task, task_at_home
 from engine.nodes.room import OWN
 from engine.store.store import Store
 from engine.train.crew import DEATHS
@@ -57,13 +57,13 @@ class RayCrew(contextlib.ExitStack):
             return {}
         tasks = list(self._tasks)
         done, _ = ray.wait(tasks, num_returns=len(tasks), timeout=seconds)
-        return {self._tasks.pop(task): _error(task) for task in done}
+        return {self._tasks.pop(fitting): _error(fitting) for fitting in done}
 
     def give_up(self, number: int) -> None:
         """End a group whose node is gone."""
-        for task in [task for task, group in self._tasks.items() if group == number]:
-            ray.cancel(task, force=True)
-            del self._tasks[task]
+        for fitting in [one for one, group in self._tasks.items() if group == number]:
+            ray.cancel(fitting, force=True)
+            del self._tasks[fitting]
 
     def wait(self) -> None:
         """Wait until all have ended."""
@@ -72,15 +72,15 @@ class RayCrew(contextlib.ExitStack):
                 ray.wait(list(self._tasks), num_returns=len(self._tasks))
 
 
-def _error(task: Reference) -> BaseException | None:
+def _error(fitting: Reference) -> BaseException | None:
     try:
-        ray.get(task)
+        ray.get(fitting)
     except ray.exceptions.RayError as error:
         return getattr(error, "cause", None) or error
     return None
 
 
-def _worker(group: Group) -> Any:  # noqa: ANN401 - Ray's
+def _worker(group: Group) -> Remote:
     """Return a worker by itself, as a task, which joins the queue again if its process dies."""
     return task(
         _fit_alone,
@@ -102,7 +102,7 @@ def _fit_alone(duty: GroupSpec) -> None:
     DataParallelTrainer(
         _work,
         train_loop_config={"duty": duty},
-        scaling_config=ScalingConfig(num_workers=0),  # type: ignore[call-arg]  # as below
+        scaling_config=ScalingConfig(num_workers=0),
         run_config=RunConfig(name=f"fleet-{duty.group}"),
     ).fit()
 

@@ -68,7 +68,8 @@ def test_every_run_is_made_once_and_one_that_fails_stops_no_other(toy, store, ra
     assert set(store.names("runs")) == made
 
 
-def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up):
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_worker_that_is_killed_twice_costs_no_run(workers, toy, store, tmp_path, ray_up):
     runs = missing(toy, store, "train.steps=200")
     killed = []
 
@@ -83,7 +84,7 @@ def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up
     killer = threading.Thread(target=kill_two, daemon=True)
     killer.start()
     heard = []
-    train_fleet(runs, store, Resources(fleet_cpus=0.5), heard.append)
+    train_fleet(runs, store, Resources(fleet_cpus=0.5, fleet=workers), heard.append)
     assert len(killed) == 2
     assert sorted(one.run.name for one in heard) == sorted(run.name for run in runs)
     assert all(one.failure is None for one in heard)
