@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import tempfile
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -51,7 +50,9 @@ def ray_session() -> Iterator[None]:
     with last_word(ENDED):
         with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
             _start()
-        _quieten_data()
+        from engine.nodes.on_ray import OnRay
+
+        OnRay.is_own = not os.environ.get("RAY_ADDRESS")
         try:
             yield
         except ray.exceptions.RayError as error:
@@ -63,6 +64,7 @@ def ray_session() -> Iterator[None]:
                 "the same command to go on."
             ) from error
         finally:
+            OnRay.is_own = False
             ray.shutdown()
 
 
@@ -148,18 +150,3 @@ def _stderr_without(noise: bytes) -> Iterator[None]:
             held.seek(0)
             lines = [line for line in held if noise not in line]
             os.write(2, b"".join(lines))
-
-
-def _quieten_data() -> None:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # a pass that ends after one call had no use for more; Ray takes that for an oversight
-    warnings.filterwarnings(
-        "ignore", message="The maximum number of concurrent tasks for 'MapBatch"
-    )
-    for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # its log file stays as talkative as it is
-            handler.setLevel(logging.ERROR)
