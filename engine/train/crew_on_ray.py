@@ -61,7 +61,7 @@ class RayCrew(contextlib.ExitStack):
 
     def give_up(self, number: int) -> None:
         """End a group whose node is gone."""
-        for fitting in [one for one, group in self._tasks.items() if group == number]:
+        for fitting in [key for key, group in self._tasks.items() if group == number]:
             ray.cancel(fitting, force=True)
             del self._tasks[fitting]
 
@@ -160,6 +160,6 @@ def _lean(trainer: type[Any]) -> type[Any]:
     class Lean(trainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
-            return [one for one in callbacks if type(one).__name__ not in SPARED]
+            return [each for each in callbacks if type(each).__name__ not in SPARED]
 
     return Lean

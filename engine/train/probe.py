@@ -75,7 +75,7 @@ def _measured(store: Store, resources: Resources, runs: Sequence[Run]) -> tuple[
     import torch
 
     total = torch.cuda.mem_get_info()[1]
-    gpu = [torch.cuda.get_device_name(), total, torch.__version__]
+    gpu: list[Plain] = [torch.cuda.get_device_name(), total, str(torch.__version__)]
     bench = RunWorker(store)
     heavy: list[Plain] = []
     for run in runs:
@@ -102,8 +102,9 @@ def _rehearsed(bench: RunWorker, how: Hardware, runs: Sequence[Run]) -> tuple[in
 
 def heaviness(run: Run) -> list[Plain]:
     """Return what of a run says how much memory it takes, beside how long its rows are."""
-    told = sorted(training_fields(run.config) - SIZELESS)
-    return [run.model.identity, run.precision, [[name, getattr(run.config, name)] for name in told]]
+    sizes = sorted(training_fields(run.config) - SIZELESS)
+    settings: list[Plain] = [[name, getattr(run.config, name)] for name in sizes]
+    return [run.model.identity, run.precision, settings]
 
 
 def kept(what: str, measure: Callable[[], tuple[int, int]]) -> tuple[int, int]:
