@@ -47,8 +47,7 @@ class RayCrew(contextlib.ExitStack):
             return _worker(group).remote(duty)
         self._storage = self._storage or self.enter_context(self._store.scratch())
         # fit runs in a task: on this thread it would take Ctrl-C for itself, and on another one
-        # the process can die inside Ray when it is interrupted; its process ends with it, and so
-        # does the controller that it holds
+        # the process can die inside Ray when it is interrupted
         return task_at_home(_fit, max_calls=1).remote(group, duty, self._storage)
 
     def ended(self, seconds: float) -> Mapping[int, BaseException | None]:
@@ -120,23 +119,24 @@ def _fit(group: Group, duty: GroupSpec, storage: tuple[str, Any]) -> None:
     path, file_system = storage
     trainer, backend = _trainer(group, duty)
     needs = {name: amount for name, amount in group.needs.items() if amount}
-    trainer(
-        _work,
-        train_loop_config={"duty": duty},
-        scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its own of the second version
-            num_workers=group.workers,
-            use_gpu=duty.uses_gpu,
-            resources_per_worker=needs,
-            label_selector={"ray.io/node-id": group.node},
-        ),
-        **backend,
-        run_config=RunConfig(
-            name=f"fleet-{duty.group}",
-            storage_path=path,
-            storage_filesystem=file_system,
-            failure_config=FailureConfig(max_failures=DEATHS),
-        ),
-    ).fit()
+    with contextlib.ExitStack() as ends:
+        _lean(trainer, ends)(
+            _work,
+            train_loop_config={"duty": duty},
+            scaling_config=ScalingConfig(  # type: ignore[call-arg]  # its own of the second version
+                num_workers=group.workers,
+                use_gpu=duty.uses_gpu,
+                resources_per_worker=needs,
+                label_selector={"ray.io/node-id": group.node},
+            ),
+            **backend,
+            run_config=RunConfig(
+                name=f"fleet-{duty.group}",
+                storage_path=path,
+                storage_filesystem=file_system,
+                failure_config=FailureConfig(max_failures=DEATHS),
+            ),
+        ).fit()
 
 
 def _trainer(group: Group, duty: GroupSpec) -> tuple[Any, dict[str, Any]]:
@@ -146,20 +146,28 @@ def _trainer(group: Group, duty: GroupSpec) -> tuple[Any, dict[str, Any]]:
         # load torch (2.6 s on a slow core); Ray calls the class a developer's
         from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-        return _lean(DataParallelTrainer), {}
+        return DataParallelTrainer, {}
     from ray.train.torch import TorchConfig, TorchTrainer
 
     # NCCL wants a GPU for each worker
     name = "nccl" if group.needs.get("GPU", 0) >= 1 else "gloo"
-    return _lean(TorchTrainer), {"torch_config": TorchConfig(backend=name, timeout_s=PATIENCE_S)}
+    return TorchTrainer, {"torch_config": TorchConfig(backend=name, timeout_s=PATIENCE_S)}
 
 
-def _lean(trainer: type[Any]) -> type[Any]:
-    """Return a class of Ray Train's without the helpers that our workers need none of."""
+def _lean(trainer: type[Any], ends: contextlib.ExitStack) -> type[Any]:
+    """Return a class of Ray Train's without the helpers that our workers need none of.
+
+    Args:
+        trainer: The class.
+        ends: Ends its controller, whose process may hang when it is to end by itself.
+    """
 
     class Lean(trainer):  # type: ignore[misc]
         def _create_default_callbacks(self) -> list[Any]:
             callbacks = super()._create_default_callbacks()
             return [each for each in callbacks if type(each).__name__ not in SPARED]
+
+        def _register_sigint_handler(self, controller: Any) -> None:  # noqa: ANN401 - Ray's
+            ends.callback(ray.kill, controller)  # an interrupt is the command's to answer
 
     return Lean

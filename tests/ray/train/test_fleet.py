@@ -44,10 +44,10 @@ def descendants(pid):
         yield from descendants(int(child))
 
 
-def training_workers():
+def processes(title):
     for pid in descendants(os.getpid()):
         try:
-            if b"TrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if title in Path(f"/proc/{pid}/cmdline").read_bytes():
                 yield pid
         except FileNotFoundError:
             continue
@@ -66,6 +66,8 @@ def test_every_run_is_made_once_and_one_that_fails_stops_no_other(toy, store, ra
     assert not failed.keys() & {run.name for run in tame}
     made = {run.name.removeprefix("runs/") for run in [*runs, *tame] if run.name not in failed}
     assert set(store.names("runs")) == made
+    while list(processes(b"TrainController")):  # it ends with its fleet
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -77,7 +79,7 @@ def test_a_worker_that_is_killed_twice_costs_no_run(workers, toy, store, tmp_pat
         for made in (1, 3):
             while len(store.names("runs")) < made:
                 time.sleep(0.01)
-            pid = next(pid for pid in training_workers() if pid not in killed)
+            pid = next(pid for pid in processes(b"TrainWorker") if pid not in killed)
             killed.append(pid)
             os.kill(pid, signal.SIGKILL)
 
