@@ -3,12 +3,14 @@
 A row of the dataset is a call.
 """
 
+import logging
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy, from_items
+from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy, from_items
 from ray.exceptions import RayError, RayTaskError, UserCodeException
 
 from engine.errors import EngineLostError, InputError
@@ -26,6 +28,7 @@ def run_pass(task: Pass) -> None:
 
     Engines' actors commit the rows themselves.
     """
+    _quieten()
     try:
         for _ in _dataset(task).iter_rows():
             pass
@@ -97,6 +100,19 @@ def _answered(worded: Dataset, task: Pass) -> Dataset:
             enable_true_multi_threading=True,
         ),
     )
+
+
+def _quieten() -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    # a pass that ends after one call had no use for more; Ray takes that for an oversight
+    warnings.filterwarnings(
+        "ignore", message="The maximum number of concurrent tasks for 'MapBatch"
+    )
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):  # its log file stays as talkative as it is
+            handler.setLevel(logging.ERROR)
 
 
 def hand_out(_: pa.Table, client: LedgerClient) -> Iterator[pa.Table]:

@@ -71,6 +71,8 @@ def fill_views(
             generation = stack.enter_context(_own_engines(work, pools, training, stack))
         loop = FillLoop(work, demand, generation, BudgetGuard(now), training)
         loop.want(wanted)
+        if training:
+            training.warm_up(now)
         # while engines start; and first, so that nobody cleans away what they will make
         write_references(now, work.store)
         loop.run()

@@ -10,7 +10,7 @@ from engine.make.references import write_references
 from engine.make.work import Work
 from engine.nodes.room import Room
 from engine.plan.plan import Plan
-from engine.status.survey import survey
+from engine.status.survey import Survey, survey
 from engine.steps.run import Run
 from engine.train.fleet import POLL_S, Fleet
 from engine.train.queue import Finished
@@ -66,14 +66,22 @@ class Training(contextlib.ExitStack):
         new = [run for run in runs if run.name not in self._wanted]
         if not new:
             return
+        self._wanted |= {run.name for run in new}
+        self._with_fleet().want(new)
+        self._show()
+
+    def warm_up(self, now: Survey) -> None:
+        """While rows are made: start the workers, if there is room and work for them to come."""
+        if self.room is not None and (now.waiting or now.missing()):
+            self._with_fleet().warm_up()
+
+    def _with_fleet(self) -> Fleet:
         if self._fleet is None:
             resources = self._plan.file.study.resources
             self._fleet = self.enter_context(
                 Fleet(self._store, resources, self.room, self._executor())
             )
-        self._wanted |= {run.name for run in new}
-        self._fleet.want(new)
-        self._show()
+        return self._fleet
 
     def go_on(self) -> None:
         """While rows are made: train the conditions whose rows are all there, if there is room."""

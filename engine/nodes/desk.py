@@ -1,4 +1,7 @@
-"""Where processes that this one has started call its services: a socket that it alone hands out."""
+"""Where processes that this one has started call its services: a socket that it alone hands out.
+
+Those of a Ray of its own are among them.
+"""
 
 import contextlib
 import secrets

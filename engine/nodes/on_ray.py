@@ -7,6 +7,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from engine.nodes.executor import Done, LostError, Needs, Reply, Service, Tasks
+from engine.nodes.here import HERE
 from engine.nodes.room import Room
 
 Reference: TypeAlias = "ray.ObjectRef[Any]"
@@ -21,9 +22,14 @@ class Remote(Protocol):
 
 
 class OnRay:
-    """The Ray that is up, as an executor."""
+    """The Ray that is up, as an executor.
+
+    Attributes:
+        is_own: Whether it is on this machine alone, and ends with this process, which started it.
+    """
 
     name: Literal["here", "ray"] = "ray"
+    is_own = False
 
     def room(self, spared_cpus: float = 0) -> Room:
         """Return what its nodes have."""
@@ -34,7 +40,12 @@ class OnRay:
         return {str(node["NodeID"]) for node in _nodes() if node["Alive"]}
 
     def service(self, kind: type, *args: object) -> Service:
-        """Start an actor on this process's node, which takes no CPU."""
+        """Start an actor on this process's node, which takes no CPU.
+
+        In a Ray of this process's own it lives here, and spares the machine a process.
+        """
+        if self.is_own:
+            return HERE.service(kind, *args)
         actor: Any = ray.remote(kind)
         return RayService(actor.options(num_cpus=0, label_selector=at_home()).remote(*args))
 
@@ -126,9 +137,9 @@ def at_home() -> dict[str, str]:
     return {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
 
 
-def task_at_home(function: Callable[..., object]) -> Remote:
+def task_at_home(function: Callable[..., object], **options: object) -> Remote:
     """Return a function as a task of this process's node, which takes no CPU and is tried once."""
-    return task(function, num_cpus=0, max_retries=0, label_selector=at_home())
+    return task(function, num_cpus=0, max_retries=0, label_selector=at_home(), **options)
 
 
 def task(function: Callable[..., object], **options: object) -> Remote:
@@ -138,6 +149,7 @@ def task(function: Callable[..., object], **options: object) -> Remote:
         function: The function.
         options: What Ray is told of it, such as ``num_cpus``.
     """
-    remote: Any = ray.remote(function)
-    configured: Remote = remote.options(**options)
-    return configured
+    # all at once: of max_calls, which has a process with a GPU end after its task and give the
+    # memory back, Ray hears nothing later
+    remote: Remote = ray.remote(**options)(function)  # type: ignore[call-overload]
+    return remote

@@ -8,7 +8,6 @@ import re
 import socket
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +23,9 @@ ENDED_HERE = f"error: The command was ended from outside, perhaps for want of me
 ANSWER_S = 5.0
 INTERRUPTED = 130  # exit status of a command that was
 STARTS = 3  # that are tried of a local Ray
+# what Ray starts beside the processes that compute: the autoscaler, which has no nodes to add; what
+# sends logs to the driver, which wants none; what is left of a dashboard that is off
+HELPERS = ("start_monitor", "start_log_monitor", "start_api_server")
 
 
 @contextlib.contextmanager
@@ -64,7 +66,9 @@ def ray_session() -> Iterator[None]:
     with last_word(ENDED):
         with _stderr_without(b"logging.cc"):  # where Ray tells that it obeys RAY_BACKEND_LOG_LEVEL
             _start()
-        _quieten_data()
+        from engine.nodes.on_ray import OnRay
+
+        OnRay.is_own = not os.environ.get("RAY_ADDRESS")
         try:
             yield
         except ray.exceptions.RayError as error:
@@ -76,6 +80,7 @@ def ray_session() -> Iterator[None]:
                 "the same command to go on."
             ) from error
         finally:
+            OnRay.is_own = False
             ray.shutdown()
 
 
@@ -100,8 +105,10 @@ def _start() -> None:
         )
     options = {} if address else local
     for remaining in reversed(range(1 if address else STARTS)):
+        is_spare = not address and remaining  # the last try is Ray's own way
         try:
-            ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)
+            with _without_helpers() if is_spare else contextlib.nullcontext():
+                ray.init(logging_level=logging.WARNING, log_to_driver=False, **options)
         except Exception as error:  # Ray raises bare ones; it gives its processes half a minute
             ray.shutdown()
             why = str(error).strip().partition("\n")[0]
@@ -116,6 +123,23 @@ def _start() -> None:
                 ) from error
         else:
             return
+
+
+@contextlib.contextmanager
+def _without_helpers() -> Iterator[None]:
+    """Have a Ray that the body starts do without some of its processes.
+
+    They take as much of a core as a small study, and ``ray.init`` has no word for them.
+    """
+    from ray._private.node import Node
+
+    def nothing(*_: object, **__: object) -> None: ...
+
+    with contextlib.ExitStack() as stack:
+        for name in HELPERS:
+            stack.callback(setattr, Node, name, getattr(Node, name))
+            setattr(Node, name, nothing)
+        yield
 
 
 def _answers(address: str) -> bool:
@@ -142,18 +166,3 @@ def _stderr_without(noise: bytes) -> Iterator[None]:
             held.seek(0)
             lines = [line for line in held if noise not in line]
             os.write(2, b"".join(lines))
-
-
-def _quieten_data() -> None:
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # a pass that ends after one call had no use for more; Ray takes that for an oversight
-    warnings.filterwarnings(
-        "ignore", message="The maximum number of concurrent tasks for 'MapBatch"
-    )
-    for handler in logging.getLogger("ray.data").handlers:
-        if isinstance(handler, logging.StreamHandler):  # its log file stays as talkative as it is
-            handler.setLevel(logging.ERROR)

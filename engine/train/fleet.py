@@ -19,7 +19,7 @@ from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
 from engine.train.crew import Crew, crew_of
-from engine.train.placement import Group, groups_on, layout
+from engine.train.placement import Group, groups_on, layout, shares_gpus
 from engine.train.probe import workers_on_a_gpu
 from engine.train.queue import Finished, RunQueue
 from engine.train.worker import GroupSpec
@@ -114,12 +114,16 @@ class Fleet(contextlib.ExitStack):
         if not new:
             return
         self._wanted |= {run.name for run in new}
-        if self._needs is None:
-            self._nodes = self._executor.nodes()
-            self._layout = dict(enumerate(self._laid_out(new)))
-            self._needs = self._layout[0].needs
+        self._lay_out(new)
         self._queue.call("want", new)
         self._start(len(new))
+
+    def warm_up(self) -> None:
+        """Start the workers, for which there will be work, unless their number depends on it."""
+        if self._room and shares_gpus(self._resources, self._room):
+            return
+        self._lay_out([])
+        self._start(self.workers)
 
     def finish(self) -> None:
         """Say that no more will be wanted: workers end when all is done."""
@@ -149,11 +153,21 @@ class Fleet(contextlib.ExitStack):
         self._look_after_groups(ended)
         return news
 
-    def _laid_out(self, runs: Sequence[Run]) -> list[Group]:
+    def _lay_out(self, runs: Sequence[Run]) -> None:
+        """Say where groups are to be, once, for these runs and what will come."""
+        if self._needs is not None:
+            return
+        room = self._room or self._executor.room()
+
         def probe() -> int:
+            # all that there will be; with a room of its own more may come
+            if self._room is None and len(runs) <= room.gpus:
+                return 1
             return workers_on_a_gpu(self._executor, self._store, self._resources, runs)
 
-        return layout(self._resources, self._room or self._executor.room(), probe)
+        self._nodes = self._executor.nodes()
+        self._layout = dict(enumerate(layout(self._resources, room, probe)))
+        self._needs = self._layout[0].needs
 
     def _start(self, runs: int) -> None:
         """Start the groups that are not up, no more than there is work for."""

@@ -83,10 +83,16 @@ def _gpus_of_each(resources: Resources, room: Room, probe: Callable[[], int]) ->
         return resources.fleet_gpus
     if not room.has_gpu:
         return 0.0
-    if resources.data_parallel > 1:
+    if not shares_gpus(resources, room):
         return 1.0
-    most = _most_on_a_gpu(resources, room)
-    return share_of_one(min(probe(), most)) if most > 1 else 1.0
+    return share_of_one(min(probe(), _most_on_a_gpu(resources, room)))
+
+
+def shares_gpus(resources: Resources, room: Room) -> bool:
+    """Say whether workers may share GPUs, as many as the runs' memory allows."""
+    if resources.fleet_gpus is not None or not room.has_gpu or resources.data_parallel > 1:
+        return False
+    return _most_on_a_gpu(resources, room) > 1
 
 
 def _most_on_a_gpu(resources: Resources, room: Room) -> int:

@@ -1,17 +1,28 @@
-"""How many workers may share a GPU: the runs that need most of it are rehearsed on one."""
+"""How many workers may share a GPU: the runs that need most of it are rehearsed on one.
 
+A rehearsal takes as long as a few small runs, so what it showed is kept on the node, in a folder
+for temporary files: it is a machine's, and no study's, and who lost it measures anew.
+"""
+
+import contextlib
+import json
 import logging
-from collections.abc import Sequence
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from engine.errors import NoMemoryError, RunFailedError
+from engine.fingerprint import Plain, digest
 from engine.nodes.executor import Executor, Needs
 from engine.steps.run import Run
 from engine.store.store import Store
 from engine.study.resources import Resources
 from engine.train.run_worker import RunWorker
-from engine.train.trainer import Hardware
+from engine.train.trainer import Hardware, training_fields
 
 SPARED = 0.1  # share of a GPU's memory that is left free: what is measured is no upper bound
+SIZELESS = frozenset({"steps", "epochs", "learning_rate"})  # fields that take no memory
 MOST = 8  # workers on a GPU; more keep each other waiting
 
 
@@ -63,8 +74,20 @@ def _measured(store: Store, resources: Resources, runs: Sequence[Run]) -> tuple[
     """
     import torch
 
+    total = torch.cuda.mem_get_info()[1]
+    gpu: list[Plain] = [torch.cuda.get_device_name(), total, str(torch.__version__)]
     bench = RunWorker(store)
-    how = Hardware("cuda", resources.micro_batch)
+    heavy: list[Plain] = []
+    for run in runs:
+        with contextlib.suppress(RunFailedError):  # it has no rows
+            heavy.append([*heaviness(run), bench.longest(run)])
+    what = digest([gpu, resources.micro_batch, heavy])
+    return kept(what, lambda: _rehearsed(bench, Hardware("cuda", resources.micro_batch), runs))
+
+
+def _rehearsed(bench: RunWorker, how: Hardware, runs: Sequence[Run]) -> tuple[int, int]:
+    import torch
+
     total = torch.cuda.mem_get_info()[1]
     for run in runs:
         try:
@@ -75,3 +98,32 @@ def _measured(store: Store, resources: Resources, runs: Sequence[Run]) -> tuple[
             continue
     free, total = torch.cuda.mem_get_info()
     return total - free, total
+
+
+def heaviness(run: Run) -> list[Plain]:
+    """Return what of a run says how much memory it takes, beside how long its rows are."""
+    sizes = sorted(training_fields(run.config) - SIZELESS)
+    settings: list[Plain] = [[name, getattr(run.config, name)] for name in sizes]
+    return [run.model.identity, run.precision, settings]
+
+
+def kept(what: str, measure: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    """Return what was measured on this node before, or measure and keep it.
+
+    Args:
+        what: What is measured, and on what, as a digest.
+        measure: Returns the bytes in use, and all of them.
+    """
+    folder = Path(tempfile.gettempdir()) / f"textmill-{os.getuid()}"
+    path = folder / f"{what}.json"
+    with contextlib.suppress(OSError, ValueError):  # not there, or not whole
+        used, total = json.loads(path.read_text())
+        if folder.stat().st_uid == os.getuid():  # anybody could have made the folder
+            return int(used), int(total)
+    measured = measure()
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
+            json.dump(measured, file)
+        Path(file.name).replace(path)
+    return measured

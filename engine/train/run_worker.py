@@ -77,6 +77,12 @@ class RunWorker:
         short = replace(run, config=run.config.model_copy(update={"steps": REHEARSED}))
         self._trainer(run).train(short, _longest(rows, run.config.batch_size), scored, how)
 
+    def longest(self, run: Run) -> int:
+        """Return the characters of the longest row of a run, rounded up to a power of two."""
+        sets = [self._rows(run), *(self._split(name) for name in run.scored.values())]
+        most = max(_characters(example) for rows in sets for example in rows.examples)
+        return 1 << (most - 1).bit_length()
+
     def _keep(self, run: Run, save: Callable[[Path], None]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             save(Path(folder))
@@ -125,11 +131,13 @@ def _examples(table: pa.Table) -> list[Example]:
 
 def _longest(rows: RowSet, count: int = LONGEST) -> RowSet:
     """Return the longest rows, so many times over that they are as many as asked for."""
-    by_length = sorted(
-        rows.examples, key=lambda example: -len(example.text) - len(example.text_pair or "")
-    )
+    by_length = sorted(rows.examples, key=_characters, reverse=True)
     longest = list(islice(cycle(by_length[:count]), count))
     return RowSet(f"longest {count} of {rows.content}", longest)
+
+
+def _characters(row: Example) -> int:
+    return len(row.text) + len(row.text_pair or "")
 
 
 def _body(

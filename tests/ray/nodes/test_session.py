@@ -1,4 +1,8 @@
+import subprocess
+import sys
+
 import pytest
+from command import environment
 
 from engine.errors import ConfigError
 from engine.nodes.session import ray_session
@@ -12,3 +16,37 @@ def test_a_cluster_that_is_not_there_is_said_not_to_be(monkeypatch):
         ray_session(),
     ):
         pass
+
+
+OWN = """
+import os
+import psutil
+from engine.nodes.executor import Needs, running
+from engine.nodes.session import ray_session
+
+class Register:
+    def process(self):
+        return os.getpid()
+
+def ask(register):
+    return register.call("process"), os.getpid()
+
+with ray_session():
+    executor = running()
+    tasks = executor.tasks(ask, Needs())
+    register = executor.service(Register)
+    tasks.begin(register)
+    (done,) = tasks.finished(None)
+    assert done.error is None, done.error
+    served_in, asked_in = done.value
+    assert served_in == os.getpid() != asked_in
+    words = [word for one in psutil.Process().children(recursive=True) for word in one.cmdline()]
+    programs = {word.rpartition("/")[2] for word in words}
+    assert {"gcs_server", "raylet"} <= programs
+    assert not {"monitor.py", "log_monitor.py", "dashboard.py"} & programs
+"""
+
+
+def test_a_ray_of_the_commands_own_has_no_processes_that_it_can_do_without():
+    done = subprocess.run([sys.executable, "-c", OWN], env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()

@@ -44,10 +44,10 @@ def descendants(pid):
         yield from descendants(int(child))
 
 
-def training_workers():
+def processes(title):
     for pid in descendants(os.getpid()):
         try:
-            if b"TrainWorker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if title in Path(f"/proc/{pid}/cmdline").read_bytes():
                 yield pid
         except FileNotFoundError:
             continue
@@ -66,9 +66,12 @@ def test_every_run_is_made_once_and_one_that_fails_stops_no_other(toy, store, ra
     assert not failed.keys() & {run.name for run in tame}
     made = {run.name.removeprefix("runs/") for run in [*runs, *tame] if run.name not in failed}
     assert set(store.names("runs")) == made
+    while list(processes(b"TrainController")):  # it ends with its fleet
+        time.sleep(0.1)
 
 
-def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up):
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_worker_that_is_killed_twice_costs_no_run(workers, toy, store, tmp_path, ray_up):
     runs = missing(toy, store, "train.steps=200")
     killed = []
 
@@ -76,14 +79,14 @@ def test_a_worker_that_is_killed_twice_costs_no_run(toy, store, tmp_path, ray_up
         for made in (1, 3):
             while len(store.names("runs")) < made:
                 time.sleep(0.01)
-            pid = next(pid for pid in training_workers() if pid not in killed)
+            pid = next(pid for pid in processes(b"TrainWorker") if pid not in killed)
             killed.append(pid)
             os.kill(pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill_two, daemon=True)
     killer.start()
     heard = []
-    train_fleet(runs, store, Resources(fleet_cpus=0.5), heard.append)
+    train_fleet(runs, store, Resources(fleet_cpus=0.5, fleet=workers), heard.append)
     assert len(killed) == 2
     assert sorted(one.run.name for one in heard) == sorted(run.name for run in runs)
     assert all(one.failure is None for one in heard)

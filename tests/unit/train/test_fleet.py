@@ -1,3 +1,4 @@
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from engine.study.load import load_study
 from engine.study.resources import Resources
 from engine.train.fleet import Fleet
 from engine.train.placement import Group, layout, share_of_one
-from engine.train.probe import that_fit
+from engine.train.probe import heaviness, kept, that_fit
 from engine.train.queue import Assignment, Finished, NoRun, Outcome, RunQueue, Worker
 from engine.train.run_worker import RunWorker
 from engine.train.trainer import Hardware
@@ -216,3 +217,90 @@ def test_a_gpu_is_shared_by_as_many_as_fit_with_something_to_spare():
     shares = [share_of_one(workers) for workers in range(1, 9)]
     assert all(workers * share <= 1 for workers, share in enumerate(shares, 1))
     assert all(share > 1 / (workers + 1) for workers, share in enumerate(shares, 1))
+
+
+def test_what_a_rehearsal_showed_is_kept_on_the_node(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    measured = iter([(3, 10), (4, 10), (5, 10)])
+    assert kept("one", lambda: next(measured)) == (3, 10)
+    assert kept("other", lambda: next(measured)) == (4, 10)
+    assert kept("one", None) == (3, 10)
+    (damaged,) = tmp_path.rglob("one.json")
+    damaged.write_text("[3")
+    assert kept("one", lambda: next(measured)) == (5, 10)
+    assert kept("one", None) == (5, 10)
+
+
+def test_a_run_is_as_heavy_as_its_model_its_sizes_and_its_longest_row(toy, store):
+    def heavy(*overrides):
+        (run,) = missing(toy, store, "factors.real=[10]", "repeats=1", *overrides)
+        return heaviness(run)
+
+    assert heavy() == heavy("train.steps=9") == heavy("train.learning_rate=0.5")
+    for other in ("train.batch_size=4", "train.max_length=16", "train.lora_rank=2"):
+        assert heavy() != heavy(other)
+    (run,) = missing(toy, store, "factors.real=[10]", "repeats=1")
+    longest = RunWorker(store).longest(run)
+    rows = [json.loads(line) for line in (toy / "test.jsonl").read_text().splitlines()]
+    assert longest.bit_count() == 1
+    assert longest >= max(len(row["text"]) for row in rows)
+
+
+ONE_GPU = Room([{"NodeID": "a", "Alive": True, "Resources": {"CPU": 8.0, "GPU": 1.0}}])
+
+
+class Recording:
+    """A crew, and an executor, that only note what they are asked for."""
+
+    def __init__(self):
+        self.started = []
+
+    def room(self):
+        return ONE_GPU
+
+    def nodes(self):
+        return {"a"}
+
+    def start(self, group, duty):
+        self.started.append((group.workers, group.needs["GPU"]))
+
+
+class NoQueue:
+    def call(self, method, *args):
+        pass
+
+
+def recorded(store, resources, room=None):
+    """Return a fleet on one GPU, and what groups it starts."""
+    told = Recording()
+    fleet = Fleet(store, resources, room, told)
+    fleet._queue, fleet._crew = NoQueue(), told
+    return fleet, told.started
+
+
+def test_there_is_no_rehearsal_where_each_run_has_a_gpu(store, monkeypatch):
+    monkeypatch.setattr("engine.train.fleet.workers_on_a_gpu", lambda *_: 4)
+    for runs, room, started in (
+        (1, None, [(1, 1.0)]),
+        (3, None, [(3, 0.25)]),
+        (1, ONE_GPU, [(4, 0.25)]),
+    ):
+        fleet, groups = recorded(store, Resources(), room)
+        fleet.want([Named(str(number)) for number in range(runs)])
+        assert groups == started
+
+
+def test_workers_start_before_there_are_runs_unless_a_rehearsal_decides_how_many(
+    store, monkeypatch
+):
+    monkeypatch.setattr("engine.train.fleet.workers_on_a_gpu", lambda *_: 2)
+    fleet, groups = recorded(store, Resources(fleet_gpus=0.5), ONE_GPU)
+    fleet.warm_up()
+    assert groups == [(2, 0.5)]
+    fleet.want([Named("run")])
+    assert groups == [(2, 0.5)]
+    fleet, groups = recorded(store, Resources(), ONE_GPU)
+    fleet.warm_up()
+    assert not groups
+    fleet.want([Named("run")])
+    assert groups == [(2, 0.5)]
