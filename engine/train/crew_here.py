@@ -1,8 +1,9 @@
 """Groups of workers of this process: the first is a thread of it, others are processes.
 
 A process takes seconds, and hundreds of megabytes, to load what trains; many a study is done by
-then. So the others of a group start once the first has done a run, if those that wait take longer
-than such a start; or else once it has been at them for as long, whatever they take.
+then. So the others of a group start at once only if runs will surely take much longer than such a
+start; else when the first run is done, if those that wait take longer than it did with the start;
+or else once the first worker has been at them for as long, whatever they take.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from engine.train.placement import Group
 from engine.train.queue import Tally
 from engine.train.worker import GroupSpec, WorkerLostError, work
 
+SURELY_S = 20.0  # of runs that wait, which is several times what a process takes to load
 LOOK_S = 0.5
 
 
@@ -102,8 +104,8 @@ class _Keeping:
             tally: Tally = self._duty.queue.call("tally", self._duty.group)
             passed_s = time.monotonic() - began
             loaded_s = loaded_s or (passed_s if tally.done else 0.0)  # the first run included
-            is_much = tally.expected_s > loaded_s or passed_s > 2 * loaded_s
-            if loaded_s and is_much and tally.waiting:
+            is_much = tally.expected_s > (loaded_s or SURELY_S)
+            if tally.waiting and (is_much or (loaded_s and passed_s > 2 * loaded_s)):
                 return tally.waiting
             first.join(LOOK_S)
         return 0

@@ -10,6 +10,7 @@ from engine.steps.run import Run
 from engine.train.trainer import trainer_class
 
 DEATHS_ALONE = 3  # of workers that did nothing else, before a run is given up
+ROW_S = 0.01  # of training on a short text, a small encoder on one core
 LESS = 4  # the last time, so many times fewer rows are computed at a time
 
 
@@ -84,7 +85,8 @@ class Tally(NamedTuple):
     Attributes:
         done: Runs that it has done.
         waiting: Runs that wait, for whomever.
-        expected_s: Seconds of training that those take one worker, as far as it can be told.
+        expected_s: Seconds of training that those take one worker: judged by what was done, or
+            else by what short texts take.
     """
 
     done: int
@@ -206,8 +208,7 @@ class RunQueue:
         """Return how a group comes forward."""
         done, seconds, rows = self._done.get(group, (0, 0.0, 0))
         remaining = sum(length(assignment.run) for assignment in self._waiting)
-        expected = seconds / rows * remaining if rows else 0.0
-        return Tally(done, len(self._waiting), expected)
+        return Tally(done, len(self._waiting), remaining * (seconds / rows if rows else ROW_S))
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""
