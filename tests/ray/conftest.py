@@ -1,5 +1,45 @@
-"""The tier's tests may ask for the session's Ray."""
+"""The one Ray of a test session, for this folder's tests alone.
 
-from session_ray import ray_up
+With pytest-xdist one worker runs them all (``ray_scheduling``). It starts the Ray when the first of
+them asks for it and ends it after the last, so that any later test works in its own process, as
+where there is no Ray. A command in a process of its own joins by ``RAY_ADDRESS``.
+"""
 
-__all__ = ["ray_up"]
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from command import environment
+
+TIER = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def killing(tmp_path_factory):
+    """A folder in which a test says where a command is to be killed: see ``commit_killer``."""
+    return tmp_path_factory.mktemp("killing")
+
+
+@pytest.fixture(scope="module")
+def ray_up(killing):
+    """The Ray, which this process has joined; the value is the address by which others join it."""
+    import ray
+
+    if not ray.is_initialized():
+        # what it starts has the environment that it is started in
+        with mock.patch.dict(os.environ, environment("killing", KILLING=str(killing))):
+            ray.init(
+                address="local",
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=2 * 10**8,
+                log_to_driver=False,
+            )
+    return ray.get_runtime_context().gcs_address
+
+
+def pytest_runtest_teardown(nextitem):
+    if (nextitem is None or not nextitem.path.is_relative_to(TIER)) and "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
