@@ -48,7 +48,7 @@ def diagnosis_files(root):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_model, ray_up):
+def done(tmp_path_factory, tiny_model):
     """A study with diagnoses that was run once: its folder, its findings, what was heard."""
     folder = make_toy(tmp_path_factory.mktemp("diagnosed"), tiny_model)
     task = (folder / "task.toml").read_text()

@@ -21,7 +21,7 @@ def server():
 
 
 def test_a_study_on_an_object_store_comes_to_what_it_comes_to_in_a_folder(
-    ray_up, server, tmp_path, tiny_model
+    server, tmp_path, tiny_model
 ):
     folder = make_toy(tmp_path, tiny_model)
     words = ["run", "study.toml", "--set", "repeats=1"]

@@ -142,7 +142,7 @@ class Waiting(Slow):
             yield from super().complete([prompt])
 
 
-class Unhurried:
+class Pondering:
     """A row filter that accepts everything, after a moment."""
 
     reads = frozenset()
@@ -181,3 +181,15 @@ class Kept(Guess):
             (folder / "label").write_text(said, encoding="utf-8")
 
         return replace(super().train(run, rows, scored, how), save=save)
+
+
+class Unhurried(Guess):
+    """Trains nothing, which takes a moment, and draws: the label that it says is its repeat's."""
+
+    draws = True
+
+    def train(self, run, rows, scored, how):
+        time.sleep(0.2)
+        said = run.repeat % len(run.mix.labels)
+        predictions = {split: [said] * len(rows.examples) for split, rows in scored.items()}
+        return Trained(predictions=predictions, seconds=0.2)
