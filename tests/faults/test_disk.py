@@ -151,9 +151,7 @@ def test_a_disk_that_is_full_before_training_ends_the_study_at_its_first_run(dis
     assert outcome(root) == done[1]
 
 
-def test_a_root_that_can_only_be_read_is_refused_by_what_writes_and_shown_by_what_reads(
-    disk, done
-):
+def test_a_root_that_can_only_be_read_is_refused_by_what_writes_and_shown_by_what_reads(disk, done):
     root = disk / "root"
     shutil.copytree(done[0] / "root", root, dirs_exist_ok=True)
     remount(disk, "ro")

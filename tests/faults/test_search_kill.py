@@ -70,9 +70,7 @@ def kill_after_some(folder, root, stage):
     """Kill the search once it has committed something more, at a random moment after that."""
     before = len(snapshot(folder / root, [stage]))
     process = start(folder, root)
-    process.wait_for(
-        lambda: len(snapshot(folder / root, [stage])) > before, folder / f"{root}.log"
-    )
+    process.wait_for(lambda: len(snapshot(folder / root, [stage])) > before, folder / f"{root}.log")
     time.sleep(random.uniform(0, 1))
     is_on = process.poll() is None  # else it was done before it could be killed
     process.send_signal(signal.SIGKILL)

@@ -8,9 +8,6 @@ import matplotlib.backends.backend_svg
 import matplotlib.figure  # noqa: F401
 import sentence_transformers  # noqa: F401
 
-import engine.pipeline
-import engine.search.report.write
-import engine.search.search
 import jobs.cli
 import jobs.terminal.findings  # noqa: F401
 
