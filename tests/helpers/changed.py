@@ -96,7 +96,7 @@ def _touched_by(path):
 
 
 def _names(test, path):
-    """Say whether a test names a file that it does not import, as one does that reads or runs it."""
+    """Say whether a test names a file that it does not import, but reads or runs."""
     if path.suffix == ".py" and path.stem != "sitecustomize":
         return False
     named = (

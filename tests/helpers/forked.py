@@ -1,7 +1,7 @@
 """The command in processes that are forked from one which has loaded what it needs.
 
-To load that takes seconds each time, and to fork a process does not. It is a process like any other:
-it can be killed, paused and interrupted, whatever it is at.
+To load that takes seconds each time, and to fork a process does not. It is a process like any
+other: it can be killed, paused and interrupted, whatever it is at.
 """
 
 import contextlib

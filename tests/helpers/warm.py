@@ -1,15 +1,24 @@
-"""Imported for what it loads: what commands need, those that embed texts too."""
+"""Imported for what it loads: all that commands need, those that embed texts too."""
 
 import gc
+from importlib import import_module
 
-import datasets  # noqa: F401
-import matplotlib.backends.backend_agg
-import matplotlib.backends.backend_svg
-import matplotlib.figure  # noqa: F401
-import sentence_transformers  # noqa: F401
+LOADED = (
+    "datasets",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.figure",
+    "sentence_transformers",
+    "engine.pipeline",
+    "engine.search.report.page",
+    "engine.search.search",
+    "engine.search.trials_here",
+    "jobs.cli",
+    "jobs.terminal.findings",
+    "jobs.terminal.search",
+)
 
-import jobs.cli
-import jobs.terminal.findings  # noqa: F401
-
+for name in LOADED:
+    import_module(name)
 gc.collect()
 gc.freeze()  # so that what is forked shares it
