@@ -22,14 +22,29 @@ def killing(tmp_path_factory):
     return tmp_path_factory.mktemp("killing")
 
 
+@pytest.fixture(scope="session")
+def _counts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("counts")
+    return {"STARTED": folder / "started", "TRAINED": folder / "trained"}
+
+
+@pytest.fixture
+def counted(_counts):
+    """The files in which ``counting_plugins`` note engines and training, without a line."""
+    for path in _counts.values():
+        path.write_text("")
+    return tuple(_counts.values())
+
+
 @pytest.fixture(scope="module")
-def ray_up(killing):
+def ray_up(killing, _counts):
     """The Ray, which this process has joined; the value is the address by which others join it."""
     import ray
 
     if not ray.is_initialized():
         # what it starts has the environment that it is started in
-        with mock.patch.dict(os.environ, environment("killing", KILLING=str(killing))):
+        paths = {name: str(path) for name, path in {"KILLING": killing, **_counts}.items()}
+        with mock.patch.dict(os.environ, environment("killing", **paths)):
             ray.init(
                 address="local",
                 num_cpus=2,
