@@ -88,7 +88,9 @@ def here(tmp_path_factory, tiny_model):
 
 def command(here, words, root="root"):
     """Do a command to its end, be it a violent one; return its status."""
-    begun = Command([*words, "--root", root], here.folder, here.folder / "log", here.killing)
+    begun = Command(
+        [*words, "--root", root], here.folder, here.folder / "log", killing=here.killing
+    )
     return begun.wait(LIMIT_S)
 
 

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 
-from command import environment
+from command import COMMAND, environment
+from toy_study import make_toy
 
 
 def test_a_plan_does_without_the_library():
@@ -26,3 +27,35 @@ def test_ray_is_imported_by_nobody_before_it_is_told_how_to_be():
     unset = {name: value for name, value in environment().items() if "RAY" not in name}
     unset = {name: value for name, value in unset.items() if not name.startswith(("HF_", "TOK"))}
     subprocess.run([sys.executable, "-c", code], env=unset, check=True)
+
+
+LARGE = {"ray", "torch", "transformers", "sentence_transformers", "tokenizers", "openai", "vllm"}
+STUDY = """
+name = "toy"
+task = "task.toml"
+[generate]
+engine = "user_plugins:Slow"
+[train]
+trainer = "user_plugins:Guess"
+[resources]
+run_on = "here"
+[factors]
+quantity = [8]
+"""
+
+
+def test_a_study_that_needs_no_large_library_waits_for_none(tmp_path):
+    """From its plan to its report, in a process of its own as users run it."""
+    model = tmp_path / "any"
+    model.mkdir()
+    folder = make_toy(tmp_path, model)
+    (folder / "study.toml").write_text(STUDY)
+    words = [sys.executable, "-X", "importtime", *COMMAND[1:], "run", "study.toml"]
+    done = subprocess.run(
+        words, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    loaded = {line.rpartition("|")[2].strip() for line in lines}
+    assert {"engine.pipeline", "engine.nodes.here", "pandas"} <= loaded
+    assert not LARGE & loaded

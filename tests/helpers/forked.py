@@ -9,11 +9,15 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from unittest import mock
 
 import psutil
 from command import environment
+
+LIMIT_S = 600  # of a command, beside whatever else the machine does
 
 
 class Command:
@@ -23,17 +27,17 @@ class Command:
         words: What follows ``textmill``.
         folder: In which folder.
         log: The file that has what it says.
+        errors: The file that has what it says on standard error, if that is another.
         killing: The folder that it obeys, if any: see ``commit_killer``.
         variables: Further variables of its environment.
     """
 
-    def __init__(self, words, folder, log, killing=None, **variables):
+    def __init__(self, words, folder, log, *, errors=None, killing=None, **variables):
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["warm"])
         # a daemon: what a failed test has left behind ends with the tests
-        self._process = context.Process(
-            target=_do, args=(words, folder, log, killing, environment(**variables)), daemon=True
-        )
+        args = (words, folder, (log, errors or log), killing, environment(**variables))
+        self._process = context.Process(target=_do, args=args, daemon=True)
         with mock.patch.dict(os.environ, environment()):  # of the one that forks, if it starts now
             self._process.start()
         self.pid = self._process.pid
@@ -66,13 +70,21 @@ class Command:
             time.sleep(0.01)
 
 
-def _do(words, folder, log, killing, variables):
+def textmill_forked(*words, folder, **variables):
+    """Run the command to its end in a process of its own; return what ``subprocess.run`` does."""
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place, "out"), Path(place, "err")
+        words = [str(word) for word in words]
+        status = Command(words, folder, out, errors=err, **variables).wait(LIMIT_S)
+        return subprocess.CompletedProcess(words, status, out.read_text(), err.read_text())
+
+
+def _do(words, folder, logs, killing, variables):
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)
-    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(sink, 1)
-    os.dup2(sink, 2)
+    for path, stream in zip(logs, (1, 2), strict=True):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), stream)
     if killing:
         from commit_killer import obey
 

@@ -64,7 +64,8 @@ def start(folder, ray_up, killing):
 
     def begin(words, root):
         log = folder / f"{root}.log"
-        return Command([*words, "--root", root], folder, log, killing, RAY_ADDRESS=ray_up), log
+        words = [*words, "--root", root]
+        return Command(words, folder, log, killing=killing, RAY_ADDRESS=ray_up), log
 
     return begin
 
