@@ -13,6 +13,8 @@ from unittest import mock
 import pytest
 from command import environment
 
+from engine.nodes.session import STARTS
+
 TIER = Path(__file__).parent
 
 
@@ -45,6 +47,16 @@ def ray_up(killing, _counts):
         # what it starts has the environment that it is started in
         paths = {name: str(path) for name, path in {"KILLING": killing, **_counts}.items()}
         with mock.patch.dict(os.environ, environment("killing", **paths)):
+            start()
+    return ray.get_runtime_context().gcs_address
+
+
+def start():
+    """Start it; a busy machine may take longer than Ray waits, as ``engine.nodes.session`` says."""
+    import ray
+
+    for remaining in reversed(range(STARTS)):
+        try:
             ray.init(
                 address="local",
                 num_cpus=2,
@@ -52,7 +64,12 @@ def ray_up(killing, _counts):
                 object_store_memory=2 * 10**8,
                 log_to_driver=False,
             )
-    return ray.get_runtime_context().gcs_address
+        except Exception:
+            ray.shutdown()
+            if not remaining:
+                raise
+        else:
+            return
 
 
 def pytest_runtest_teardown(nextitem):
