@@ -99,7 +99,7 @@ def test_the_same_search_again_finds_all_of_it(searched, search, folder):
     assert table(again) == table(searched)
     assert again.hours > searched.hours
     assert snapshot(folder / "root") == before
-    assert {one.stage for one in heard} == {"search"}
+    assert {one.stage for one in heard} == {"start", "search"}
 
 
 def test_a_measurement_of_another_study_is_taken(searched, search, folder):
@@ -107,7 +107,7 @@ def test_a_measurement_of_another_study_is_taken(searched, search, folder):
     again, heard = search("root", "name=another")
     assert table(again) == table(searched)
     assert snapshot(folder / "root") == before
-    assert {one.stage for one in heard} == {"search"}
+    assert {one.stage for one in heard} == {"start", "search"}
 
 
 def test_the_winner_is_a_study_of_which_all_is_there(searched, folder):

@@ -52,7 +52,7 @@ def folder(tmp_path_factory, tiny_model):
     (folder / "study.toml").write_text(STUDY + FACTORS)
     (folder / "search.toml").write_text(STUDY + SEARCH)
     for words in (RUN, SEARCHING):
-        calm = [*words, "--root", "undisturbed", "--set", "resources.run_on=here"]
+        calm = [*words, "--root", f"calm-{words[0]}", "--set", "resources.run_on=here"]
         done = Command(calm, folder, folder / "log")
         assert done.wait(LIMIT_S) == 0, (folder / "log").read_text()
     return folder
@@ -62,10 +62,12 @@ def folder(tmp_path_factory, tiny_model):
 def start(folder, ray_up, killing):
     """Start a command that joins the session's Ray; return it, and what has all that it says."""
 
+    joins = {"RAY_ADDRESS": ray_up, "RAY_AUTH_MODE": "token"}
+
     def begin(words, root):
         log = folder / f"{root}.log"
         words = [*words, "--root", root]
-        return Command(words, folder, log, killing=killing, RAY_ADDRESS=ray_up), log
+        return Command(words, folder, log, killing=killing, **joins), log
 
     return begin
 
@@ -98,9 +100,9 @@ def test_a_command_that_is_killed_at_commits_on_ray_comes_to_the_same(
     assert seen
     assert {path: now.get(path) for path in seen} == seen
     if words == RUN:
-        assert outcome(root) == outcome(folder / "undisturbed")
+        assert outcome(root) == outcome(folder / "calm-run")
     else:
-        assert final_trials(root) == final_trials(folder / "undisturbed")
+        assert final_trials(root) == final_trials(folder / "calm-search")
 
 
 def test_a_command_on_ray_that_is_interrupted_says_how_to_go_on(folder, start):
@@ -129,4 +131,4 @@ def test_a_ray_of_which_a_part_is_killed_ends_the_command_with_a_word(folder, pa
     assert "Run the same command to go on." in log.read_text()
     again = Command([*words, "resources.run_on=here"], folder, log)
     assert again.wait(LIMIT_S) == 0, log.read_text()
-    assert outcome(folder / part) == outcome(folder / "undisturbed")
+    assert outcome(folder / part) == outcome(folder / "calm-run")

@@ -100,7 +100,7 @@ def test_the_same_search_again_finds_all_of_it(searched, search, folder):
     assert table(again) == table(searched)
     assert again.hours > searched.hours
     assert snapshot(folder / "root") == before
-    assert {one.stage for one in heard} == {"search"}
+    assert {one.stage for one in heard} == {"start", "search"}
 
 
 @pytest.mark.parametrize("share", ["split", pytest.param("turns", marks=pytest.mark.long)])
