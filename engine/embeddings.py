@@ -10,12 +10,13 @@ import logging
 import os
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from engine.bert import EMBEDDED_AT_ONCE, load_bert
 from engine.errors import DamagedError, RunFailedError
 from engine.fingerprint import SHORT, digest
 from engine.models import Model
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 EMBEDDING_VERSION = 1  # raised by hand when the same text would get another vector
 COMMITTED_AT_ONCE = 512  # texts to a file: what a killed worker loses, or two make at once
-EMBEDDED_AT_ONCE = 64  # texts per batch
+
+
+class Encoder(Protocol):
+    """What makes vectors of texts."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the texts' vectors, of length 1 each: shape (texts, dimensions)."""
 
 
 class Embeddings:
@@ -47,7 +54,7 @@ class Embeddings:
         self.folder = f"embeddings/{digest(made_by)[:SHORT]}"
         self._kept: dict[bytes, NDArray[np.float32]] = {}
         self._keys_of: dict[str, frozenset[bytes]] = {}  # of the files that were read
-        self._encoder: SentenceTransformer | None = None
+        self._encoder: Encoder | None = None
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the texts' vectors, of length 1 each.
@@ -100,12 +107,7 @@ class Embeddings:
 
     def _make(self, missing: dict[bytes, str]) -> None:
         encoder = self._encoder = self._encoder or load_encoder(self._model, self._max_length)
-        vectors: NDArray[np.float32] = encoder.encode(
-            list(missing.values()),
-            batch_size=EMBEDDED_AT_ONCE,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
+        vectors = encoder.encode(list(missing.values()))
         self._kept.update(zip(missing, vectors, strict=True))
         table = pa.table(
             {
@@ -117,12 +119,33 @@ class Embeddings:
         self._store.commit(f"{self.folder}/{name}", seal_table(table, {}))
 
 
-def load_encoder(model: Model, max_length: int) -> "SentenceTransformer":
+class _SentenceTransformers:
+    """A model of any kind, as sentence-transformers uses it."""
+
+    def __init__(self, encoder: "SentenceTransformer") -> None:
+        self._encoder = encoder
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors: NDArray[np.float32] = self._encoder.encode(
+            list(texts),
+            batch_size=EMBEDDED_AT_ONCE,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+        )
+        return vectors
+
+
+def load_encoder(model: Model, max_length: int) -> Encoder:
     """Load a model in float32, on the GPU if there is one.
 
     Raises:
         RunFailedError: It is a hub model of which it is not known whether it says how to pool.
     """
+    return load_bert(model, max_length) or _load_any(model, max_length)
+
+
+def _load_any(model: Model, max_length: int) -> Encoder:
+    """Load a model with sentence-transformers, which knows many kinds and is long in loading."""
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -137,7 +160,7 @@ def load_encoder(model: Model, max_length: int) -> "SentenceTransformer":
     if model.revision is not None:
         _check_pooling_is_known(model.place, model.revision)
     encoder.max_seq_length = min(max_length, encoder.max_seq_length or max_length)
-    return encoder
+    return _SentenceTransformers(encoder)
 
 
 def _check_pooling_is_known(name: str, revision: str) -> None:

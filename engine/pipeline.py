@@ -22,7 +22,7 @@ from engine.make.references import write_references
 from engine.make.training import Training
 from engine.make.work import ExecutorOnDemand, Work
 from engine.plan.plan import Plan
-from engine.report.write import write_report
+from engine.report.write import update_report, write_report
 from engine.status.files import damaged_files, files_of
 from engine.status.spent import taken
 from engine.status.survey import Survey, survey
@@ -71,7 +71,7 @@ def write_results(
     failures: Mapping[str, str] | None = None,
     troubles: Sequence[str] = (),
 ) -> Findings:
-    """Write the report of what is there, and return it.
+    """Write the report of what is there, unless it is written, and return it.
 
     Args:
         now: What is there of the study.
@@ -83,7 +83,7 @@ def write_results(
         DamagedError: A file of a view, a run or a diagnosis is damaged.
     """
     findings = gather(now, failures or {}, troubles)
-    write_report(findings, store)
+    update_report(findings, store)
     return findings
 
 
@@ -97,7 +97,9 @@ def report_study(plan: Plan, store: Store) -> Findings:
     store.probe()
     now = survey(plan, store)
     write_references(now, store)
-    return write_results(now, store)
+    findings = gather(now, {}, ())
+    write_report(findings, store)
+    return findings
 
 
 def diagnose(work: Work, missing: Sequence[Examination]) -> dict[str, str]:

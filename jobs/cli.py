@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
-from engine.api import Study
 from engine.errors import DamagedError, InputError, TextmillError
 from engine.nodes import environment
+from engine.store.root import DEFAULT as DEFAULT_ROOT
 from jobs.bench.cli import bench
 from jobs.options import (
-    DEFAULT_ROOT,
     Address,
     Json,
     Overrides,
@@ -24,12 +22,8 @@ from jobs.options import (
     StudyPath,
     Variables,
 )
-from jobs.terminal import clean as show_clean
-from jobs.terminal import plan as show_plan
-from jobs.terminal import status as show_status
-from jobs.terminal import tasks as show_tasks
-from jobs.terminal.screen import Screen
 
+# What a command works with it imports itself: ``--help`` needs none of it.
 if TYPE_CHECKING:
     from engine.findings.findings import Findings
 
@@ -52,6 +46,8 @@ def tasks(
     name: Annotated[str | None, typer.Argument(help="A built-in task or a task file.")] = None,
 ) -> None:
     """Show the built-in tasks, or one task: labels, splits, wording, sample prompts."""
+    from jobs.terminal import tasks as show_tasks
+
     typer.echo(show_tasks.task(name) if name else show_tasks.tasks(), nl=False)
 
 
@@ -70,6 +66,9 @@ def plan(
     ] = None,
 ) -> None:
     """Show what would be made, what is reused, and why, and forecast what it will take."""
+    from engine.api import Study
+    from jobs.terminal import plan as show_plan
+
     if pilot:
         typer.echo(_pilot(study, root, overrides or []), err=True)
     opened = Study.from_file(study, overrides or [], root=root)
@@ -117,6 +116,9 @@ def status(
 
         typer.echo(job_status(study, address))
         return
+    from engine.api import Study
+    from jobs.terminal import status as show_status
+
     opened = Study.from_file(study, overrides or [], root=root)
     text, is_sound = show_status.status(opened.steps, opened.store, json=json, verify=verify)
     typer.echo(text)
@@ -206,6 +208,7 @@ def doctor(
 @app.command()
 def report(study: StudyPath, root: Root = DEFAULT_ROOT, overrides: Overrides = None) -> None:
     """Write the report again from what is there."""
+    from engine.api import Study
     from jobs.terminal.findings import show_findings
 
     opened = Study.from_file(study, overrides or [], root=root)
@@ -223,10 +226,14 @@ def clean(
     ] = 1.0,
 ) -> None:
     """Show what no study refers to, and remove it if told to."""
+    from jobs.terminal import clean as show_clean
+
     typer.echo(show_clean.clean(root, older_than, remove_them=yes))
 
 
 def _pilot(study: Path, root: str, overrides: list[str]) -> str:
+    from engine.api import Study
+
     opened = Study.from_file(study, overrides, root=root)
     try:
         rows = opened.make_pilot()
@@ -236,9 +243,12 @@ def _pilot(study: Path, root: str, overrides: list[str]) -> str:
 
 
 def _run(study: Path, root: str, overrides: list[str]) -> "Findings":
+    from engine.api import Study
+    from jobs.terminal.screen import Screen
+
     try:
         opened = Study.from_file(study, overrides, root=root)
-        with Screen(Console(stderr=True)) as screen:
+        with Screen.of_stderr() as screen:
             findings = opened.run(progress=screen)
     except KeyboardInterrupt:
         raise typer.Exit(_say(INTERRUPTED, 130)) from None
@@ -252,10 +262,11 @@ def _search(study: Path, root: str, overrides: list[str]) -> int:
     from engine.search.search import search_study
     from engine.store.store import Store
     from engine.study.load import load_study
+    from jobs.terminal.screen import Screen
 
     store = Store.open(root)
     try:
-        with Screen(Console(stderr=True)) as screen:
+        with Screen.of_stderr() as screen:
             searched = search_study(load_study(study, overrides), store, screen)
     except KeyboardInterrupt:
         return _say(INTERRUPTED, 130)

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from engine.store.store import Store
-
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="A study file (TOML).")]
 Root = Annotated[
     str, typer.Option("--root", envvar="TEXTMILL_ROOT", help="The folder that holds all work.")
@@ -35,4 +33,3 @@ Patterns = Annotated[
     list[str] | None,
     typer.Option("--include", help="More files of the study's folder that go along."),
 ]
-DEFAULT_ROOT = Store.DEFAULT_ROOT

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.isotonic import isotonic_regression
 
 from engine.evaluate.trials import Trials
 
@@ -113,6 +112,8 @@ def _between(rows: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 def _falling(ahead: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the nearest that never rises: more rows never score less, but by noise."""
+    from sklearn.isotonic import isotonic_regression  # here, for it takes a second to load
+
     return np.asarray(isotonic_regression(ahead, increasing=False))
 
 

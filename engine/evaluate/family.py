@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from statsmodels.stats.multitest import multipletests
-
 from engine.evaluate.trials import Estimate, Trials
 
 ALARM = 0.05
@@ -45,6 +43,8 @@ def holm(differences: Sequence[Estimate], chosen_from: int | None = None) -> lis
     Returns:
         The comparisons in the given order.
     """
+    from statsmodels.stats.multitest import multipletests  # here, for it takes a second to load
+
     known = [difference.p for difference in differences if difference.p is not None]
     factor = (chosen_from or 2) / 2
     raw = [min(1.0, p * factor) for p in known]

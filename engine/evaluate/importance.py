@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.preprocessing import OneHotEncoder
 
 Level = str | int | float | bool | None
 
@@ -64,6 +63,8 @@ def importance(
 
 def _residual(columns: Sequence[Sequence[Level]], score: NDArray[np.float64]) -> tuple[float, int]:
     """Return the sum of squares that main effects leave, and how many of them can be told apart."""
+    from sklearn.preprocessing import OneHotEncoder  # here, for it takes a second to load
+
     design = np.ones((len(score), 1))
     if columns:
         words = [[str(level) for level in column] for column in columns]

@@ -28,7 +28,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from engine.evaluate.bootstrap import Numbers, drawn_rows, weighted_scores
 from engine.store.schema import Metric
@@ -96,6 +95,8 @@ class Spread(NamedTuple):
     @property
     def reach(self) -> Array:
         """Half the widths of the 95% intervals, shape (k,)."""
+        from scipy import stats  # here, for it takes a second to load
+
         both = self.by_rows + self.by_draws
         slack = self.by_rows**2 / max(1, self.rows - 1) + self.by_draws**2 / self.freedom
         freedom = np.divide(both**2, slack, out=np.ones_like(both), where=slack > 0)
@@ -109,6 +110,8 @@ class Spread(NamedTuple):
 
     def _chance(self) -> float:
         """Return the fiducial chance of the first, or of more, on either side."""
+        from scipy import stats
+
         value = abs(float(self.values[0]))
         by_rows, by_draws, freedom = self.by_rows[0], self.by_draws[0], self.freedom[0]
         if not by_rows + by_draws:  # the very same predictions, or what nothing moves

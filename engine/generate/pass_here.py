@@ -22,7 +22,7 @@ from engine.generate.halving import HalvingEngine
 from engine.generate.passes import AHEAD, Pass
 from engine.nodes.apart import Apart
 from engine.nodes.executor import Service
-from engine.nodes.here import HERE
+from engine.nodes.here import HERE, start_thread
 
 STILLBORN = 3  # processes in a row that end before they ask for work, until that is told
 
@@ -57,7 +57,7 @@ def _all_of(parts: Sequence[Callable[[], None]]) -> None:
             ends.put(None)
 
     for part in parts:
-        threading.Thread(target=do, args=(part,), daemon=True).start()
+        start_thread(do, part)
     for _ in parts:
         if error := ends.get():
             raise error

@@ -9,8 +9,9 @@ from engine.errors import ConfigError
 from engine.generate.engine import engine_class
 from engine.nodes.here import cpus, gpus
 from engine.plan.cell import Cell
+from engine.status.forecast import reach
 from engine.status.survey import Survey
-from engine.status.wants import wants
+from engine.status.wants import missing_segments
 from engine.study.resources import Resources
 from engine.train.trainer import trainer_class
 
@@ -79,7 +80,7 @@ def left_s(now: Survey) -> float:
     """Return how many seconds one core would take for what is missing, roughly."""
     rows = sum(
         want.rows * want.pool.config.max_tokens
-        for want in wants(now)
+        for want in missing_segments(now, reach(now))
         if engine_class(want.pool.config.engine).uses_gpu  # others wait, and compute nothing
     )
     repeats = now.plan.file.study.repeats

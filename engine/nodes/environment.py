@@ -22,6 +22,7 @@ QUIET = {
     "RAY_worker_niceness": "0",  # its 15 lets an engine wait for whatever else runs
     "RAY_BACKEND_LOG_LEVEL": "fatal",  # else each actor pool prints an error that is none
     "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",  # it would tell of each classifier's new head
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
 

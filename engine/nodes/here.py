@@ -10,10 +10,11 @@ import inspect
 import itertools
 import math
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from engine.nodes.executor import Done, Needs, Reply, Service, Tasks
 from engine.nodes.room import Room
 
 NODE = "here"  # the id of the one node
+WORKER = "textmill worker"  # the name of each thread that works
 GPUS = Path("/proc/driver/nvidia/gpus")  # where NVIDIA's driver lists them
 
 
@@ -87,6 +89,18 @@ def computing_with(cpus: float) -> Iterator[None]:
         yield
 
 
+def start_thread(target: Callable[..., object], *args: object) -> threading.Thread:
+    """Start a thread that works, and does not keep a command from ending."""
+    thread = threading.Thread(target=target, args=args, daemon=True, name=WORKER)
+    thread.start()
+    return thread
+
+
+def is_working() -> bool:
+    """Say whether a thread still works, such as one whose study was interrupted."""
+    return any(thread.name == WORKER for thread in threading.enumerate())
+
+
 class _Loop:
     """An event loop on a thread of its own, which starts when it is first needed."""
 
@@ -132,27 +146,27 @@ class _HereService:
 
 
 class _HereTasks:
-    """Tasks that run on threads."""
+    """Tasks that run on threads.
+
+    Those of the standard library's pools would have a command that is interrupted wait for them.
+    """
 
     def __init__(self, function: Callable[..., object], needs: Needs) -> None:
         self._function, self._needs = function, needs
         self._numbers = itertools.count()
-        self._threads: ThreadPoolExecutor | None = None
+        self._most = 0  # threads, once anything is begun
+        self._waiting: queue.SimpleQueue[tuple[Future[object], tuple[object, ...]]]
+        self._waiting = queue.SimpleQueue()
         self._busy: dict[Future[object], int] = {}
 
     def begin(self, *args: object) -> int:
-        if self._threads is None:
-            most = max(1, int(cpus() / max(self._needs.cpus, 1)))
-            self._threads = ThreadPoolExecutor(most, "task")
-        ticket = next(self._numbers)
-        self._busy[self._threads.submit(self._do, *args)] = ticket
+        future: Future[object] = Future()
+        ticket = self._busy[future] = next(self._numbers)
+        self._waiting.put((future, args))
+        self._most = self._most or max(1, int(cpus() / max(self._needs.cpus, 1)))
+        if len(self._busy) <= self._most:
+            start_thread(self._do_next)
         return ticket
-
-    def _do(self, *args: object) -> object:
-        if self._needs.cpus < 1:  # which computes next to nothing, beside others that do
-            return self._function(*args)
-        with computing_with(self._needs.cpus):
-            return self._function(*args)
 
     def finished(self, seconds: float | None) -> list[Done]:
         if not self._busy:
@@ -164,3 +178,19 @@ class _HereTasks:
             value = None if error else future.result()
             done.append(Done(self._busy.pop(future), value, error))
         return done
+
+    def _do_next(self) -> None:
+        """Do what waits, until nothing does."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                future, args = self._waiting.get_nowait()
+                try:
+                    future.set_result(self._called(*args))
+                except BaseException as error:  # noqa: BLE001 - whoever waits for it judges it
+                    future.set_exception(error)
+
+    def _called(self, *args: object) -> object:
+        if self._needs.cpus < 1:  # which computes next to nothing, beside others that do
+            return self._function(*args)
+        with computing_with(self._needs.cpus):
+            return self._function(*args)

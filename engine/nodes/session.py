@@ -1,10 +1,12 @@
 """What a command works with: this process; or a Ray, its own or the one RAY_ADDRESS names."""
 
+import atexit
 import contextlib
 import logging
 import os
 import re
 import socket
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 from engine.errors import ConfigError, TextmillError
 from engine.nodes.environment import set_up
+from engine.nodes.here import is_working
 from engine.nodes.lastword import last_word
 
 OBJECT_STORE_BYTES = 400_000_000  # of a local Ray: only prompts and reports pass through it
@@ -19,6 +22,7 @@ GO_ON = "What was committed is kept. Run the same command to go on."
 ENDED = f"error: The command was ended, by Ray, some of which has died, or from outside. {GO_ON}"
 ENDED_HERE = f"error: The command was ended from outside, perhaps for want of memory. {GO_ON}"
 ANSWER_S = 5.0
+INTERRUPTED = 130  # exit status of a command that was
 STARTS = 3  # that are tried of a local Ray
 
 
@@ -27,7 +31,19 @@ def here_session() -> Iterator[None]:
     """Let the body compute in this process, and see that somebody tells if it is ended."""
     set_up()  # for whoever has not
     with last_word(ENDED_HERE):
-        yield
+        try:
+            yield
+        except KeyboardInterrupt:
+            atexit.register(_end_now)
+            raise
+
+
+def _end_now() -> None:
+    """End an interrupted command at once: libraries abort it if their threads are cut off."""
+    if is_working():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 @contextlib.contextmanager

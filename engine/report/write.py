@@ -14,6 +14,7 @@ from engine.findings.findings import (
 )
 from engine.findings.published.compare import compare, in_unit, measured, shown, signed
 from engine.findings.worth import bill
+from engine.report.brief import brief
 from engine.report.figure import as_png, as_svg, cost_figure, quantity_figure
 from engine.report.numbers import (
     drawless,
@@ -28,6 +29,7 @@ from engine.report.numbers import (
     show_tested,
 )
 from engine.report.page import as_parquet, render
+from engine.report.shown import Pages, shown_brief
 from engine.report.tables import (
     baseline_table,
     comparisons_table,
@@ -42,33 +44,41 @@ from engine.store.store import Store
 COMPARING = (named, curve_named, show_tested, show_p, show_reach)
 
 
+def update_report(findings: Findings, store: Store) -> None:
+    """Write or replace what a study's folder shows, unless it shows this already."""
+    if shown_brief(findings, store) is None:
+        write_report(findings, store)
+
+
 def write_report(findings: Findings, store: Store) -> None:
     """Write or replace what a study's folder shows."""
-    folder = findings.folder
-    store.publish(f"{folder}/results.parquet", as_parquet(results_table(findings)))
+    pages = Pages(findings, store)
+    pages.publish("results.parquet", as_parquet(results_table(findings)))
     for name, rows, table in (
         ("baselines", findings.baselines, baseline_table),
         ("diagnostics", findings.diagnostics, diagnostics_table),
     ):
-        file = f"{folder}/{name}.parquet"
-        if rows or store.has(file):  # of a study that has none any more: no rows
-            store.publish(file, as_parquet(table(findings)))
+        file = f"{name}.parquet"
+        # of a study that has none any more: no rows
+        if rows or store.has(f"{findings.folder}/{file}"):
+            pages.publish(file, as_parquet(table(findings)))
     conditions = condition_scores(findings, "test")
     analyses = analyse(findings)
     for name, table in (
         ("comparisons", comparisons_table(analyses)),
         ("worth", worth_table(analyses, findings.annotation)),
     ):
-        store.publish(f"{folder}/{name}.parquet", as_parquet(table))
+        pages.publish(f"{name}.parquet", as_parquet(table))
     drawings: dict[str, str] = {}
     for name, figure in _figures(findings, conditions, analyses).items():
         drawings[name] = as_svg(figure)
-        store.publish(f"{folder}/figures/{name}.svg", drawings[name].encode())
-        store.publish(f"{folder}/figures/{name}.png", as_png(figure))
+        pages.publish(f"figures/{name}.svg", drawings[name].encode())
+        pages.publish(f"figures/{name}.png", as_png(figure))
     facts = _facts(findings, analyses)
     for template, name in (("report.md.jinja", "report.md"), ("report.html.jinja", "report.html")):
         page = render(template, FILTERS, findings=findings, drawings=drawings, **facts)
-        store.publish(f"{folder}/{name}", page.encode())
+        pages.publish(name, page.encode())
+    pages.note(brief(findings, conditions, analyses))
 
 
 def _figures(

@@ -49,7 +49,7 @@ def forecast(now: Survey) -> Forecast:
     """
     plan, rows, more, most, unknown = now.plan, 0, Spent(), Spent(), []
     missing: Counter[str] = Counter()
-    for want in missing_segments(now, _reach(now)):
+    for want in missing_segments(now, reach(now)):
         missing[want.pool.fingerprint] += want.rows
     for pool in plan.pools:
         lacking = missing[pool.fingerprint]
@@ -67,7 +67,7 @@ def forecast(now: Survey) -> Forecast:
     return Forecast(rows, more, seconds / HOUR_S, unknown, most)
 
 
-def _reach(now: Survey) -> Targets:
+def reach(now: Survey) -> Targets:
     """Return how far pools are likely to reach in the end, not at the next look."""
     return targets(now.plan, standings(now.plan, now.known, pilot=False), now.known)
 

@@ -218,6 +218,13 @@ class Kind(Enum):
     SEARCH_PAGE = Row(
         title="what a search shows", pattern=rf"studies/{_PART}/search/.+", made_by="search"
     )
+    SHOWN = Row(
+        title="what a study's pages show",
+        pattern=rf"studies/{_PART}/shown\.json",
+        kinds=("report",),
+        parts=("shows", "files", "brief"),
+        made_by="report",
+    )
     PAGE = Row(title="what a study shows", pattern=r"studies/.+", made_by="report")
 
 

@@ -27,6 +27,7 @@ from engine.store.kinds import (
     check_parts,
     kind_of,
 )
+from engine.store.root import DEFAULT
 from engine.store.seal import (
     Sealed,
     check_seal,
@@ -58,7 +59,7 @@ class Store:
         root: An absolute folder, or the URL of a prefix of an object store.
     """
 
-    DEFAULT_ROOT: ClassVar[str] = "textmill-out"  # in the folder of who works
+    DEFAULT_ROOT: ClassVar[str] = DEFAULT
 
     root: str
 

@@ -1,6 +1,7 @@
 """Gold rows: the real labelled rows of a task, read once, checked, and kept in the store."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -91,14 +92,17 @@ def _load(root: str, name: str) -> pa.Table:
 def as_rows(rows: list[Row], stem: str) -> Rows:
     """Return rows as a table with its content's hash; ``stem`` begins the file's name."""
     content = content_hash([(row["label"], row["text"], row.get("text_pair")) for row in rows])
-    table = pa.Table.from_pylist(
-        [
-            {"text_pair": None, **row, "id": row_id}
-            for row_id, row in zip(_ids(rows), rows, strict=True)
-        ],
-        schema=GOLD,
-    )
+    columns = {"id": _ids(rows)}
+    columns |= {name: [row.get(name) for row in rows] for name in GOLD.names if name != "id"}
+    table = pa.table([_texts(columns[name]) for name in GOLD.names], schema=GOLD)
     return Rows(table, content, f"{stem}-{content[:SHORT]}.parquet")
+
+
+def _texts(values: Sequence[str | None]) -> pa.Array:
+    """Return a column; ``pa.array`` would first load pandas, to see whether it gets some of it."""
+    column = pa.lib.StringBuilder()
+    column.append_values(values)
+    return column.finish()
 
 
 def _ids(rows: list[Row]) -> list[str]:

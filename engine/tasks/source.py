@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from engine.errors import DataError
 from engine.plugins import did_you_mean
+from engine.tasks.plain_files import plain_rows
 from engine.tasks.toml_files import FilePath, Written
 
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
@@ -106,7 +107,7 @@ class Row(dict[str, str | None]):
 def read_rows(
     source: FileSource | HubSource, columns: list[Column], labels: list[str]
 ) -> list[Row]:
-    """Read every row through ``datasets``, map its columns and labels, and check it.
+    """Read every row, as ``datasets`` reads it; map its columns and labels, and check it.
 
     Args:
         source: Where the rows are.
@@ -146,7 +147,10 @@ def _value(raw: dict[str, Any], source: _Mapped, column: Column, place: str) -> 
 
 
 def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
-    import datasets
+    if isinstance(source, FileSource) and (rows := _plain_rows(source)) is not None:
+        yield from rows
+        return
+    import datasets  # here, for it takes over a second to load, and plain files need none of it
 
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # the error below says it all
     datasets.disable_progress_bars()
@@ -163,9 +167,21 @@ def _raw_rows(source: FileSource | HubSource) -> Iterator[dict[str, Any]]:
         raise DataError(f"{source} cannot be read: {cause}") from error
 
 
-def _file(source: FileSource) -> Iterator[dict[str, Any]]:
-    from datasets import load_dataset
+def _plain_rows(source: FileSource) -> list[dict[str, Any]] | None:
+    """Return the rows of a file that can be read without ``datasets``, or None."""
+    path, suffix = _checked(source)
+    try:
+        if suffix == ".csv":
+            _check_fields(path)
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        if isinstance(error, DataError):
+            raise
+        return None
+    return plain_rows(path, suffix)
 
+
+def _checked(source: FileSource) -> tuple[Path, str]:
+    """Return a file's path and what it is, if there is such a file and it is of a known kind."""
     path = Path(source.path)
     if not path.is_file():
         raise DataError(f"There is no file {path}.")
@@ -174,6 +190,13 @@ def _file(source: FileSource) -> Iterator[dict[str, Any]]:
         raise DataError(f"{path}: cannot tell its format; known: {', '.join(sorted(READERS))}.")
     if not path.stat().st_size:
         raise DataError(f"{path} is empty.")
+    return path, suffix
+
+
+def _file(source: FileSource) -> Iterator[dict[str, Any]]:
+    from datasets import load_dataset
+
+    path, suffix = _checked(source)
     if suffix == ".csv":
         _check_fields(path)
     options = {"data_files": str(path), "split": "train", **OPTIONS.get(suffix, {})}

@@ -1,8 +1,8 @@
 """Groups of workers of this process: the first is a thread of it, others are processes.
 
 A process takes seconds, and hundreds of megabytes, to load what trains; many a study is done by
-then. So the others of a group start once the first has trained for as long as it took to load that,
-its first run included, and runs still wait: at worst a start is paid twice, most often not at all.
+then. So the others of a group start once the first has done a run, if those that wait take longer
+than such a start; or else once it has been at them for as long, whatever they take.
 """
 
 import contextlib
@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping
 
 from engine.nodes.apart import Apart
+from engine.nodes.here import start_thread
 from engine.train.crew import DEATHS
 from engine.train.placement import Group
+from engine.train.queue import Tally
 from engine.train.worker import GroupSpec, WorkerLostError, work
 
 LOOK_S = 0.5
@@ -37,9 +39,8 @@ class HereCrew(contextlib.ExitStack):
         """Start a group."""
         self._up.add(duty.group)
         # torch's random numbers are the process's, so that one worker alone can be a thread of it
-        args = (group, duty, self._is_alone)
-        self._is_alone = False
-        threading.Thread(target=self._keep_up, args=args, daemon=True).start()
+        is_alone, self._is_alone = self._is_alone, False
+        start_thread(self._keep_up, group, duty, is_alone)
 
     def ended(self, seconds: float) -> Mapping[int, BaseException | None]:
         """Return which groups ended since the last time, and what of if too early."""
@@ -92,19 +93,18 @@ class _Keeping:
             raise RuntimeError(self._why)
 
     def _begun(self, rank: int) -> threading.Thread:
-        thread = threading.Thread(target=self._do, args=(rank,), daemon=True)
-        thread.start()
-        return thread
+        return start_thread(self._do, rank)
 
     def _more(self, first: threading.Thread) -> int:
         """Wait until others pay, or all is done; return how many there is work for."""
         began, loaded_s = time.monotonic(), 0.0
         while first.is_alive() and self._workers > 1:
-            done, waiting = self._duty.queue.call("tally", self._duty.group)
+            tally: Tally = self._duty.queue.call("tally", self._duty.group)
             passed_s = time.monotonic() - began
-            loaded_s = loaded_s or (passed_s if done else 0.0)
-            if loaded_s and passed_s > 2 * loaded_s and waiting:
-                return int(waiting)
+            loaded_s = loaded_s or (passed_s if tally.done else 0.0)  # the first run included
+            is_much = tally.expected_s > loaded_s or passed_s > 2 * loaded_s
+            if loaded_s and is_much and tally.waiting:
+                return tally.waiting
             first.join(LOOK_S)
         return 0
 

@@ -94,10 +94,13 @@ class Fleet(contextlib.ExitStack):
         return self
 
     def _end(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is KeyboardInterrupt:  # all of it is about to end
+        is_interrupted = kind is KeyboardInterrupt
+        if is_interrupted and self._executor.name == "ray":  # all of it is about to end
             return
         with contextlib.suppress(LostError):
             self._queue.call("drop")
+            if is_interrupted:
+                return
             self._crew.wait()  # so that what they took is free when this returns
             self._queue.end()
 

@@ -78,6 +78,20 @@ class Worker(NamedTuple):
     rank: int
 
 
+class Tally(NamedTuple):
+    """How a group of workers comes forward.
+
+    Attributes:
+        done: Runs that it has done.
+        waiting: Runs that wait, for whomever.
+        expected_s: Seconds of training that those take one worker, as far as it can be told.
+    """
+
+    done: int
+    waiting: int
+    expected_s: float
+
+
 class RunQueue:
     """Hands out runs, the longest first; an actor without a CPU.
 
@@ -97,7 +111,7 @@ class RunQueue:
         self._deaths: Counter[str] = Counter()  # of workers, by the run that they tried alone
         self._finished: list[Finished] = []
         self._gone: set[int] = set()
-        self._done: Counter[int] = Counter()  # runs, by group
+        self._done: dict[int, tuple[int, float, int]] = {}  # runs, seconds, rows, by group
         self._is_closed = False
 
     def want(self, runs: Sequence[Run]) -> None:
@@ -167,7 +181,12 @@ class RunQueue:
         if (assignment := self._held.pop(worker, None)) is None:
             return  # another of those that train it together told before
         self._alone.discard(worker)
-        self._done[worker.group] += 1
+        done_runs, seconds, rows = self._done.get(worker.group, (0, 0.0, 0))
+        self._done[worker.group] = (
+            done_runs + 1,
+            seconds + done.seconds,
+            rows + length(assignment.run),
+        )
         if done.wants_memory and (less := self._with_less(assignment)):
             self._waiting.append(less)
             return
@@ -183,9 +202,12 @@ class RunQueue:
             return None
         return Assignment(assignment.run, less, has_less=True)
 
-    def tally(self, group: int) -> tuple[int, int]:
-        """Return how many runs a group has done, and how many wait."""
-        return self._done[group], len(self._waiting)
+    def tally(self, group: int) -> Tally:
+        """Return how a group comes forward."""
+        done, seconds, rows = self._done.get(group, (0, 0.0, 0))
+        remaining = sum(length(assignment.run) for assignment in self._waiting)
+        expected = seconds / rows * remaining if rows else 0.0
+        return Tally(done, len(self._waiting), expected)
 
     def news(self) -> list[Finished]:
         """Return what has finished since the last call."""

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from engine.errors import DamagedError, NoMemoryError, RunFailedError, UnwritableError
+from engine.nodes.environment import set_up
 from engine.nodes.executor import Service
 from engine.nodes.here import computing_with
 from engine.store.store import Store
@@ -81,8 +82,7 @@ def work(duty: GroupSpec, rank: int, size: int, *, has_process: bool = True) -> 
     Raises:
         WorkerLostError: It must start anew, and its process is not its alone.
     """
-    # transformers would tell of the new head; whether it is loaded at all is up to the trainer
-    os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    set_up()  # for transformers, which a trainer may load
     if has_process:
         os.environ["OMP_NUM_THREADS"] = str(duty.threads)  # which libraries obey as they are loaded
     with computing_with(duty.threads):

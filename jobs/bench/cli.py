@@ -49,7 +49,7 @@ def generate(
     max_num_seqs: Annotated[int, typer.Option(help="Rows answered at a time.", min=1)] = 128,
     engines: Annotated[
         str, typer.Option(help="Which to measure.")
-    ] = "vllm,vllm_in_process,textmill,ray_data_llm,transformers",
+    ] = "vllm,vllm_in_process,vllm_plain,textmill,textmill_here,ray_data_llm,transformers",
     json: Json = False,
 ) -> None:
     """Measure rows per second of textmill's vLLM pass, beside vLLM alone and Ray's processor."""

@@ -5,7 +5,7 @@ import math
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,7 +17,7 @@ from engine.generate.events import Made, Started
 from engine.generate.generation import Generation
 from engine.make.make import prepare
 from engine.models import EMBEDDED
-from engine.nodes.session import ray_session
+from engine.nodes.session import here_session, ray_session
 from engine.plan.plan import make_plan
 from engine.steps.pool import Pool, Want
 from engine.store.segments import SMALLEST, grid
@@ -37,7 +37,14 @@ from jobs.bench.generate_rivals import (
 )
 from jobs.bench.machine import machine, peak_mib
 
-ENGINES = ("vllm", "vllm_in_process", "textmill", "ray_data_llm", "transformers")
+VLLMS = {  # vLLM by itself: whether it runs as textmill runs it on a CPU, and its rows are plain
+    "vllm": (False, False),
+    "vllm_in_process": (True, False),
+    "vllm_plain": (True, True),
+}
+HERE = "textmill_here"  # in one process, and its engine in one of its own; else on Ray
+OURS = ("textmill", HERE)
+ENGINES = (*VLLMS, *OURS, "ray_data_llm", "transformers")
 LENGTHS = ("equal", "heavy")
 EQUAL_TOKENS = 64
 HEAVY_MEAN, HEAVY_SIGMA, HEAVY_CAP = 44, 0.8, 256  # of a log-normal distribution, in tokens
@@ -122,12 +129,12 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
     rows, tokens = len(asked[0]), sum(prompt.tokens for prompt in asked[0])
     timings: dict[str, Timing] = {}
     more: dict[str, Any] = {}
-    for name, is_ours in (("vllm", False), ("vllm_in_process", True)):
+    for name, (is_ours, is_plain) in VLLMS.items():
         if name in engines:
             setup = _setup(wants, load, folder)
-            timings[name] = elsewhere(bare, load.resources, setup, asked, is_ours)
-    if "textmill" in engines:
-        timings["textmill"], more = _textmill(load, "vllm", folder)
+            timings[name] = elsewhere(bare, load.resources, setup, asked, is_ours, is_plain)
+    for name in (ours for ours in OURS if ours in engines):
+        timings[name], more = _textmill(load, "vllm", folder, name)
     if "ray_data_llm" in engines:
         tried = [
             elsewhere(
@@ -137,7 +144,7 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         ]
         timings["ray_data_llm"] = min(tried, key=lambda timing: statistics.median(timing.seconds))
     if "transformers" in engines:
-        timings["transformers"], _ = _textmill(load, "transformers", folder)
+        timings["transformers"], _ = _textmill(load, "transformers", folder, HERE)
     seconds = {name: statistics.median(timing.seconds) for name, timing in timings.items()}
     return {
         "rows": rows,
@@ -146,11 +153,7 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         "rows_per_s": {name: round(rows / median_s, 1) for name, median_s in seconds.items()},
         "tokens_per_s": {name: round(tokens / median_s) for name, median_s in seconds.items()},
         "start_s": {name: round(timing.start_s, 1) for name, timing in timings.items()},
-        "textmill_to": {
-            name: round(median_s / seconds["textmill"], 3)
-            for name, median_s in seconds.items()
-            if "textmill" in seconds
-        },
+        **{f"{ours}_to": _ratios(seconds, ours) for ours in OURS},
         **more,
         "replicas": load.resources.replicas,
         "max_num_seqs": load.resources.max_num_seqs,
@@ -159,6 +162,13 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         "load_format": load.load_format,
         "machine": {**machine(), "vllm": _vllm_version(), "gpu": gpu()},
     }
+
+
+def _ratios(seconds: Mapping[str, float], ours: str) -> dict[str, float]:
+    """Return how fast ours is, as a share of each; nothing if it was not measured."""
+    if ours not in seconds:
+        return {}
+    return {name: round(median_s / seconds[ours], 3) for name, median_s in seconds.items()}
 
 
 def _wants(load: Load, engine: str, folder: Path, replicate: int) -> list[Want]:
@@ -242,7 +252,7 @@ def _setup(wants: Sequence[Want], load: Load, folder: Path) -> Setup:
     return Setup(Store.open(str(folder / "root")), pool.config, load.resources, pool.model)
 
 
-def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, Any]]:
+def _textmill(load: Load, engine: str, folder: Path, name: str) -> tuple[Timing, dict[str, Any]]:
     store = Store.open(str(folder / "root"))
     rounds = [_wants(load, engine, folder, replicate) for replicate in range(load.repeats + 1)]
     rounds[0] = rounds[0][: max(1, WARM_UP // SMALLEST)]
@@ -250,7 +260,8 @@ def _textmill(load: Load, engine: str, folder: Path) -> tuple[Timing, dict[str, 
     seconds: list[float] = []
     events: list[Made] = []
     start_s = 0.0
-    with ray_session(), Generation(pools.values(), store, load.resources) as generation:
+    session = here_session() if name == HERE else ray_session()
+    with session, Generation(pools.values(), store, load.resources) as generation:
         for wants in rounds:
             began = time.monotonic()
             events.clear()
@@ -279,12 +290,14 @@ def _vllm_version() -> str:
 
 def _lines(figures: dict[str, Any]) -> str:
     names = list(figures["rows_per_s"])
-    lines = [f"{'':<16}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{'textmill to it':>16}"]
+    ours = [name for name in OURS if name in names]
+    heads = "".join(f"{f'{name} to it':>20}" for name in ours)
+    lines = [f"{'':<16}{'rows/s':>9}{'tokens/s':>10}{'start s':>9}{heads}"]
     for name in names:
-        ratio = figures["textmill_to"].get(name, "")
+        ratios = "".join(f"{figures[f'{mine}_to'][name]:>20}" for mine in ours)
         lines.append(
             f"{name:<16}{figures['rows_per_s'][name]:>9}{figures['tokens_per_s'][name]:>10}"
-            f"{figures['start_s'][name]:>9}{ratio:>16}"
+            f"{figures['start_s'][name]:>9}{ratios}"
         )
-    shown = ("rows_per_s", "tokens_per_s", "start_s", "textmill_to")
+    shown = ("rows_per_s", "tokens_per_s", "start_s", *(f"{name}_to" for name in OURS))
     return "\n".join([*lines, *(f"{k:<16} {v}" for k, v in figures.items() if k not in shown)])

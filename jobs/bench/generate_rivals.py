@@ -77,10 +77,10 @@ def _send(
     answers.put(measure(*args))
 
 
-def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
+def _sampled(setup: Setup, asked: Sequence[Asked], *, is_plain: bool) -> list[Any]:
     from engine.generate.engines.vllm_engine import sampling
 
-    return [
+    params = [
         sampling(
             setup.config.model_copy(
                 update={"min_tokens": prompt.tokens, "max_tokens": prompt.tokens}
@@ -90,6 +90,11 @@ def _sampled(setup: Setup, asked: Sequence[Asked]) -> list[Any]:
         )
         for prompt in asked
     ]
+    for row in params:
+        row.flat_logprobs = True  # the faster of vLLM's two forms
+        if is_plain:
+            row.seed = row.logprobs = None
+    return params
 
 
 def _prepared(resources: Resources, setup: Setup, *, is_ours: bool) -> dict[str, Any]:
@@ -104,8 +109,22 @@ def _prepared(resources: Resources, setup: Setup, *, is_ours: bool) -> dict[str,
     return arguments(setup, setup.config.engine_args)
 
 
-def bare(resources: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ours: bool) -> Timing:
-    """Measure ``vllm.LLM.generate`` on all prompts at once."""
+def bare(
+    resources: Resources,
+    setup: Setup,
+    asked: Sequence[list[Asked]],
+    is_ours: bool,
+    is_plain: bool,
+) -> Timing:
+    """Measure ``vllm.LLM.generate`` on all prompts at once.
+
+    Args:
+        resources: Its resources.
+        setup: What its arguments follow from.
+        asked: The prompts of each round, of which the first is to warm up.
+        is_ours: Whether vLLM runs as textmill runs it on a CPU, and not as it comes.
+        is_plain: Whether its rows have no seeds and no log-probabilities.
+    """
     engine_args = _prepared(resources, setup, is_ours=is_ours)
     began = time.monotonic()
     from vllm import LLM
@@ -114,7 +133,8 @@ def bare(resources: Resources, setup: Setup, asked: Sequence[list[Asked]], is_ou
     start_s = time.monotonic() - began
     seconds = []
     for prompts in (asked[0][:WARM_UP], *asked[1:]):
-        texts, params = [prompt.templated for prompt in prompts], _sampled(setup, prompts)
+        texts = [prompt.templated for prompt in prompts]
+        params = _sampled(setup, prompts, is_plain=is_plain)
         began = time.monotonic()
         llm.generate(texts, params, use_tqdm=False)
         seconds.append(time.monotonic() - began)

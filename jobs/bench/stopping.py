@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from engine.errors import DataError
 from engine.make.progress import Watch
 from engine.search.report.findings import fates, took, winner
@@ -33,7 +31,7 @@ def bench_stopping(study: Path, overrides: list[str], root: str | None, json: bo
     """
     with ExitStack() as stack:
         root = root or stack.enter_context(tempfile.TemporaryDirectory())
-        screen = stack.enter_context(Screen(Console(stderr=True)))
+        screen = stack.enter_context(Screen.of_stderr())
         figures = _measured(load_study(study, overrides), Store.open(root), screen)
     if json:
         return jsonlib.dumps(figures, indent=1)

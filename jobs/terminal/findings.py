@@ -1,48 +1,15 @@
-"""What a finished study says on the terminal; apart, for its statistics take seconds to load."""
-
-from textwrap import fill
+"""What a finished study says on the terminal."""
 
 from engine.findings.analysis import analyse
-from engine.findings.baselines import best_baselines
 from engine.findings.findings import Findings, condition_scores
-from engine.report.numbers import FEW_DRAWS, drawless, has_few_draws, scope, shots_shown, show_score
-from engine.report.words import METRIC_NAMES, summary
+from engine.report.brief import brief
+from engine.report.shown import shown_brief
 from engine.store.store import Store
-
-WIDTH = 96  # characters of a line of a sentence
 
 
 def show_findings(findings: Findings, store: Store) -> str:
     """Return what the terminal is told, its lines joined."""
-    metric = METRIC_NAMES[findings.metric]
-    lines = [
-        f"{findings.runs_made} of {findings.runs} runs are there. {metric[0].upper()}{metric[1:]} "
-        f"on test, with 95% t-intervals ({scope(findings)}):"
-    ]
-    rows = condition_scores(findings, "test")
-    rows.sort(key=lambda row: -row.scores[findings.metric].value)
-    for row in rows:
-        levels = ", ".join(
-            f"{name} {level}" for name, level in row.levels.items() if level is not None
-        )
-        lines.append(f"  {show_score(row.scores[findings.metric]):<20} {levels}")
-    lines += [drawless(findings)] if findings.drawless else []
-    if has_few_draws(findings):
-        lines.append(f"With fewer than {FEW_DRAWS} of them an interval says little.")
-    for analysis in analyse(findings):
-        lines += ["", f"In short, {analysis.task}:" if len(findings.tasks) > 1 else "In short:"]
-        lines += [
-            fill(sentence, WIDTH, initial_indent="- ", subsequent_indent="  ")
-            for sentence in summary(analysis, findings)
-        ]
-    lines.append("")
-    for task_, llm in best_baselines(findings).items():
-        on_task = f" on {task_}" if len(findings.tasks) > 1 else ""
-        lines.append(
-            f"The LLM itself{on_task} ({shots_shown(llm)}, which is best on validation): "
-            f"{show_score(llm.test.scores[findings.metric])} on test"
-        )
-    lines += [findings.caveat] if findings.caveat else []
-    lines += [f"  {problem}" for problem in findings.problems]
-    lines.append(f"Report: {store.location(findings.folder)}/report.html")
-    return "\n".join(lines)
+    said = shown_brief(findings, store)  # its statistics take seconds to load, and are done already
+    if said is None:
+        said = brief(findings, condition_scores(findings, "test"), analyse(findings))
+    return f"{said}\nReport: {store.location(findings.folder)}/report.html"

@@ -57,6 +57,11 @@ class Screen(contextlib.ExitStack):
         self._stages: dict[str, _Stage] = {}
         self._last_line = time.monotonic()
 
+    @classmethod
+    def of_stderr(cls) -> Self:
+        """Return one that writes where errors go: what a command prints can be piped on."""
+        return cls(Console(stderr=True))
+
     def __enter__(self) -> Self:
         if self._live:
             self._live.start()

@@ -3,6 +3,7 @@
 from textwrap import fill
 
 from engine.findings.gather import caveat
+from engine.report.brief import WIDTH
 from engine.report.numbers import show_score
 from engine.report.words import METRIC_NAMES
 from engine.search.report.findings import test_score, winner
@@ -10,7 +11,6 @@ from engine.search.report.page import write_search
 from engine.search.report.words import in_the_study_s_order, named, problems, scope, summary
 from engine.search.search import SearchResult, search_folder
 from engine.store.store import Store
-from jobs.terminal.findings import WIDTH
 
 MOST = 10  # trials that the terminal lists; the report has all
 

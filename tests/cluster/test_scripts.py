@@ -9,7 +9,11 @@ import time
 import pytest
 from command import REPOSITORY
 
-SCRIPTS = [".ci/run", *(f"cluster/{path.name}" for path in (REPOSITORY / "cluster").glob("*.sh"))]
+SCRIPTS = [
+    ".ci/run",
+    "jobs/bench/gpu.sh",
+    *(f"cluster/{path.name}" for path in (REPOSITORY / "cluster").glob("*.sh")),
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -105,7 +105,7 @@ WAYS = (emptied, halved, flipped, removed)
 
 
 def test_no_kind_of_file_is_without_a_check_but_what_is_shown_or_left_of_mending():
-    unchecked = {Kind.ASIDE, Kind.STALE, Kind.PROBE, Kind.PAGE, Kind.SEARCH_PAGE}
+    unchecked = {Kind.ASIDE, Kind.STALE, Kind.PROBE, Kind.SHOWN, Kind.PAGE, Kind.SEARCH_PAGE}
     assert set(Kind) - CHECKED == unchecked
 
 

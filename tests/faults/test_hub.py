@@ -18,7 +18,7 @@ try:
 except RunFailedError as error:
     print(error)
 (Path(sys.argv[1]) / ".gitattributes").write_text("")
-print(load_encoder(model, 64).encode("the soup").shape)
+print(load_encoder(model, 64).encode(["the soup"]).shape)
 """
 
 
@@ -38,7 +38,7 @@ def test_a_hub_model_that_is_in_the_cache_in_part_is_not_pooled_by_guess(tiny_mo
         check=False,
     )
     assert "hf download some/encoder" in done.stdout, done.stderr
-    assert done.stdout.endswith("(64,)\n")
+    assert done.stdout.endswith("(1, 64)\n")
 
 
 def test_a_hub_that_cannot_be_reached_says_how_to_fetch_its_model():

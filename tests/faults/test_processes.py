@@ -23,9 +23,9 @@ repeats = 2
 [generate]
 engine = "user_plugins:Slow"
 [curate]
-filters = ["duplicate", "user_plugins:Pondering"]
+filters = ["duplicate", "user_plugins:Unhurried"]
 [train]
-trainer = "user_plugins:Unhurried"
+trainer = "user_plugins:Dawdling"
 [resources]
 run_on = "here"
 rows_per_call = 32

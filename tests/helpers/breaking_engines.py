@@ -52,6 +52,8 @@ class LostOnce(Noting):
 class DiesOnce(Noting):
     """Ends its process at its first hundredth prompt, without a word."""
 
+    runs_apart = True
+
     def complete(self, prompts):
         for answer in super().complete(prompts):
             if happens_once(self.folder):
@@ -63,6 +65,13 @@ class DiesOnceAmongMany(DiesOnce):
     """The same, in the midst of several calls at a time."""
 
     is_concurrent = True
+
+
+class Forgetting(Noting):
+    """Leaves the last prompt of a call unanswered."""
+
+    def complete(self, prompts):
+        yield from list(super().complete(prompts))[:-1]
 
 
 class HopelessAtStart(Noting):

@@ -142,7 +142,7 @@ class Waiting(Slow):
             yield from super().complete([prompt])
 
 
-class Pondering:
+class Unhurried:
     """A row filter that accepts everything, after a moment."""
 
     reads = frozenset()
@@ -183,7 +183,7 @@ class Kept(Guess):
         return replace(super().train(run, rows, scored, how), save=save)
 
 
-class Unhurried(Guess):
+class Dawdling(Guess):
     """Trains nothing, which takes a moment, and draws: the label that it says is its repeat's."""
 
     draws = True

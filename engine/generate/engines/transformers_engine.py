@@ -105,14 +105,15 @@ class TransformersEngine:
         yield batch
 
     def _answer(self, batch: Sequence[_Asked]) -> Iterator[Completion]:
-        """Answer a batch; all of it has the same sampling settings."""
-        answers = self._lm.answer(
+        """Answer a batch, rows as they end; all of it has the same sampling settings."""
+        answers = self._lm.answers(
             [asked.tokens for asked in batch],
             [asked.limit for asked in batch],
             [asked.prompt.row.draws("sampling").seed() for asked in batch],
             batch[0].prompt.pool.config,
         )
-        for asked, answer in zip(batch, answers, strict=True):
+        for place, answer in answers:
+            asked = batch[place]
             if answer is None:
                 error = "the model's probabilities were not numbers"
                 yield Completion(row=asked.prompt.row, text="", error=error)

@@ -1,25 +1,17 @@
 """A causal language model of ``transformers``: batches of prompts in, sampled answers out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engine.errors import ModelError
 from engine.generate.engines.chat import chat_tokens
+from engine.generate.engines.transformers_batch import Batch
+from engine.generate.engines.transformers_draws import Draws
 from engine.models import Model
 from engine.study.config import GenerateConfig
 
@@ -77,179 +69,125 @@ class CausalLM:
             ) from error
         self._model.to(self._device)  # type: ignore[arg-type]
         self._ends = _end_tokens(self._model, self._tokenizer)
-        # else its penalties and the like would fill in what a recipe does not say
-        self._model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self._special_texts: list[str] = self._tokenizer.all_special_tokens
         self.context = _context(self._model, self._tokenizer)
 
     def tokens(self, text: str) -> list[int]:
         """Return a prompt in tokens, as the chat template puts it."""
         return chat_tokens(self._tokenizer, text, self._template_args)
 
-    def answer(
+    @torch.inference_mode()
+    def answers(
         self,
         prompts: Sequence[Sequence[int]],
         limits: Sequence[int],
         seeds: Sequence[int],
         config: GenerateConfig,
-    ) -> list[Answer | None]:
-        """Answer a batch of prompts; None where the model's probabilities are not numbers.
+    ) -> Iterator[tuple[int, Answer | None]]:
+        """Answer a batch of prompts, and yield each answer, with its prompt's place, as it ends.
+
+        The answer is None where the model's probabilities are not numbers.
 
         Args:
             prompts: Each prompt's tokens; any lengths.
             limits: Most tokens of each answer.
             seeds: What each answer's random numbers are drawn from.
-            config: Temperature, top_p, top_k and stop texts.
+            config: Temperature, top_p, top_k, min_tokens and stop texts.
         """
-        # padded on the left: all answers begin at the same place
-        width = max(map(len, prompts))
-        pads = [width - len(tokens) for tokens in prompts]
-        ids = [
-            [self._ends[0]] * pad + list(tokens) for pad, tokens in zip(pads, prompts, strict=True)
-        ]
-        mask = [[0] * pad + [1] * (width - pad) for pad in pads]
-        stopped = _Stopped(width, limits, config.stop, self._raw_text)
-        drawn = _Drawn(config, seeds, max(limits), self._ends, self._device)
-        with torch.inference_mode():
-            sequences = self._model.generate(
-                input_ids=torch.tensor(ids, device=self._device),
-                attention_mask=torch.tensor(mask, device=self._device),
-                generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
-                    do_sample=False,  # the last processor leaves one token to choose
-                    max_new_tokens=max(limits),
-                    eos_token_id=self._ends,
-                    pad_token_id=self._ends[0],
-                ),
-                logits_processor=LogitsProcessorList([drawn]),
-                stopping_criteria=StoppingCriteriaList([stopped]),
-            )
-        rows = zip(sequences[:, width:].tolist(), stopped.counts, drawn.logprobs(), strict=True)
-        answers = [self._cut(*row, config.stop) for row in rows]
-        return [
-            None if is_broken else answer
-            for answer, is_broken in zip(answers, drawn.is_broken.tolist(), strict=True)
-        ]
+        batch = Batch(self._model, prompts, self._ends[0], self._device)
+        draws = Draws(config, seeds, max(limits), self._ends, self._device)
+        stops = _Stops(config.stop, self._raw_text)
+        rows = [_Row(place, limit) for place, limit in enumerate(limits)]
+        scores = batch.read()
+        while True:
+            drawn = draws.next(scores)
+            for row, token, logprob in zip(rows, drawn.tokens, drawn.logprobs, strict=True):
+                row.tokens.append(token)
+                row.logprobs.append(logprob)
+            going = [at for at, row in enumerate(rows) if not self._is_done(row, stops)]
+            for at in sorted(set(range(len(rows))).difference(going)):
+                is_broken = drawn.is_broken[at]
+                yield rows[at].place, None if is_broken else self._ended(rows[at], config.stop)
+            if not going:
+                return
+            if len(going) < len(rows):
+                order = _closed_up(going)
+                batch.keep(order)
+                draws.keep(order)
+                rows = [rows[at] for at in order]
+            scores = batch.add([row.tokens[-1] for row in rows])
 
-    def _cut(
-        self, tokens: list[int], stopped: int | None, logprobs: list[float], stop: Sequence[str]
-    ) -> Answer:
-        """Take off what a row was filled up with while others in its batch went on.
+    def _is_done(self, row: "_Row", stops: "_Stops") -> bool:
+        is_over = row.tokens[-1] in self._ends or len(row.tokens) >= row.limit
+        return is_over or stops.has_met(row.tokens)
 
-        ``stopped`` is where it met a stop text or its limit; None if it ended before.
-        """
-        upto = tokens[:stopped]
-        end = next((place for place, token in enumerate(upto) if token in self._ends), None)
-        count = len(upto) if end is None else end + 1
-        text = self._raw_text(upto[:count])
+    def _ended(self, row: "_Row", stop: Sequence[str]) -> Answer:
+        text = self._raw_text(row.tokens)
         met = [text.find(stop_text) for stop_text in stop if stop_text in text]
         text = text[: min(met)] if met else text
-        for special in self._tokenizer.all_special_tokens:
+        for special in self._special_texts:
             text = text.replace(special, "")
-        has_ended = bool(met) or end is not None
-        return Answer(text, count, has_ended, float(np.mean(logprobs[:count])))
+        has_ended = bool(met) or row.tokens[-1] in self._ends
+        return Answer(text, len(row.tokens), has_ended, float(np.mean(row.logprobs)))
 
     def _raw_text(self, tokens: list[int]) -> str:
         """Return a text with its special tokens, which may be stop texts."""
         return str(self._tokenizer.decode(tokens, skip_special_tokens=False))
 
 
-class _Drawn(LogitsProcessor):
-    """Draws the next token of each row, and leaves that one alone as possible.
+@dataclass
+class _Row:
+    """An answer that is being written, to a prompt of the batch."""
 
-    A row whose scores are not numbers is ended, and ``is_broken`` tells.
+    place: int
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
 
-    ``transformers`` would draw all rows from one generator, so that a row's text would depend on
-    the batch that it is in.
+
+class _Stops:
+    """Whether an answer has met a stop text with its last token.
+
+    Args:
+        stop: The stop texts.
+        text_of: What turns tokens into text, special tokens too.
     """
 
-    def __init__(
-        self,
-        config: GenerateConfig,
-        seeds: Sequence[int],
-        longest: int,
-        ends: Sequence[int],
-        device: torch.device,
-    ) -> None:
-        self._min_tokens = config.min_tokens
-        self._end_tokens = torch.tensor(ends, device=device)
-        self._is_greedy = config.temperature == 0
-        self._warpers = LogitsProcessorList()
-        if not self._is_greedy:
-            self._warpers.append(TemperatureLogitsWarper(float(config.temperature)))
-        if config.top_k:
-            self._warpers.append(TopKLogitsWarper(config.top_k))
-        if config.top_p < 1:
-            self._warpers.append(TopPLogitsWarper(config.top_p))
-        uniform = [np.random.RandomState(seed).random_sample(longest) for seed in seeds]
-        self._uniform = torch.tensor(np.array(uniform), device=device)  # (rows, tokens), float64
-        self._end = ends[0]
-        self._logprobs: list[torch.Tensor] = []
-        self.is_broken = torch.zeros(len(seeds), dtype=torch.bool, device=device)
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> Any:  # noqa: ANN401 - the library's FloatTensor
-        self.is_broken |= ~torch.isfinite(scores.amax(-1))
-        allowed: torch.Tensor = scores
-        if len(self._logprobs) < self._min_tokens:
-            allowed = scores.index_fill(-1, self._end_tokens, -torch.inf)
-        tokens = self._draw(input_ids, allowed).masked_fill(self.is_broken[:, None], self._end)
-        self._logprobs.append(torch.log_softmax(scores, -1).gather(1, tokens)[:, 0])
-        return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)
-
-    def _draw(self, input_ids: torch.LongTensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return each row's next token, shape (rows, 1)."""
-        if self._is_greedy:
-            return scores.argmax(-1, keepdim=True)
-        warped = self._warpers(input_ids, scores)
-        # in the order of the vocabulary: tokens of almost equal probability cannot change places
-        reached = torch.softmax(warped.double(), -1).cumsum(-1)
-        uniform = self._uniform[:, len(self._logprobs), None] * reached[:, -1:]
-        return torch.searchsorted(reached, uniform, right=True)
-
-    def logprobs(self) -> list[list[float]]:
-        """Return the model's own log probability of each drawn token, by row."""
-        rows: list[list[float]] = torch.stack(self._logprobs, 1).tolist()
-        return rows
-
-
-class _Stopped(StoppingCriteria):
-    """Ends each row at its own limit or at a stop text.
-
-    Attributes:
-        counts: For each row, how many tokens it had then; None while it had neither.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        limits: Sequence[int],
-        stop: Sequence[str],
-        text_of: Callable[[list[int]], str],
-    ) -> None:
-        self._width, self._limits, self._stop, self._text_of = width, limits, stop, text_of
+    def __init__(self, stop: Sequence[str], text_of: Callable[[list[int]], str]) -> None:
+        self._stop, self._text_of = stop, text_of
         longest_stop = max((len(stop_text.encode()) for stop_text in stop), default=0)
         self._tail = longest_stop + 4  # a byte to a token
-        self.counts: list[int | None] = [None] * len(limits)
+        self._last = {stop_text[-1] for stop_text in stop}
+        self._may_end: dict[int, bool] = {}  # by token
 
-    def __call__(
-        self,
-        input_ids: torch.LongTensor,
-        scores: torch.FloatTensor,
-        **kwargs: Any,  # noqa: ANN401 - whatever the library passes
-    ) -> Any:  # noqa: ANN401 - the library's BoolTensor
-        count = input_ids.shape[1] - self._width
-        tails: list[list[int]] = []
-        if self._stop:
-            tails = input_ids[:, max(self._width, input_ids.shape[1] - self._tail) :].tolist()
-        for row, limit in enumerate(self._limits):
-            if self.counts[row] is None and (count >= limit or self._has_met(tails, row)):
-                self.counts[row] = count
-        done = [upto is not None for upto in self.counts]
-        return torch.tensor(done, device=input_ids.device)
-
-    def _has_met(self, tails: list[list[int]], row: int) -> bool:
-        if not self._stop:
+    def has_met(self, tokens: list[int]) -> bool:
+        """Return whether the last of an answer's tokens ends a stop text."""
+        if not self._stop or not self._can_end(tokens[-1]):
             return False
-        text = self._text_of(tails[row])
+        text = self._text_of(tokens[-self._tail :])
         return any(stop_text in text for stop_text in self._stop)
+
+    def _can_end(self, token: int) -> bool:
+        """Return whether a stop text can end with a token, by what it is in text.
+
+        By itself a token may lack the space before it, and be a part of a character.
+        """
+        if token not in self._may_end:
+            text = self._text_of([token])
+            is_part = "\ufffd" in text or not text
+            has_last = any(last in text or last.isspace() for last in self._last)
+            self._may_end[token] = is_part or has_last
+        return self._may_end[token]
+
+
+def _closed_up(going: Sequence[int]) -> list[int]:
+    """Return the rows that go on, the last of them in the places that others left: few move."""
+    order = list(range(len(going)))
+    stay = {row for row in going if row < len(going)}
+    holes = [place for place in order if place not in stay]
+    for hole, row in zip(holes, going[len(stay) :], strict=True):
+        order[hole] = row
+    return order
 
 
 def _end_tokens(model: Any, tokenizer: Any) -> list[int]:  # noqa: ANN401 - classes of the library's choosing

@@ -168,7 +168,6 @@ def sampling(config: GenerateConfig, seed: int, room: int) -> Any:  # noqa: ANN4
         seed=seed,
         structured_outputs=_structured(config.structured),
         logprobs=0,  # those of the tokens that were drawn, and of no others
-        flat_logprobs=True,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 

@@ -86,6 +86,7 @@ def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:
             f"vLLM cannot run generate.model {setup.config.model!r} with these engine_args and "
             f"resources: {_first_lines(error)}"
         ) from error
+    _draw_once()
     try:
         with transcript.taken_down():
             return LLMEngine.from_vllm_config(config, disable_log_stats=True)
@@ -93,6 +94,18 @@ def start(setup: Setup, args: Mapping[str, Any], transcript: Transcript) -> Any:
         print(transcript.text, file=sys.stderr, flush=True)  # for Ray's logs
         cause = transcript.last_error() or str(error)
         raise EngineLostError(f"vLLM's engine did not start: {cause}. {remedy(cause)}") from error
+
+
+def _draw_once() -> None:
+    """Have vLLM draw once for a row that has a seed.
+
+    On a CPU, vLLM 0.29 first draws for the whole batch, and then again for each row with a seed, as
+    all rows have here; elsewhere it spares itself the first, which changes no row.
+    """
+    from vllm.v1.sample.ops.topk_topp_sampler import TopKTopPSampler
+
+    sampler: Any = TopKTopPSampler
+    sampler.forward_cpu = sampler.forward_native
 
 
 def remedy(cause: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from breaking_engines import notes
+from vllm_alone import answers as answers_alone
 
 from engine.errors import ConfigError, EngineLostError, ModelError
 from engine.generate.events import Lost, Made, Started
@@ -23,6 +24,7 @@ from engine.store.segments import grid
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
+from jobs.bench.generate_rivals import elsewhere
 
 if importlib.util.find_spec("vllm") is None:  # importing it would start it, in this process
     pytest.skip("vLLM is not installed: see the README", allow_module_level=True)
@@ -156,6 +158,11 @@ def test_greedy_answers_are_those_of_transformers(planned, model, store):
     assert means[0] == pytest.approx(means[1], abs=1e-3)
 
 
+SAMPLED_ARGS = float32(
+    max_model_len=512,
+    # the toy, unused to JSON, would fill it with white space to the end
+    structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+)
 RECIPES = {
     "plain": {"strategy": "topic"},
     "greedy": {"temperature": 0},
@@ -184,11 +191,9 @@ def sampled(planned, model, tmp_path_factory):
 
     def sample(where, *names):
         store = Store.open(str(tmp_path_factory.mktemp("sampled") / "root"))
-        # the toy, unused to JSON, would fill it with white space to the end
-        form = {"backend": "xgrammar", "disable_any_whitespace": True}
-        args = float32(max_model_len=512, structured_outputs_config=form)
         pools = {
-            name: planned(store, model=model, engine_args=args, **RECIPES[name]) for name in names
+            name: planned(store, model=model, engine_args=SAMPLED_ARGS, **RECIPES[name])
+            for name in names
         }
         generate(wanted(pools.values(), 32), store, where, lambda _: None)
         return {name: rows_of(pool, store) for name, pool in pools.items()}
@@ -217,6 +222,18 @@ def test_rows_are_the_same_whatever_else_is_in_a_batch(sampled, at_once):
     assert exact == [{**theirs[key], "mean_logprob": None} for key in ours]
     means = [[rows[key]["mean_logprob"] for key in ours] for rows in (ours, theirs)]
     assert means[0] == pytest.approx(means[1], abs=1e-5)
+
+
+def test_sampled_answers_are_those_of_vllm_s_own_loop(planned, model, at_once, store):
+    pool = planned(store, model=model, engine_args=SAMPLED_ARGS, **RECIPES["plain"])
+    rows = at_once["plain"]
+    prompts = [
+        (row["prompt"], pool.row(*key).draws("sampling").seed()) for key, row in rows.items()
+    ]
+    alone = elsewhere(answers_alone, str(model), pool.config, prompts)
+    ours = [(row["completion"], row["mean_logprob"]) for row in rows.values()]
+    assert [text for text, _ in ours] == [text for text, _ in alone]
+    assert [mean for _, mean in ours] == pytest.approx([mean for _, mean in alone], abs=1e-5)
 
 
 def test_each_row_of_a_label_is_drawn_for_itself(at_once):

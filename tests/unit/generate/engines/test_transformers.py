@@ -24,7 +24,9 @@ WORDS = ["a", "few", "words", "of", "several", "lengths", "that", "ask", "for", 
 def made(toy, tiny_llm):
     """Answer some prompts; return the completions by index."""
 
-    def run(count=12, at_once=64, text=None, turned=False, texts=None, **settings):
+    def run(  # noqa: PLR0913
+        count=12, at_once=64, text=None, turned=False, texts=None, as_they_come=False, **settings
+    ):
         own = {"engine": "transformers", "model": str(tiny_llm), "max_tokens": 20, **settings}
         asked = [f"generate.{name}={json.dumps(value)}" for name, value in own.items()]
         file = load_study(toy / "study.toml", ["factors.quantity=[8]", "factors.real=[0]", *asked])
@@ -38,8 +40,8 @@ def made(toy, tiny_llm):
             text or " ".join(WORDS[: 1 + index % len(WORDS)]) for index in range(count)
         ]
         prompts = [Prompt(pool.row("good", at), one, pool) for at, one in enumerate(texts)]
-        answers = engine.complete(reversed(prompts) if turned else prompts)
-        return [one for _, one in sorted((one.row.index, one) for one in answers)]
+        answers = list(engine.complete(reversed(prompts) if turned else prompts))
+        return answers if as_they_come else sorted(answers, key=lambda one: one.row.index)
 
     return run
 
@@ -133,6 +135,13 @@ def test_an_answer_says_how_it_ended(made):
     for row in rows:
         assert 1 <= row.completion_tokens <= 90
         assert row.completion_tokens == 90 or row.finish_reason == "stop"
+
+
+def test_rows_come_as_they_end(made):
+    rows = made(count=60, max_tokens=90, temperature=3.0, as_they_come=True)
+    lengths = [row.completion_tokens for row in rows]
+    assert lengths == sorted(lengths)
+    assert lengths[0] < lengths[-1]
 
 
 def test_an_answer_ends_before_a_stop_text(made):
