@@ -79,6 +79,7 @@ class _Replica:
         self._task, self._name = task, name
         self._source: Source = lambda: task.client.call("next", number)
         self._wording = Wording(task.client, task.pools, task.setup.store)
+        self._wording_lock = threading.Lock()  # it keeps the place that it has come to in a view
         self._lock = threading.Lock()
         self._actor: EngineActor
 
@@ -93,7 +94,8 @@ class _Replica:
 
     def _serve(self) -> None:
         while (parts := self._source()) is not None:
-            worded = self._wording.worded(parts)
+            with self._wording_lock:
+                worded = self._wording.worded(parts)
             while not self._is_answered(worded):
                 pass
 

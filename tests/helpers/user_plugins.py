@@ -9,6 +9,7 @@ from toy_study import GOOD, THINGS
 from engine.errors import EngineLostError
 from engine.generate.engine import Completion
 from engine.models import Model
+from engine.prompts.strategies.zero_shot import ZeroShot
 from engine.train.trainer import Trained
 
 
@@ -154,6 +155,21 @@ class Unhurried:
 
     def __call__(self, row):
         time.sleep(0.01)
+
+
+class Solitary(ZeroShot):
+    """Words a row for one caller at a time."""
+
+    def __init__(self, task, config, shots):
+        super().__init__(task, config, shots)
+        self._callers = 0
+
+    def ask(self, row):
+        self._callers += 1
+        time.sleep(0.001)
+        assert self._callers == 1
+        self._callers -= 1
+        return super().ask(row)
 
 
 class Guess:

@@ -111,6 +111,16 @@ def test_answers_in_any_order_make_the_same_rows(toy, store, engine):
     assert rows[7]["id"] == str(pool.row("good", 7))
 
 
+def test_a_strategy_words_one_row_at_a_time(toy, store):
+    """It may keep the place that it has come to, as those do that read another pool's view."""
+    asked = ["generate.engine=user_plugins:Waiting", "generate.strategy=user_plugins:Solitary"]
+    at_once = f'generate.engine_args={{folder = "{toy}", free = 1000}}'
+    pool = planned(toy, store, *asked, at_once)
+    where = Resources(rows_per_call=16, calls_in_flight=8)
+    generate(wanted(pool, 128), store, where, lambda _: None)
+    assert len(pool_rows(store, pool)) == 256
+
+
 @pytest.mark.parametrize(
     ("engine", "says"),
     [("user_plugins:Forgetful", "left 1 prompts unanswered"), ("user_plugins:Stammering", "twice")],
