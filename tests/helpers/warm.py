@@ -4,11 +4,17 @@ import gc
 from importlib import import_module
 
 LOADED = (
-    "datasets",
     "matplotlib.backends.backend_agg",
     "matplotlib.backends.backend_svg",
     "matplotlib.figure",
-    "sentence_transformers",
+    "pandas",
+    "scipy.stats",
+    "sklearn.isotonic",
+    "sklearn.metrics",
+    "statsmodels.stats.multitest",
+    "torch",
+    "engine.bert",
+    "engine.report.figure",
     "engine.pipeline",
     "engine.search.report.page",
     "engine.search.search",
