@@ -7,6 +7,7 @@ other: it can be killed, paused and interrupted, whatever it is at.
 import contextlib
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,7 @@ def _do(words, folder, logs, killing, variables):
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who started the tests may ignore it
     for path, stream in zip(logs, (1, 2), strict=True):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), stream)
     if killing:

@@ -4,6 +4,7 @@
 """
 
 import signal
+import sys
 import time
 
 import pytest
@@ -25,6 +26,7 @@ model = "./model"
 trainer = "user_plugins:Kept"
 [resources]
 rows_per_call = 16
+engine_cpus = 0.5
 fleet = 1
 fleet_cpus = 0.5
 keep_models = true
@@ -56,6 +58,14 @@ def folder(tmp_path_factory, tiny_model):
         done = Command(calm, folder, folder / "log")
         assert done.wait(LIMIT_S) == 0, (folder / "log").read_text()
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _for_nobody_else():
+    """End the Ray: of a command that is killed, Ray Train may leave a placement group behind."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 @pytest.fixture
