@@ -3,10 +3,12 @@
 ``tests/faults`` does this at every place and in many ways where there is no Ray.
 """
 
+import contextlib
 import signal
 import sys
 import time
 
+import psutil
 import pytest
 from forked import Command
 from root_snapshot import final_trials, outcome, snapshot
@@ -133,10 +135,14 @@ def test_a_ray_of_which_a_part_is_killed_ends_the_command_with_a_word(folder, pa
     soon = {"RAY_gcs_rpc_server_reconnect_timeout_s": "10"}
     command = Command([*words, "resources.run_on=ray"], folder, log, **soon)
     command.wait_for(lambda: snapshot(folder / part, ["pools"]), log)
-    (victim,) = [process for process in command.family() if process.name() == part]
+    family = command.family()
+    (victim,) = [process for process in family if process.name() == part]
     victim.kill()
     assert command.wait(LIMIT_S) == 1, log.read_text()
     time.sleep(1)  # the last word is another process's
+    for process in family:  # without a raylet and a head some would stay for minutes
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     assert "Traceback" not in log.read_text()
     assert "Run the same command to go on." in log.read_text()
     again = Command([*words, "resources.run_on=here"], folder, log)
