@@ -23,13 +23,17 @@ fix:
 test *ARGS:
     pytest tests/unit {{ ARGS }}
 
+# The tests that import what differs from main; also whole commands with --all.
+test-changed *ARGS:
+    python tests/helpers/changed.py {{ ARGS }}
+
 # All tests but those that take minutes each.
 test-all *ARGS:
-    pytest tests {{ ARGS }}
+    pytest {{ ARGS }}
 
 # All tests.
 test-long *ARGS:
-    pytest tests --long {{ ARGS }}
+    pytest --long {{ ARGS }}
 
 # A measurement, such as `just bench curate`.
 bench NAME *ARGS:

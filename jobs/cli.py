@@ -281,6 +281,7 @@ def main() -> NoReturn:
     """Run the command; turn errors into messages and exit statuses."""
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     logging.getLogger("engine").setLevel(logging.INFO)
+    logging.getLogger("engine.rows").setLevel(logging.ERROR)  # each has its reason beside it
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     environment.set_up()  # before anything imports Ray
     try:

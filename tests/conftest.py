@@ -4,7 +4,7 @@ A test's folder says what it needs, and is its marker too:
 
 - ``unit``: neither Ray nor any other process
 - ``ray``: the one local Ray of the session
-- ``flow``: whole commands
+- ``flow``: whole commands, without that Ray
 - ``faults``: processes that are killed, disks that are full, files that are damaged
 - ``cluster``: images, manifests and scripts
 """
@@ -31,9 +31,10 @@ for name, value in QUIET.items():
 # as a command sets it: else a busy Ray warns of its processes in the middle of what a command says
 os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(PROCESSES))
 
-# Unit tests tell the most and soonest; files of much go before those of little, so that at the end
-# no worker is left alone for long.
-TIERS = ("unit", "faults", "flow", "ray", "cluster")
+# One worker has all tests that need Ray, so they go first; the other begins with the unit tests,
+# which tell the most and soonest. Files of much go before those of little, so that at the end no
+# worker is left alone for long.
+TIERS = ("ray", "unit", "faults", "flow", "cluster")
 
 
 def pytest_addoption(parser):
@@ -48,6 +49,13 @@ def pytest_configure(config):
     settings.load_profile("busy")
     if config.getoption("--long"):
         hypothesis_budget.FACTOR = 20
+
+
+@pytest.hookimpl(optionalhook=True)  # for there may be no pytest-xdist
+def pytest_xdist_make_scheduler(config, log):
+    from ray_scheduling import RayScheduling
+
+    return RayScheduling(config, log)
 
 
 def pytest_collection_modifyitems(config, items):

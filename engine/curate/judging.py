@@ -206,7 +206,7 @@ def _tried(
         return judge(*args, **more)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this row's reason
         trace = storable(traceback.format_exc())  # else the log itself may raise
-        logging.getLogger(__name__).warning("%s failed\n%s", name, trace)
+        logging.getLogger("engine.rows").warning("%s failed\n%s", name, trace)
         return Unparsed(f"{name} raised {type(error).__name__}")
 
 

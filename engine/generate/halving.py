@@ -79,7 +79,7 @@ class HalvingEngine:
 
 def _failed(row: RowId, error: Exception) -> Completion:
     trace = storable("".join(traceback.format_exception(error)))  # else the log itself may raise
-    logging.getLogger(__name__).warning("row %s: the engine raised\n%s", row, trace)
+    logging.getLogger("engine.rows").warning("row %s: the engine raised\n%s", row, trace)
     why = f"the engine raised {type(error).__name__}: {said(error)}"
     return Completion(row=row, text="", error=storable(why))
 

@@ -78,7 +78,6 @@ class _Replica:
     def __init__(self, task: Pass, number: int, name: str) -> None:
         self._task, self._name = task, name
         self._source: Source = lambda: task.client.call("next", number)
-        self._wording = Wording(task.client, task.pools, task.setup.store)
         self._lock = threading.Lock()
         self._actor: EngineActor
 
@@ -93,7 +92,9 @@ class _Replica:
 
     def _serve(self) -> None:
         while (parts := self._source()) is not None:
-            worded = self._wording.worded(parts)
+            # for each call anew: what a strategy has read of a view may have grown since
+            wording = Wording(self._task.client, self._task.pools, self._task.setup.store)
+            worded = wording.worded(parts)
             while not self._is_answered(worded):
                 pass
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from command import REPOSITORY
 
 GUIDE = (REPOSITORY / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
-RECIPES = {"setup", "check", "fix", "test", "test-all", "test-long", "bench"}
+RECIPES = {"setup", "check", "fix", "test", "test-all", "test-changed", "test-long", "bench"}
 
 
 BESIDE_PYTHON = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -3,13 +3,11 @@
 One root lives through all of it: every command goes on from where the one before was killed.
 """
 
-import os
-import subprocess
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from command import COMMAND, environment
+from forked import Command
 from root_snapshot import final_trials, outcome, snapshot
 from toy_study import make_toy
 
@@ -34,6 +32,7 @@ trainer = "user_plugins:Kept"
 model = "./model"
 real = 10
 [resources]
+run_on = "here"
 rows_per_call = 16
 fleet = 1
 keep_models = true
@@ -50,6 +49,7 @@ engine = "user_plugins:Slow"
 [train]
 trainer = "user_plugins:Kept"
 [resources]
+run_on = "here"
 rows_per_call = 16
 fleet = 1
 [search]
@@ -75,47 +75,23 @@ FOR_EVER = ("gold", "pools", "topics", "views", "embeddings", "models", "runs", 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory, tiny_model):
-    """A folder with both studies, what they come to undisturbed, and a Ray that outlives commands.
-
-    A command that is killed would take its own Ray with it; another takes seconds to start.
-    """
-    from ray.cluster_utils import Cluster
-
+    """A folder with both studies, and what they come to undisturbed."""
     folder = make_toy(tmp_path_factory.mktemp("killed"), tiny_model)
     (folder / "study.toml").write_text(STUDY)
     (folder / "search.toml").write_text(SEARCH)
-    killing = folder / "killing"
-    killing.mkdir()
-    mine = environment(KILLING=str(killing))
-    plugin = next(path for path in mine["PYTHONPATH"].split(os.pathsep) if path.endswith("helpers"))
-    mine["PYTHONPATH"] = os.pathsep.join([f"{plugin}/killing", mine["PYTHONPATH"]])
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("PYTHONPATH", "KILLING"):  # what starts on a node has the node's environment
-            patch.setenv(name, mine[name])
-        head = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 2 * 10**8}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        mine["RAY_ADDRESS"] = cluster.address
-        made = SimpleNamespace(folder=folder, killing=killing, environment=mine, original={})
-        for words in (RUN, SEARCHING):
-            assert command(made, words, "undisturbed") == 0, said(made)
-        yield made
-        cluster.shutdown()
+    (folder / "killing").mkdir()
+    made = SimpleNamespace(folder=folder, killing=folder / "killing", original={})
+    for words in (RUN, SEARCHING):
+        assert command(made, words, "undisturbed") == 0, said(made)
+    return made
 
 
 def command(here, words, root="root"):
     """Do a command to its end, be it a violent one; return its status."""
-    with (here.folder / "log").open("wb") as log:
-        done = subprocess.run(
-            [*COMMAND, *words, "--root", root],
-            cwd=here.folder,
-            env={**here.environment, "COMMAND": "yes"},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            timeout=LIMIT_S,
-            check=False,
-        )
-    return done.returncode
+    begun = Command(
+        [*words, "--root", root], here.folder, here.folder / "log", killing=here.killing
+    )
+    return begun.wait(LIMIT_S)
 
 
 def said(here):

@@ -23,8 +23,6 @@ from engine.store.seal import open_document, seal_document, seal_table
 from engine.store.store import Store, is_leftover
 from engine.study.load import load_study
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 STUDY = """
 name = "toy"
 task = "task.toml"
@@ -37,6 +35,7 @@ model = "./model"
 steps = 2
 precision = "float32"
 [resources]
+run_on = "here"
 fleet = 1
 keep_models = true
 share = "turns"

@@ -14,8 +14,6 @@ from engine.store.files import is_temporary
 from engine.store.kinds import PROBE
 from engine.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 WORDS = ["study.toml", "--root", "root"]
 STUDY = """
 name = "toy"
@@ -27,6 +25,7 @@ engine = "wordy_engine:Wordy"
 model = "./model"
 trainer = "user_plugins:Guess"
 [resources]
+run_on = "here"
 fleet = 1
 share = "turns"
 [factors]
@@ -141,7 +140,7 @@ def test_a_disk_that_is_full_before_training_ends_the_study_at_its_first_run(dis
     root = disk / "root"
     for stage in ("gold", "pools", "views"):
         shutil.copytree(done[0] / "root" / stage, root / stage)
-    fill(root, 12_000)  # for what is noted before, and Ray Train's own notes
+    fill(root, 12_000)  # for what is noted before
     full = textmill("run", *WORDS, folder=disk)
     assert full.returncode == 1, full.stderr
     assert f"The root {root} is full" in full.stderr
@@ -152,18 +151,16 @@ def test_a_disk_that_is_full_before_training_ends_the_study_at_its_first_run(dis
     assert outcome(root) == done[1]
 
 
-def test_a_root_that_can_only_be_read_is_refused_by_what_writes_and_shown_by_what_reads(
-    disk, done, monkeypatch
-):
+def test_a_root_that_can_only_be_read_is_refused_by_what_writes_and_shown_by_what_reads(disk, done):
     root = disk / "root"
     shutil.copytree(done[0] / "root", root, dirs_exist_ok=True)
     remount(disk, "ro")
-    monkeypatch.setattr("ray.is_initialized", lambda: pytest.fail("Ray was to be used"))
     search = ["search", *WORDS, "--set", "factors.min_words=[1, 2]"]
     for words in (["run", *WORDS], ["report", *WORDS], search, ["plan", *WORDS, "--pilot"]):
         said = textmill(*words, folder=disk)
         assert said.returncode == 2, said.stderr
         assert f"error: The root {root} is read-only: have it mounted" in said.stderr
+        assert "runs in this process" not in said.stderr
     reading = (["plan", *WORDS], ["status", *WORDS, "--verify"], ["clean", *WORDS[1:]])
     for words, shown in zip(reading, ("2 made", "runs: 2 made", "0 files"), strict=True):
         said = textmill(*words, folder=disk)

@@ -37,6 +37,8 @@ task = "task.toml"
 repeats = 1
 [train]
 trainer = "head"
+[resources]
+run_on = "here"
 [factors]
 quantity = [40]
 """
@@ -70,7 +72,7 @@ MOST = 2 * 4 * 20  # four for each that is wanted
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_model, ray_up):
+def done(tmp_path_factory, tiny_model):
     """A study of sound and poisonous recipes that was run once."""
     folder = make_toy(tmp_path_factory.mktemp("poison"), tiny_model)
     recipes = (recipe(name, *told) for name, told in {**RECIPES, **HOPELESS}.items())
@@ -228,7 +230,7 @@ engine = "poisonous_plugins:Raises"
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory, tiny_model, ray_up):
+def stopped(tmp_path_factory, tiny_model):
     """A study of an engine that never works, and one that would say the same 80,000 times."""
     folder = make_toy(tmp_path_factory.mktemp("stopped"), tiny_model)
     study = STUDY.replace("[40]", "[8, 20_000]").replace('"head"', '"user_plugins:Guess"')

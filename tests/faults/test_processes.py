@@ -1,15 +1,13 @@
 """Processes are killed at random, paused or interrupted, or meet others: the result is the same."""
 
-import contextlib
 import random
 import shutil
 import signal
-import subprocess
 import time
 
-import psutil
 import pytest
-from command import COMMAND, environment, textmill
+from command import textmill
+from forked import Command
 from root_snapshot import outcome, snapshot
 from toy_study import make_toy
 
@@ -27,12 +25,9 @@ engine = "user_plugins:Slow"
 [curate]
 filters = ["duplicate", "user_plugins:Unhurried"]
 [train]
-model = "./model"
-steps = 60
-batch_size = 8
-learning_rate = 1e-3
-precision = "float32"
+trainer = "user_plugins:Dawdling"
 [resources]
+run_on = "here"
 rows_per_call = 32
 fleet = 1
 [factors]
@@ -58,15 +53,7 @@ def undisturbed(slow_toy):
 
 def start(folder, root, log, study="study.toml", *more):
     """Start a study in a process of its own, which says what it does in the file ``log``."""
-    with (folder / log).open("wb") as sink:
-        return subprocess.Popen(
-            [*COMMAND, "run", study, "--root", root, *more],
-            cwd=folder,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
+    return Command(["run", study, "--root", root, *more], folder, folder / log)
 
 
 def finish(folder, root):
@@ -100,16 +87,15 @@ def kill_during(stage, folder, root):
     deadline = time.monotonic() + LIMIT_S
     wait_for_commit = random.random() < 0.7
     while process.poll() is None and time.monotonic() < deadline:
-        has_begun = f"{stage}: 0 of" in log.read_text()
+        has_begun = f"{stage}: 0 of" in said(log)
         if has_begun and (len(committed(folder / root, commits)) > before or not wait_for_commit):
             break
         time.sleep(0.02)
     time.sleep(random.uniform(0, 0.3))
     later = list(STAGES)[list(STAGES).index(stage) + 1 :]
-    said = log.read_text()
-    is_on = process.poll() is None and not any(f"{one}: 0 of" in said for one in later)
+    is_on = process.poll() is None and not any(f"{one}: 0 of" in said(log) for one in later)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.wait(LIMIT_S)
     return is_on
 
 
@@ -122,7 +108,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(slow_toy, undisturbed, stage)
     for _ in range(TRIES):
         if kill_during(stage, slow_toy, stage):
             hits += 1
-        else:  # the dead driver's workers, which live on for a while, had finished the stage
+        else:
             ahead_of(stage, slow_toy / "undisturbed", root)
             seen = {}
         now = committed(root, *STAGES.values())
@@ -150,75 +136,43 @@ def test_two_commands_at_once_come_to_the_same(slow_toy, undisturbed):
 def test_an_interrupted_command_says_how_to_go_on(slow_toy, undisturbed, stage):
     root, log = slow_toy / f"interrupted-{stage}", slow_toy / "interrupted.log"
     ahead_of(stage, slow_toy / "undisturbed", root)
-    endless = ["--set", "train.steps=1000000"]  # what is to be interrupted must not end before
-    process = start(slow_toy, root.name, log.name, "study.toml", *endless)
-    while not (committed(root, "pools") if stage == "generate" else workers(process)):
-        assert process.poll() is None, log.read_text()
-        time.sleep(0.02)
+    process = start(slow_toy, root.name, log.name)
+    process.wait_for(
+        lambda: committed(root, "pools") if stage == "generate" else "train: 0 of" in said(log), log
+    )
     process.send_signal(signal.SIGINT)
     assert process.wait(LIMIT_S) == 130, log.read_text()
     assert log.read_text().rstrip().endswith("interrupted; run the same command to continue")
     assert "Traceback" not in log.read_text()
 
 
-def workers(process):
-    """Return the training workers of a command."""
-    found = []
-    for one in family(process):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            found += [one for name in one.cmdline()[:1] if "RayTrainWorker" in name]
-    return found
+def said(log):
+    return log.read_text() if log.exists() else ""
 
 
 def begun(folder, root):
     """Start the study, and return it once it has committed something."""
     process = start(folder, root, f"{root}.log")
-    while not committed(folder / root, "pools"):
-        assert process.poll() is None, (folder / f"{root}.log").read_text()
-        time.sleep(0.02)
+    process.wait_for(lambda: committed(folder / root, "pools"), folder / f"{root}.log")
     return process
-
-
-def family(process):
-    """Return a command and all that it has started."""
-    command = psutil.Process(process.pid)
-    return [command, *command.children(recursive=True)]
 
 
 def test_a_command_that_was_paused_beside_its_replacement_does_no_harm(
     slow_toy, undisturbed, pytestconfig
 ):
     process = begun(slow_toy, "paused")
-    for one in family(process):
+    for one in process.family():
         one.suspend()
     seen = committed(slow_toy / "paused", *STAGES.values())
     time.sleep(LONG_PAUSE_S if pytestconfig.getoption("--long") else PAUSE_S)
     again = start(slow_toy, "paused", "replacement.log")
     assert again.wait(LIMIT_S) == 0, (slow_toy / "replacement.log").read_text()
-    for one in family(process):
+    for one in process.family():
         one.resume()
     assert process.wait(LIMIT_S) == 0, (slow_toy / "paused.log").read_text()
     now = committed(slow_toy / "paused", *STAGES.values())
     assert {path: now.get(path) for path in seen} == seen
     assert outcome(slow_toy / "paused") == undisturbed
-
-
-@pytest.mark.parametrize("part", ["gcs_server", pytest.param("raylet", marks=pytest.mark.long)])
-def test_a_ray_of_which_a_part_is_killed_ends_the_command_with_a_word(
-    slow_toy, undisturbed, part, monkeypatch
-):
-    # for so many seconds Ray looks for a head that is gone; by default for a minute
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-    process = begun(slow_toy, part)
-    (victim,) = [one for one in family(process) if one.name() == part]
-    victim.kill()
-    assert process.wait(LIMIT_S) == 1, (slow_toy / f"{part}.log").read_text()
-    time.sleep(1)  # the last word is another process's
-    said = (slow_toy / f"{part}.log").read_text()
-    assert "Traceback" not in said
-    assert "Run the same command to go on." in said
-    finish(slow_toy, part)
-    assert outcome(slow_toy / part) == undisturbed
 
 
 def test_studies_that_share_a_pool_come_to_the_same_at_once(slow_toy, undisturbed):

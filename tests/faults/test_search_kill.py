@@ -2,11 +2,10 @@
 
 import random
 import signal
-import subprocess
 import time
 
 import pytest
-from command import COMMAND, environment
+from forked import Command
 from root_snapshot import final_trials, snapshot
 from toy_study import make_toy
 
@@ -24,6 +23,7 @@ trainer = "counting_plugins:Training"
 steps = 20
 precision = "float32"
 [resources]
+run_on = "here"
 fleet = 1
 share = "split"
 [search]
@@ -47,15 +47,8 @@ def folder(tmp_path, tiny_model):
 
 def start(folder, root):
     """Begin or resume the search in a process of its own."""
-    with (folder / f"{root}.log").open("wb") as sink:
-        return subprocess.Popen(
-            [*COMMAND, "search", "study.toml", "--root", root],
-            cwd=folder,
-            env=environment(TRAINED=str(folder / f"{root}.trained")),
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=subprocess.STDOUT,
-        )
+    words = ["search", "study.toml", "--root", root]
+    return Command(words, folder, folder / f"{root}.log", TRAINED=str(folder / f"{root}.trained"))
 
 
 def finish(folder, root):
@@ -77,14 +70,11 @@ def kill_after_some(folder, root, stage):
     """Kill the search once it has committed something more, at a random moment after that."""
     before = len(snapshot(folder / root, [stage]))
     process = start(folder, root)
-    while len(snapshot(folder / root, [stage])) <= before:
-        assert process.poll() is None, (folder / f"{root}.log").read_text()
-        time.sleep(0.1)
-    time.sleep(random.uniform(0, 3))
+    process.wait_for(lambda: len(snapshot(folder / root, [stage])) > before, folder / f"{root}.log")
+    time.sleep(random.uniform(0, 1))
     is_on = process.poll() is None  # else it was done before it could be killed
     process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(1)  # what its workers were at the end of is committed yet
+    process.wait(LIMIT_S)
     return is_on
 
 

@@ -22,7 +22,6 @@ def made(done, tmp_path):
     return tmp_path / "made"
 
 
-@pytest.mark.usefixtures("ray_up")
 def test_run_says_what_it_does_not_use_and_leaves_it_as_it_is(made, monkeypatch):
     before = snapshot(made / "root")
     for kind in ("pool", "run"):

@@ -25,8 +25,6 @@ from engine.store.store import Store
 from engine.study.load import load_study
 from engine.tasks.task import builtin_tasks
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 STUDY = [
     "generate.engine=user_plugins:Labelling",
     "train.trainer=user_plugins:Guess",
@@ -111,7 +109,7 @@ def test_a_second_time_nothing_is_made_and_nothing_is_an_orphan(copy):
     assert orphans.stdout.startswith("0 files")
 
 
-def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(copy, ray_up):
+def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(copy):
     plan = make_plan(load_study(copy / "study.toml", STUDY))
     store = Store.open(str(copy / "root"))
     before = snapshot(copy / "root")
@@ -129,7 +127,7 @@ def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(copy, ray_up)
     assert pq.read_table(lost).num_rows == pq.read_table(damaged).num_rows == 16
 
 
-def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path, ray_up):
+def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path):
     store = Store.open(str(tmp_path / "root"))
 
     def filled(limit):
@@ -148,7 +146,7 @@ def test_a_budget_that_ends_leaves_the_rest_for_later_and_says_so(toy, tmp_path,
     assert {path: path.read_bytes() for path in kept} == kept
 
 
-def test_a_pilot_asks_about_the_first_rows_and_a_forecast_knows_the_rest(toy, tmp_path, ray_up):
+def test_a_pilot_asks_about_the_first_rows_and_a_forecast_knows_the_rest(toy, tmp_path):
     store = Store.open(str(tmp_path / "root"))
     plan = make_plan(load_study(toy / "study.toml", [*STUDY, "replicates=1"]))
     prepare(plan, store)
@@ -158,7 +156,7 @@ def test_a_pilot_asks_about_the_first_rows_and_a_forecast_knows_the_rest(toy, tm
     assert ahead.more.tokens == pytest.approx(2 * ahead.rows)
 
 
-def test_the_study_goes_on_when_the_llm_is_lost(toy, tmp_path, ray_up):
+def test_the_study_goes_on_when_the_llm_is_lost(toy, tmp_path):
     asked = [one for one in STUDY if not one.startswith("generate")]
     lost = "baseline.engine=user_plugins:Lost"
     plan = make_plan(load_study(toy / "study.toml", [*asked, "replicates=1", lost]))
@@ -169,7 +167,7 @@ def test_the_study_goes_on_when_the_llm_is_lost(toy, tmp_path, ray_up):
     assert findings.baselines == []
 
 
-def test_the_embedded_model_is_asked_and_its_answers_are_scored(toy, tmp_path, ray_up):
+def test_the_embedded_model_is_asked_and_its_answers_are_scored(toy, tmp_path):
     task = (toy / "task.toml").read_text()
     demo = builtin_tasks()["demo-reviews"].read_text().partition("[splits]")[0]
     rows = [

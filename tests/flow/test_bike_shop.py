@@ -31,7 +31,8 @@ from jobs.terminal import tasks as show_tasks
 EXAMPLE = REPOSITORY / "jobs" / "studies" / "bike-shop"
 PAGE = (EXAMPLE / "README.md").read_text(encoding="utf-8")
 SPLITS = ("train", "validation", "test")
-LESS = ["train.model=./model", "train.steps=4", "resources.fleet=1", "factors.quantity=[8, 24]"]
+LESS = ["train.model=./model", "train.steps=4", "factors.quantity=[8, 24]"]
+LESS += ["resources.fleet=1", "resources.run_on=here"]
 TINY = [word for setting in LESS for word in ("--set", setting)]
 
 # What it answers tells its call: of ten, the fourth has a web address, and the ninth fails.

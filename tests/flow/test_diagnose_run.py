@@ -48,7 +48,7 @@ def diagnosis_files(root):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_model, ray_up):
+def done(tmp_path_factory, tiny_model):
     """A study with diagnoses that was run once: its folder, its findings, what was heard."""
     folder = make_toy(tmp_path_factory.mktemp("diagnosed"), tiny_model)
     task = (folder / "task.toml").read_text()
@@ -136,7 +136,7 @@ def test_a_damaged_diagnosis_is_found_and_made_again(done, copy, store):
     findings = run_study(plan, store, heard.append)
     assert file.read_bytes() == whole
     assert findings.diagnostics == done[1].diagnostics
-    assert [one.stage for one in heard] == ["mend", "diagnose", "diagnose"]
+    assert [one.stage for one in heard] == ["mend", "start", "diagnose", "diagnose"]
 
 
 def test_more_rows_are_another_diagnosis_and_the_first_is_kept(copy, store):

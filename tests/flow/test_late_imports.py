@@ -7,6 +7,7 @@ import sys
 import pytest
 from command import environment
 from done_study import WORDS, make_done
+from toy_study import make_toy
 
 # seconds each, of which a command has the use of few
 HEAVY = {"datasets", "matplotlib", "pandas", "ray", "scipy", "sklearn", "statsmodels"}
@@ -48,6 +49,30 @@ def test_ray_is_imported_by_nobody_before_it_is_told_how_to_be():
     unset = {name: value for name, value in environment().items() if "RAY" not in name}
     unset = {name: value for name, value in unset.items() if not name.startswith(("HF_", "TOK"))}
     subprocess.run([sys.executable, "-c", code], env=unset, check=True)
+
+
+LARGE = {"datasets", "ray", "torch", "transformers", "sentence_transformers", "openai", "vllm"}
+SMALL_STUDY = """
+name = "toy"
+task = "task.toml"
+[generate]
+engine = "user_plugins:Slow"
+[train]
+trainer = "user_plugins:Guess"
+[resources]
+run_on = "here"
+[factors]
+quantity = [8]
+"""
+
+
+def test_a_study_that_needs_no_large_library_waits_for_none(tmp_path):
+    (tmp_path / "any").mkdir()
+    folder = make_toy(tmp_path, tmp_path / "any")
+    (folder / "study.toml").write_text(SMALL_STUDY)
+    modules = loaded(folder, "run", "study.toml")
+    assert {"engine.nodes.here", "matplotlib", "pandas"} <= modules
+    assert modules & LARGE == set()
 
 
 @pytest.fixture(scope="module")

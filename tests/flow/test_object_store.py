@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from command import textmill, textmill_alone
+from command import textmill
 from s3_server import s3_server
 from toy_study import make_toy
 
@@ -21,12 +21,12 @@ def server():
 
 
 def test_a_study_on_an_object_store_comes_to_what_it_comes_to_in_a_folder(
-    ray_up, server, tmp_path, tiny_model
+    server, tmp_path, tiny_model
 ):
     folder = make_toy(tmp_path, tiny_model)
     words = ["run", "study.toml", "--set", "repeats=1"]
     words += ["--set", "factors.quantity=[0, 24]"]
-    done = textmill_alone(*words, "--root", "s3://bucket/study", folder=folder)
+    done = textmill(*words, "--root", "s3://bucket/study", folder=folder)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "s3://bucket/study/studies/toy/report.html" in done.stdout
     aside = textmill(*words, "--root", "folder", folder=folder)

@@ -31,7 +31,7 @@ LONG = {"main-grid", "raw-amounts", "steps-or-epochs"}  # whose parts others hav
         for path in FILES
     ],
 )
-def test_every_study_of_the_paper_runs_to_its_report(path, folder, store, tiny_model, ray_up):
+def test_every_study_of_the_paper_runs_to_its_report(path, folder, store, tiny_model):
     plan = reduced(path, folder, tiny_model)
     found = run_study(plan, store, lambda progress: None)
     assert found.problems == []

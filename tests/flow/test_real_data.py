@@ -13,8 +13,6 @@ from engine.tasks.gold import load_gold
 from engine.tasks.source import FileSource, read_rows
 from engine.tasks.task import load_task, placed
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 YES_NO = {"yes": "True", "no": "False"}
 STUDY = Path(__file__).parents[2] / "jobs" / "studies" / "recorded-sst2.toml"
 
@@ -93,7 +91,7 @@ def test_raw_arms_on_real_rows_stand_beside_the_published_numbers(real_data, tmp
     for task in {*PUBLISHED} - {*tasks}:
         study = re.sub(rf"\[splits\.{task}\](\n.+)+\n", "", study)
     (tmp_path / "study.toml").write_text(study)
-    quick = ["train.trainer=head", "train.max_length=32", "replicates=1"]
+    quick = ["train.trainer=head", "train.max_length=32", "replicates=1", "resources.run_on=here"]
     words = [word for one in quick for word in ("--set", one)]
     data = os.path.relpath(real_data, tmp_path)
     done = textmill(

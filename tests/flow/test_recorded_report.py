@@ -14,8 +14,6 @@ from scipy import stats
 
 from engine.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 STUDY = REPOSITORY / "jobs" / "studies" / "recorded-sst2.toml"
 QUANTITIES = (50, 150)
 REALS = (50, 100, 400)
@@ -24,6 +22,7 @@ FEWER = [
     'train.trainer="head"', f"replicates={DRAWS}", "repeats=1",
     f"factors.quantity={[0, *QUANTITIES]}", f"factors.real={list(REALS)}",
     "exclude=[{real=[50, 400], quantity=[50, 150]}]", "annotation.price_row=0.09",
+    "resources.run_on=here",
 ]  # fmt: skip
 
 

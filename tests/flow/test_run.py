@@ -14,8 +14,6 @@ from toy_study import make_toy
 from engine.store.schema import RESULT_COLUMNS
 from engine.store.store import Store
 
-pytestmark = pytest.mark.usefixtures("ray_up")
-
 
 def results(root):
     return pq.read_table(root / "studies" / "toy" / "results.parquet").to_pylist()

@@ -64,9 +64,7 @@ def test_weights_in_a_pickle_run_nothing(tmp_path, tiny_model):
     assert not mark.exists()
 
 
-def test_labels_and_levels_cannot_lead_out_of_the_root_and_no_secret_is_kept(
-    tmp_path, tiny_model, ray_up
-):
+def test_labels_and_levels_cannot_lead_out_of_the_root_and_no_secret_is_kept(tmp_path, tiny_model):
     folder = make_toy(tmp_path, tiny_model)
     label = "../../good"
     for path in folder.glob("*.jsonl"):

@@ -12,9 +12,11 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from command import COMMAND, REPOSITORY, environment, textmill_alone
+from command import REPOSITORY
+from forked import Command, textmill_forked
 from toy_study import make_toy
 
+ON_RAY = ["--set", "resources.run_on=ray"]  # which is what a job is without a word
 HEAD = REPOSITORY / "cluster" / "local-head.sh"
 
 
@@ -64,7 +66,7 @@ def asked(head, place):
     study, shared = place
     address, token = head
 
-    def ask(command, *words, file="study.toml", run=textmill_alone, **own):
+    def ask(command, *words, file="study.toml", run=textmill_forked, **own):
         variables = {"RAY_AUTH_TOKEN_PATH": str(token), "HOME": str(shared)} | own
         # as a user's shell has it: the tests' Ray has settings of its own
         with pytest.MonkeyPatch.context() as patch:
@@ -78,20 +80,17 @@ def asked(head, place):
 
 def interrupted(*words, folder, **more):
     """Run a command until it tells of rows, then press Ctrl-C."""
-    command = [*COMMAND, *map(str, words)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, cwd=folder, env=environment(**more), **pipes) as process:
-        for line in process.stdout:
-            if "generate: " in line:
-                break
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    words, log, errors = [str(word) for word in words], folder / "log", folder / "errors"
+    command = Command(words, folder, log, errors=errors, **more)
+    command.wait_for(lambda: log.exists() and "generate: " in log.read_text(), errors)
+    command.send_signal(signal.SIGINT)
+    status = command.wait(60)
+    return subprocess.CompletedProcess(words, status, log.read_text(), errors.read_text())
 
 
 @pytest.fixture(scope="module")
 def sent(asked, place):
-    words = ["--root", place[1] / "out", "--shared", place[1], "--set", "repeats=1"]
+    words = ["--root", place[1] / "out", "--shared", place[1], *ON_RAY, "--set", "repeats=1"]
     return words, asked("submit", *words)
 
 
@@ -217,7 +216,8 @@ def test_an_address_where_nothing_answers_is_named(asked):
 
 def test_ctrl_c_leaves_a_job_and_one_that_is_stopped_is_sent_again(asked, place):
     slow = ["--set", "generate.engine=user_plugins:Slow", "--set", "factors.quantity=[300]"]
-    words = ["--root", place[1] / "slow", "--shared", place[1], "--env", "PYTHONPATH", *slow]
+    words = ["--root", place[1] / "slow", "--shared", place[1], *ON_RAY, *slow]
+    words += ["--env", "PYTHONPATH"]
     first = asked("submit", *words, run=interrupted)
     assert first.returncode == 130, first.stderr
     assert "goes on; textmill stop ends it" in first.stderr

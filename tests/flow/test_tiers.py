@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import pytest
 from command import REPOSITORY, environment
 
 STRAYED = """
@@ -57,13 +56,8 @@ def test_a_unit_test_that_starts_a_process_fails_and_says_where_it_belongs(tmp_p
     assert done.stdout.count("belongs to tests/ray") >= 3
 
 
-def test_pytest_by_itself_runs_the_unit_tests_and_all_when_asked_to():
-    unit, every = collected(), collected("tests")
-    assert set(unit) == {"unit"}
+def test_pytest_by_itself_runs_every_tier_and_a_folder_is_a_marker_too():
+    every, marked = collected(), collected("-m", "unit or faults")
     assert set(every) == {"unit", "ray", "flow", "faults", "cluster"}
-    assert every["unit"] == unit["unit"] > 1900
-
-
-@pytest.mark.parametrize("tier", ["unit", "faults"])
-def test_a_folder_is_a_marker_too(tier):
-    assert set(collected("tests", "-m", tier)) == {tier}
+    assert every["unit"] > 1900
+    assert marked == {tier: every[tier] for tier in ("unit", "faults")}

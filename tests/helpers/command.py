@@ -9,20 +9,26 @@ import sys
 from pathlib import Path
 from unittest import mock
 
-REPOSITORY = Path(__file__).parent.parent.parent
+HELPERS = Path(__file__).parent
+REPOSITORY = HELPERS.parent.parent
 COMMAND = [sys.executable, "-m", "jobs.cli"]
 
 
-def environment(**more):
-    """Return the environment in which the command finds this checkout and the tests' plug-ins."""
-    paths = [str(REPOSITORY), str(REPOSITORY / "tests" / "helpers")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **more}
+def environment(*folders, **more):
+    """Return the environment in which the command finds this checkout and the tests' plug-ins.
+
+    Args:
+        folders: Of the helpers, whose ``sitecustomize`` every Python process then obeys.
+        more: Further variables.
+    """
+    paths = [HELPERS / folder for folder in folders] + [REPOSITORY, HELPERS]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), **more}
 
 
 def textmill(*words, folder, **more):
-    """Run the command to its end; it joins no Ray but its own, or that of the test session.
+    """Run the command to its end in this process: to start another takes seconds.
 
-    In this process: to start another takes seconds, and so does a Ray of its own.
+    Outside ``tests/ray`` no Ray is up in it, and the studies of tests say ``run_on = "here"``.
     """
     from jobs.cli import main
 
@@ -44,7 +50,7 @@ def textmill(*words, folder, **more):
 
 
 def textmill_alone(*words, folder, **more):
-    """Run the command to its end in a process of its own, with a Ray of its own."""
+    """Run the command to its end in a process of its own."""
     return subprocess.run(
         [*COMMAND, *map(str, words)],
         cwd=folder,

@@ -79,6 +79,7 @@ def reduced(path, folder, model, amounts=FEW):
         "replicates=1",
         "repeats=1",
         "resources.fleet=1",
+        "resources.run_on=here",
     ]
     if "budget" in factors:
         few_steps = '{name = "steps", steps = 2}, {name = "epochs", epochs = 0.1}'

@@ -52,6 +52,7 @@ batch_size = 8
 learning_rate = 1e-3
 precision = "float32"
 [resources]
+run_on = "here"
 fleet = 1
 [factors]
 quantity = [0, 8, 24]

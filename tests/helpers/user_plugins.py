@@ -9,6 +9,7 @@ from toy_study import GOOD, THINGS
 from engine.errors import EngineLostError
 from engine.generate.engine import Completion
 from engine.models import Model
+from engine.prompts.strategies.zero_shot import ZeroShot
 from engine.train.trainer import Trained
 
 
@@ -156,6 +157,21 @@ class Unhurried:
         time.sleep(0.01)
 
 
+class Solitary(ZeroShot):
+    """Words a row for one caller at a time."""
+
+    def __init__(self, task, config, shots):
+        super().__init__(task, config, shots)
+        self._callers = 0
+
+    def ask(self, row):
+        self._callers += 1
+        time.sleep(0.001)
+        assert self._callers == 1
+        self._callers -= 1
+        return super().ask(row)
+
+
 class Guess:
     """Trains nothing, and says the first training row's label of every row."""
 
@@ -181,3 +197,15 @@ class Kept(Guess):
             (folder / "label").write_text(said, encoding="utf-8")
 
         return replace(super().train(run, rows, scored, how), save=save)
+
+
+class Dawdling(Guess):
+    """Trains nothing, which takes a moment, and draws: the label that it says is its repeat's."""
+
+    draws = True
+
+    def train(self, run, rows, scored, how):
+        time.sleep(0.2)
+        said = run.repeat % len(run.mix.labels)
+        predictions = {split: [said] * len(rows.examples) for split, rows in scored.items()}
+        return Trained(predictions=predictions, seconds=0.2)

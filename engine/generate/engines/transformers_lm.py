@@ -12,7 +12,7 @@ from engine.errors import ModelError
 from engine.generate.engines.chat import chat_tokens
 from engine.generate.engines.transformers_batch import Batch
 from engine.generate.engines.transformers_draws import Draws
-from engine.models import Model
+from engine.models import LOADING, Model
 from engine.study.config import GenerateConfig
 
 
@@ -60,9 +60,10 @@ class CausalLM:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 place, revision=revision, trust_remote_code=trust
             )
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
-                place, revision=revision, trust_remote_code=trust, **load_args
-            )
+            with LOADING:
+                self._model: Any = AutoModelForCausalLM.from_pretrained(
+                    place, revision=revision, trust_remote_code=trust, **load_args
+                )
         except (OSError, ValueError, TypeError, ImportError, RuntimeError, KeyError) as error:
             raise ModelError(
                 f"generate.model is {place!r}, which cannot be loaded: {error}"

@@ -9,7 +9,7 @@ from cachetools import LRUCache
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from engine.models import Model
+from engine.models import LOADING, Model
 from engine.store.schema import Draws
 from engine.study.config import TrainConfig
 from engine.train.trainers.encoding import load_tokenizer
@@ -58,15 +58,16 @@ class Classifiers:
 
 
 def _load(model: Model, labels: int) -> _Loaded:
-    classifier, lacks = AutoModelForSequenceClassification.from_pretrained(
-        model.place,
-        revision=model.revision or "main",
-        num_labels=labels,
-        ignore_mismatched_sizes=True,  # a head for other labels is replaced
-        dtype=torch.float32,
-        trust_remote_code=False,  # None would ask at the terminal
-        output_loading_info=True,
-    )
+    with LOADING:
+        classifier, lacks = AutoModelForSequenceClassification.from_pretrained(
+            model.place,
+            revision=model.revision or "main",
+            num_labels=labels,
+            ignore_mismatched_sizes=True,  # a head for other labels is replaced
+            dtype=torch.float32,
+            trust_remote_code=False,  # None would ask at the terminal
+            output_loading_info=True,
+        )
     if classifier.config.pad_token_id is None:  # such as GPT-2: its head reads the wrong place
         tokenizer = load_tokenizer(model)
         ids = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)

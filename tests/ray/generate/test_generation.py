@@ -1,10 +1,9 @@
-import json
+"""Rows that engines make in processes of Ray's; tests/unit has more, of this process."""
 
 import pytest
 from ray.exceptions import RayTaskError
 from root_snapshot import snapshot
 
-from engine.curate.parse import layout, parse
 from engine.generate.generation import generate
 from engine.plan.plan import make_plan
 from engine.steps.pool import Want
@@ -12,23 +11,6 @@ from engine.store.segments import grid
 from engine.store.store import Store
 from engine.study.load import load_study
 from engine.study.resources import Resources
-
-PAIR_TASK = """
-name = "pairs"
-[labels]
-yes = "it follows"
-no = "it does not"
-[fields]
-text = "Premise"
-text_pair = "Hypothesis"
-[wording]
-request = "Write a pair: {description}."
-row = "Premise: {text}\\nHypothesis: {text_pair}\\nLabel: {label}"
-[splits]
-train = "pairs.jsonl"
-validation = "pairs.jsonl"
-test = "pairs.jsonl"
-"""
 
 
 @pytest.fixture
@@ -56,39 +38,6 @@ def pool_rows(store, pool):
     ]
 
 
-def test_recorded_rows_are_replayed_in_file_order(toy, store, ray_up):
-    pool = planned(toy, store)
-    generate(wanted(pool, 40), store, Resources(), lambda _: None)
-    records = [json.loads(line) for line in (toy / "records.jsonl").read_text().splitlines()]
-    for slot in pool.slots:
-        rows = [row for row in pool_rows(store, pool) if row["slot"] == slot]
-        expected = [record["text"] for record in records if record["label"] == slot]
-        assert [row["index"] for row in rows] == list(range(48))
-        assert [row["completion"] for row in rows] == expected[:48]
-
-
-def test_records_that_run_out_are_rows_with_an_error(toy, store, ray_up):
-    lines = (toy / "records.jsonl").read_text().splitlines(keepends=True)
-    (toy / "records.jsonl").write_text("".join(lines[:48]))
-    pool = planned(toy, store)
-    generate(wanted(pool, 30), store, Resources(), lambda _: None)
-    rows = [row for row in pool_rows(store, pool) if row["slot"] == "good"]
-    assert [row["error"] is None for row in rows] == [True] * 24 + [False] * 8
-    assert "24 of 'good' are recorded" in rows[-1]["error"]
-
-
-def test_a_text_with_quotes_and_names_survives_as_a_pair(toy, store, ray_up):
-    texts = {"text": 'He said:\n"Hypothesis: none"', "text_pair": "Premise: {odd} 'quotes'"}
-    rows = [{**texts, "label": label} for label in ("yes", "no")]
-    (toy / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (toy / "pairs.toml").write_text(PAIR_TASK)
-    overrides = ["task=pairs.toml", "generate.records=pairs.jsonl", "factors.quantity=[2]"]
-    pool = planned(toy, store, *overrides, "factors.real=[0]")
-    generate(wanted(pool, 1), store, Resources(), lambda _: None)
-    completion = pool_rows(store, pool)[0]["completion"]
-    assert parse(completion, layout(pool.task))._asdict() == {**texts, "label": None}
-
-
 def test_what_is_there_stays_as_it_is_when_a_pool_grows(toy, store, ray_up):
     pool = planned(toy, store)
     generate(wanted(pool, 16), store, Resources(), lambda _: None)
@@ -100,9 +49,8 @@ def test_what_is_there_stays_as_it_is_when_a_pool_grows(toy, store, ray_up):
     assert len(pool_rows(store, pool)) == 128
 
 
-@pytest.mark.parametrize("engine", ["user_plugins:Slow", "user_plugins:Backwards"])
-def test_answers_in_any_order_make_the_same_rows(toy, store, ray_up, engine):
-    pool = planned(toy, store, f"generate.engine={engine}")
+def test_answers_in_any_order_make_the_same_rows(toy, store, ray_up):
+    pool = planned(toy, store, "generate.engine=user_plugins:Backwards")
     generate(wanted(pool, 20), store, Resources(rows_per_call=48, replicas=2), lambda _: None)
     rows = [row for row in pool_rows(store, pool) if row["slot"] == "good"]
     assert [row["index"] for row in rows] == list(range(32))

@@ -17,7 +17,7 @@ def store(tmp_path):
 
 
 def planned(toy, *overrides):
-    return make_plan(load_study(toy / "study.toml", overrides))
+    return make_plan(load_study(toy / "study.toml", [*overrides, "resources.run_on=ray"]))
 
 
 SMALL_AND_LARGE = ("factors.quantity=[100, 300]", "factors.real=[0]", "resources.fleet_cpus=0.5")

@@ -103,7 +103,7 @@ def test_a_study_goes_on_with_what_is_left_and_takes_what_joins(tmp_path, tiny_m
         wait_for(process, lambda: last.node_id in lines(trained), log)
         assert process.wait(LIMIT_S) == 0, log.read_text()
     calm = ["--set", "resources.engine_resources={}", "--set", "resources.fleet_resources={}"]
-    calm += ["--root", "calm"]
+    calm += ["--root", "calm", "--set", "resources.run_on=ray"]
     nowhere = {"ASKED": os.devnull, "TRAINED": os.devnull, "PAUSE": "0"}
     done = textmill_alone("run", "study.toml", *calm, folder=folder, **nowhere)
     assert done.returncode == 0, done.stderr

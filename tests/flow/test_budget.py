@@ -26,9 +26,7 @@ def planned(toy, *overrides):
     return make_plan(load_study(toy / "study.toml", [*SLOW, *overrides]))
 
 
-def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_them(
-    toy, store, ray_up
-):
+def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_them(toy, store):
     recipes = ["factors.strategy=['zero_shot', 'few_shot']", "curate.filters=['length']"]
     plan = planned(toy, *recipes, "factors.quantity=[400]")  # of which no row is refused
     prepare(plan, store)
@@ -44,7 +42,7 @@ def test_a_pilot_makes_the_first_rows_of_each_recipe_once_and_a_forecast_uses_th
     assert after.hours == pytest.approx(after.more.engine_s / HOUR_S)
 
 
-def test_a_budget_stops_generation_cleanly_and_a_larger_one_goes_on(toy, store, ray_up):
+def test_a_budget_stops_generation_cleanly_and_a_larger_one_goes_on(toy, store):
     heard = []
 
     def fill(limit):

@@ -1,3 +1,5 @@
+"""Views of a pool that grows, or is damaged; its rows are made in this process."""
+
 from pathlib import Path
 
 import datasets
@@ -58,7 +60,7 @@ def repeating(toy):
     return toy
 
 
-def test_a_view_that_grows_is_the_view_made_at_once(repeating, store, tmp_path, ray_up):
+def test_a_view_that_grows_is_the_view_made_at_once(repeating, store, tmp_path):
     view = planned(repeating, store)
     for count in (10, 40, 41, 150):
         extend(view, store, count)
@@ -74,7 +76,7 @@ def test_a_view_that_grows_is_the_view_made_at_once(repeating, store, tmp_path, 
     assert tally.accepted + sum(tally.refused.values()) == tally.rows
 
 
-def test_rows_already_judged_do_not_change_as_the_pool_grows(repeating, store, ray_up):
+def test_rows_already_judged_do_not_change_as_the_pool_grows(repeating, store):
     view = planned(repeating, store)
     extend(view, store, 40)
     judge(view, store)
@@ -84,7 +86,7 @@ def test_rows_already_judged_do_not_change_as_the_pool_grows(repeating, store, r
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_lost_view_segment_is_judged_again_with_memory_of_those_before(repeating, store, ray_up):
+def test_a_lost_view_segment_is_judged_again_with_memory_of_those_before(repeating, store):
     view = planned(repeating, store)
     extend(view, store, 150)
     judge(view, store)
@@ -97,9 +99,7 @@ def test_a_lost_view_segment_is_judged_again_with_memory_of_those_before(repeati
     assert rows_of(view, store) == before
 
 
-def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(
-    repeating, store, ray_up
-):
+def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(repeating, store):
     view = planned(repeating, store)
     extend(view, store, 100)
     judge(view, store)
@@ -116,7 +116,7 @@ def test_a_damaged_pool_segment_is_found_set_aside_and_its_view_rows_made_again(
     assert rows_of(view, store) == before
 
 
-def test_a_view_ends_at_the_first_row_without_an_outcome(toy, store, ray_up):
+def test_a_view_ends_at_the_first_row_without_an_outcome(toy, store):
     view = planned(toy, store)
     extend(view, store, 64)
     path = Path(store.root) / view.pool.folder / view.pool.segments(store)["good"][1].name
@@ -126,7 +126,7 @@ def test_a_view_ends_at_the_first_row_without_an_outcome(toy, store, ray_up):
     assert len(list(accepted(store, view, "good"))) == 16
 
 
-def test_copies_of_gold_rows_and_of_shots_are_refused(toy, store, ray_up):
+def test_copies_of_gold_rows_and_of_shots_are_refused(toy, store):
     test_row = (toy / "test.jsonl").read_text().splitlines()[0]
     with (toy / "records.jsonl").open("r+") as file:
         lines = file.read()
@@ -138,7 +138,7 @@ def test_copies_of_gold_rows_and_of_shots_are_refused(toy, store, ray_up):
     assert tally_of(store, view, "bad").refused == {"gold_copy": 1}
 
 
-def test_datasets_reads_a_view(toy, store, ray_up, tmp_path):
+def test_datasets_reads_a_view(toy, store, tmp_path):
     view = planned(toy, store)
     extend(view, store, 20)
     store.commit_recipe(view.folder, view.recipe())
