@@ -31,7 +31,7 @@ for name, value in QUIET.items():
 # as a command sets it: else a busy Ray warns of its processes in the middle of what a command says
 os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(PROCESSES))
 
-# One worker has all tests that need Ray, so they go first; the other begins with the unit tests,
+# Two workers have all tests that need Ray, so they go first; the third begins with the unit tests,
 # which tell the most and soonest. Files of much go before those of little, so that at the end no
 # worker is left alone for long.
 TIERS = ("ray", "unit", "faults", "flow", "cluster")

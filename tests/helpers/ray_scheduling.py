@@ -3,14 +3,18 @@
 from xdist.scheduler import LoadFileScheduling
 
 RAY_TESTS = "tests/ray/"
+# the half of them that trains, by time
+TRAINING = tuple(f"{RAY_TESTS}{folder}/" for folder in ("train", "search", "make"))
 
 
 class RayScheduling(LoadFileScheduling):
-    """A file's tests go to one worker, and so do all that need Ray.
+    """A file's tests go to one worker, and those that need Ray to one of two.
 
-    A Ray takes a dozen processes, and many of its tests want both of its CPUs: two at a time would
-    wait for each other.
+    A Ray takes a dozen processes, so that each of the two has one for all; and many of its tests
+    want both of its CPUs: two at a time would wait for each other.
     """
 
     def _split_scope(self, nodeid):
-        return RAY_TESTS if nodeid.startswith(RAY_TESTS) else super()._split_scope(nodeid)
+        if nodeid.startswith(RAY_TESTS):
+            return TRAINING[0] if nodeid.startswith(TRAINING) else RAY_TESTS
+        return super()._split_scope(nodeid)

@@ -29,7 +29,7 @@ from jobs.bench.generate_rivals import elsewhere
 if importlib.util.find_spec("vllm") is None:  # importing it would start it, in this process
     pytest.skip("vLLM is not installed: see the README", allow_module_level=True)
 
-pytestmark = [pytest.mark.vllm, pytest.mark.usefixtures("ray_up")]
+pytestmark = pytest.mark.vllm
 
 STUDY = """
 name = "demo"
@@ -202,7 +202,7 @@ def sampled(planned, model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def at_once(sampled, ray_up):
+def at_once(sampled):
     """All recipes, in calls of many rows each."""
     return sampled(Resources(), *RECIPES)
 
