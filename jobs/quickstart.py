@@ -2,13 +2,14 @@
 
 import shlex
 from importlib.resources import files
+from math import floor
 from pathlib import Path
 
 from joblib import cpu_count
 
 STUDY = Path(str(files("jobs") / "studies" / "quickstart.toml"))
 MOST_CPUS = 4  # more threads do not speed up so small a model
-SPARED_CPUS = 0.5  # for the tasks that word prompts
+SPARED_CPUS = 0.25  # for what judges rows beside the engine
 NEXT = """
 What you saw is a toy: its generator knows the sentences of a small grammar, and its scores say
 nothing about LLMs. The way is that of a real study:
@@ -24,14 +25,21 @@ README.
 
 
 def overrides() -> list[str]:
-    """Return what fits the study to this machine; none of it enters a result."""
+    """Return what fits the study to this machine; none of it enters a result.
+
+    The engine gets half of the cores. Workers train on real rows meanwhile, and share all cores
+    afterwards: what they reserve is less than a core each, and their threads are one each.
+    """
     cpus = min(MOST_CPUS, cpu_count())  # it knows of containers' quotas, as Ray does
-    share = max(cpus - SPARED_CPUS, SPARED_CPUS)
-    workers = min(2, cpus)  # two of one thread each are faster than one of two
+    if cpus == 1:
+        return ["resources.fleet=1", "resources.share=turns"]
+    engine = cpus // 2
+    workers = 2 if cpus < MOST_CPUS else 3  # each takes more than a gigabyte
     return [
-        f"resources.engine_cpus={share}",
+        f"resources.engine_cpus={engine}",
         f"resources.fleet={workers}",
-        f"resources.fleet_cpus={share / workers}",
+        f"resources.fleet_cpus={floor((cpus - engine - SPARED_CPUS) / workers * 1000) / 1000}",
+        "resources.share=split",
     ]
 
 
