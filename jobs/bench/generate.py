@@ -144,7 +144,7 @@ def _measured(load: Load, engines: Sequence[str], folder: Path) -> dict[str, Any
         ]
         timings["ray_data_llm"] = min(tried, key=lambda timing: statistics.median(timing.seconds))
     if "transformers" in engines:
-        timings["transformers"], _ = _textmill(load, "transformers", folder, HERE)
+        timings["transformers"], _ = _textmill(load, "transformers", folder / "lm", HERE)
     seconds = {name: statistics.median(timing.seconds) for name, timing in timings.items()}
     return {
         "rows": rows,
@@ -253,6 +253,8 @@ def _setup(wants: Sequence[Want], load: Load, folder: Path) -> Setup:
 
 
 def _textmill(load: Load, engine: str, folder: Path, name: str) -> tuple[Timing, dict[str, Any]]:
+    folder = folder / name  # a root of its own: the other would find all of it there
+    folder.mkdir(parents=True)
     store = Store.open(str(folder / "root"))
     rounds = [_wants(load, engine, folder, replicate) for replicate in range(load.repeats + 1)]
     rounds[0] = rounds[0][: max(1, WARM_UP // SMALLEST)]
