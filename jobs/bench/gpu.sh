@@ -23,7 +23,9 @@ size="${2:-}"
 python="${PYTHON:-python3}"
 repository="$(cd "$(dirname "$0")/../.." && pwd)"
 work="$(mktemp -d)"
-trap 'rm -rf "$work"' EXIT
+running=""
+trap '[ -z "$running" ] || kill "$running" 2>/dev/null; rm -rf "$work"' EXIT
+trap 'exit 143' INT TERM # by way of EXIT: what is measured must not outlive this script
 out="${OUT:-$work/out}"
 mkdir -p "$out"
 failed=0
@@ -51,8 +53,10 @@ measure() {
   local name="$1" limit="$2" begun="$SECONDS"
   shift 2
   [ -z "$size" ] || limit=$((limit * 5)) # engines take their time to start on a CPU
-  if timeout --kill-after=10 "$limit" python -m jobs.cli bench "$@" --json \
-    > "$work/figures" 2> "$work/errors"; then
+  timeout --kill-after=10 "$limit" python -m jobs.cli bench "$@" --json \
+    > "$work/figures" 2> "$work/errors" &
+  running=$!
+  if wait "$running"; then
     mv "$work/figures" "$out/$name.json"
     echo "$name: $((SECONDS - begun)) s"
   else
@@ -61,6 +65,7 @@ measure() {
     failed=1
     sleep 15 # Ray's processes outlive a command that was killed, and hold the GPU
   fi
+  running=""
   { echo "== $name"; cat "$work/errors"; } >> "$out/gpu.log"
 }
 
