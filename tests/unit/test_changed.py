@@ -17,8 +17,8 @@ def names(paths):
          "tests/unit/evaluate/test_answer.py"),
         ("jobs/terminal/plan.py", "tests/unit/jobs/test_bad_input.py", "tests/unit/evaluate"),
         # a plug-in is named in a table, and nowhere imported
-        ("engine/generate/engines/vllm_engine.py", "tests/flow/test_vllm.py",
-         "tests/unit/evaluate"),
+        ("engine/generate/engines/transformers_engine.py",
+         "tests/unit/generate/engines/test_transformers.py", "tests/unit/evaluate"),
         ("engine/curate/filters/copies.py", "tests/unit/curate/test_filters.py",
          "tests/unit/evaluate"),
         # or in the text of a study
