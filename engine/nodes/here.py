@@ -6,11 +6,11 @@ or crash, or that wants the cores for itself, has a process of its own (``engine
 
 import asyncio
 import contextlib
+import importlib
 import inspect
 import itertools
 import math
 import os
-import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -83,7 +83,8 @@ def computing_with(cpus: float) -> Iterator[None]:
             from threadpoolctl import threadpool_limits
 
             stack.enter_context(threadpool_limits(threads))
-        if (torch := sys.modules.get("torch")) is not None:
+        if "torch" in sys.modules:
+            torch = importlib.import_module("torch")  # which waits for whoever loads it just now
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(threads)
         yield
@@ -154,18 +155,15 @@ class _HereTasks:
     def __init__(self, function: Callable[..., object], needs: Needs) -> None:
         self._function, self._needs = function, needs
         self._numbers = itertools.count()
-        self._most = 0  # threads, once anything is begun
-        self._waiting: queue.SimpleQueue[tuple[Future[object], tuple[object, ...]]]
-        self._waiting = queue.SimpleQueue()
+        self._room: threading.Semaphore | None = None
         self._busy: dict[Future[object], int] = {}
 
     def begin(self, *args: object) -> int:
+        if self._room is None:
+            self._room = threading.Semaphore(max(1, int(cpus() / max(self._needs.cpus, 1))))
         future: Future[object] = Future()
         ticket = self._busy[future] = next(self._numbers)
-        self._waiting.put((future, args))
-        self._most = self._most or max(1, int(cpus() / max(self._needs.cpus, 1)))
-        if len(self._busy) <= self._most:
-            start_thread(self._do_next)
+        start_thread(self._do, self._room, future, args)
         return ticket
 
     def finished(self, seconds: float | None) -> list[Done]:
@@ -179,15 +177,14 @@ class _HereTasks:
             done.append(Done(self._busy.pop(future), value, error))
         return done
 
-    def _do_next(self) -> None:
-        """Do what waits, until nothing does."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                future, args = self._waiting.get_nowait()
-                try:
-                    future.set_result(self._called(*args))
-                except BaseException as error:  # noqa: BLE001 - whoever waits for it judges it
-                    future.set_exception(error)
+    def _do(
+        self, room: threading.Semaphore, future: "Future[object]", args: tuple[object, ...]
+    ) -> None:
+        with room:
+            try:
+                future.set_result(self._called(*args))
+            except BaseException as error:  # noqa: BLE001 - whoever waits for it judges it
+                future.set_exception(error)
 
     def _called(self, *args: object) -> object:
         if self._needs.cpus < 1:  # which computes next to nothing, beside others that do

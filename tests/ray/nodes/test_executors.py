@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import Counter as Tally
 
 import pytest
@@ -87,6 +88,19 @@ def test_tasks_return_or_raise_and_say_which_they_were(executor):
         else:
             assert (one.value, one.error) == (2 * asked[one.ticket], None)
     assert tasks.finished(0) == []
+
+
+def test_tasks_are_done_however_late_those_before_them_are_asked_about(executor):
+    tasks = executor.tasks(double, Needs(0.5))
+    for number in range(12):
+        tasks.begin(0)
+        time.sleep(0.05 if number % 4 == 3 else 0)
+    done = []
+    while len(done) < 12:
+        more = tasks.finished(30)
+        assert more
+        done += more
+    assert sorted(one.ticket for one in done) == sorted({one.ticket for one in done})
 
 
 def test_there_is_room_on_nodes_that_are_up(executor):
