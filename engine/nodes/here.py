@@ -87,7 +87,17 @@ def computing_with(cpus: float) -> Iterator[None]:
             torch = importlib.import_module("torch")  # which waits for whoever loads it just now
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             torch.set_num_threads(threads)
+        else:  # which the body may load: it takes its number of threads from there
+            before = os.environ.get("OMP_NUM_THREADS")
+            os.environ["OMP_NUM_THREADS"] = str(threads)
+            stack.callback(_set_back, before)
         yield
+
+
+def _set_back(threads: str | None) -> None:
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = threads
 
 
 def start_thread(target: Callable[..., object], *args: object) -> threading.Thread:

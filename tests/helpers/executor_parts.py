@@ -9,6 +9,7 @@ from pathlib import Path
 from user_plugins import Guess
 
 from engine.errors import DamagedError
+from engine.nodes.here import computing_with
 
 
 class Counter:
@@ -56,6 +57,16 @@ def double(number):
         raise DamagedError("runs/a.json", "it is cut short")
     time.sleep(0.01 * number)
     return 2 * number
+
+
+def check_threads():
+    """Raise unless torch, which is loaded only within, computes with the threads asked for."""
+    os.environ["OMP_NUM_THREADS"] = "2"
+    with computing_with(1):
+        import torch
+
+        assert torch.get_num_threads() == 1
+    assert os.environ["OMP_NUM_THREADS"] == "2"
 
 
 class DiesOnce(Guess):

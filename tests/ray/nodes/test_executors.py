@@ -7,7 +7,7 @@ from collections import Counter as Tally
 
 import pytest
 from breaking_engines import DIES_AT, notes
-from executor_parts import Counter, Gate, add_often, double
+from executor_parts import Counter, Gate, add_often, check_threads, double
 
 from engine.errors import DamagedError, EngineLostError
 from engine.generate.events import GivenUp, Lost, Made
@@ -73,6 +73,10 @@ def test_a_service_is_called_from_a_process_apart():
     why = Apart(double, -1).wait()
     assert why.startswith("its process ended with status 1: ")
     assert "cut short" in why
+
+
+def test_torch_has_the_threads_asked_for_even_if_it_is_loaded_later():
+    assert Apart(check_threads, threads=2).wait() == ""
 
 
 def test_tasks_return_or_raise_and_say_which_they_were(executor):
